@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,9 @@ class Plan:
 
     ``kind`` is one of ``holdout``, ``k-fold``, ``stratified``, ``group``, ``stratified-group``,
     ``time``, ``group-time``, ``given`` (a fold column or a test file). Rows are positions in the
-    table, not in the file (the table may have dropped rows without a target).
+    table, not in the file (the table may have dropped rows without a target). ``left_out`` rows are
+    in no role at all: a group that must not be on two sides of a cut in time, or what an inner plan of
+    nested cross-validation may not see.
     """
 
     kind: str
@@ -37,8 +39,12 @@ class Plan:
     seed: int
     group: tuple[str, ...] = ()
     time: str | None = None
+    left_out: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
     def train(self) -> Rows:
-        """All rows outside the test set, ascending."""
-        return np.setdiff1d(np.arange(self.n_rows, dtype=np.int64), self.test)
+        """All rows that are neither test rows nor left out, ascending."""
+        outside = np.ones(self.n_rows, dtype=bool)
+        outside[self.test] = False
+        outside[self.left_out] = False
+        return np.flatnonzero(outside).astype(np.int64)
