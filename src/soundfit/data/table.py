@@ -19,12 +19,16 @@ Task = Literal["regression", "classification"]
 
 @dataclass(frozen=True)
 class Column:
-    """One feature column: its kind, whether models read it, and why not where they don't."""
+    """One feature column: its kind, whether models read it, and why not where they don't.
+
+    ``format`` is the strptime format of a date column that the file holds as text.
+    """
 
     name: str
     kind: ColumnKind
     used: bool = True
     reason: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,291 @@
+"""Delimited text: bytes of a CSV-like file into a frame. Knows no target and no column kinds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from soundfit.data.values import MISSING, to_text
+from soundfit.errors import DataError
+
+__all__ = ["parse_delimited"]
+
+_SAMPLE = 262_144
+_DELIMITERS = (",", ";", "\t", "|")
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_DECIMAL_COMMA = re.compile(r"^[-+]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][-+]?\d+)?$")
+_PLAIN_NUMBER = re.compile(r"^[-+]?\d+([eE][-+]?\d+)?$")
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The file's head: its column names and how to read what follows."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    n_lines: int
+    extra: str = ""  # "first" or "last" where every row has one field more than the header
+
+
+def parse_delimited(content: bytes, *, source: str) -> pd.DataFrame:
+    """Parse the bytes of a delimited file; encoding, delimiter and decimal sign are found in the bytes.
+
+    Numbers, ISO dates and true/false get their types; everything else is text as it stands. Names
+    are stripped; an empty one becomes ``Unnamed: 3``, a repeated one ``name.1``.
+
+    Args:
+        content: the file's bytes, uncompressed.
+        source: what errors call the file.
+
+    Raises:
+        DataError: empty, binary or ragged file.
+    """
+    text = _as_utf8(content, source).lstrip(b"\r\n \t")
+    if not text:
+        raise DataError(
+            "A table needs a header line and rows below it",
+            received=f"an empty file, {source}",
+            fix="check how the file was written; it holds nothing",
+        )
+    if b"\n" not in text and b"\r" in text:
+        text = text.replace(b"\r", b"\n")
+    sample, whole = _sample(text)
+    head = _find_head(sample, whole, source)
+    if head.delimiter == " ":
+        text = _commas_for_blanks(text)
+        head = _find_head(*_sample(text), source)
+    return _decimal_commas(_parse(text, head, source), head.delimiter)
+
+
+def _as_utf8(content: bytes, source: str) -> bytes:
+    for mark, encoding in _BOMS:
+        if content.startswith(mark):
+            body = content[len(mark) :]
+            if encoding == "utf-8":
+                return _checked(body, source)
+            try:
+                return body.decode(encoding).encode()
+            except UnicodeDecodeError:
+                raise _binary(source) from None
+    return _checked(content, source)
+
+
+def _checked(content: bytes, source: str) -> bytes:
+    """Return the bytes as UTF-8; raise for bytes that are no text in any common encoding."""
+    head = content[:65536]
+    if b"\x00" in head:
+        for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+            if zeros.count(0) > 0.8 * len(zeros):
+                try:
+                    return content.decode(encoding).encode()
+                except UnicodeDecodeError:
+                    continue
+        raise _binary(source)
+    control = sum(head.count(byte) for byte in (*range(1, 9), *range(14, 27), *range(28, 32)))
+    if control > 0.01 * len(head) or head.startswith((b"PK\x03\x04", b"%PDF", b"\x89HDF")):
+        raise _binary(source)
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return content if encoding == "utf-8" else text.encode()
+    return content.decode("latin-1").encode()
+
+
+def _binary(source: str) -> DataError:
+    return DataError(
+        "A table file must be text (CSV, TSV), Parquet or Feather",
+        received=f"{source}, whose bytes are not text",
+        fix="export the table as CSV in UTF-8, or give the file its format's ending (.parquet, .feather)",
+    )
+
+
+def _sample(text: bytes) -> tuple[str, bool]:
+    """Return (the first lines, whether they are the whole file)."""
+    if len(text) <= _SAMPLE:
+        return text.decode("utf-8", errors="replace"), True
+    cut = text.rfind(b"\n", 0, _SAMPLE)
+    return text[: cut if cut > 0 else _SAMPLE].decode("utf-8", errors="replace"), False
+
+
+def _rows(sample: str, delimiter: str, limit: int = 200) -> list[tuple[list[str], int]]:
+    """Return (fields, lines read so far) of the first records that are not blank."""
+    rows: list[tuple[list[str], int]] = []
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+    try:
+        for fields in reader:
+            if fields:
+                rows.append((fields, reader.line_num))
+            if len(rows) == limit:
+                break
+    except csv.Error:
+        pass
+    return rows
+
+
+def _find_head(sample: str, whole: bool, source: str) -> _Head:
+    skipped = 0
+    declared = re.match(r"sep=(.)\r?\n", sample)
+    delimiters: tuple[str, ...] = _DELIMITERS
+    if declared:
+        sample, skipped, delimiters = sample[declared.end() :], 1, (declared[1],)
+    best: tuple[float, int] = (0.0, 0)
+    found: tuple[str, list[tuple[list[str], int]]] | None = None
+    for delimiter in delimiters:
+        rows = _rows(sample, delimiter)
+        width = len(rows[0][0]) if rows else 0
+        if width < 2:
+            continue
+        body = [len(fields) for fields, _ in rows[1:]]
+        agree = sum(n in (width, width + 1) for n in body) / len(body) if body else 1.0
+        if (score := (round(agree, 1), width)) > best:
+            best, found = score, (delimiter, rows)
+    if found is None:
+        lines = sample.splitlines()
+        widths = {len(line.split()) for line in lines[:200] if line.strip()}
+        if len(widths) == 1 and widths != {1} and '"' not in sample:
+            return _Head((), " ", 0)
+        found = (",", _rows(sample, ","))
+    delimiter, rows = found
+    if not rows:
+        raise DataError("A table needs a header line", received=f"{source}, which has none", fix="add one")
+    names, n_lines = rows[0]
+    body_rows = [fields for fields, _ in rows[1:]]
+    extra = ""
+    if body_rows and all(len(fields) == len(names) + 1 for fields in body_rows):
+        extra = "last" if all(not fields[-1].strip() for fields in body_rows) else "first"
+    return _Head(tuple(names), delimiter, n_lines + skipped, extra)
+
+
+def _commas_for_blanks(text: bytes) -> bytes:
+    lines = (line.strip() for line in text.decode().splitlines())
+    return "\n".join(re.sub(r"\s+", ",", line.replace(",", ".")) for line in lines).encode()
+
+
+def _parse(text: bytes, head: _Head, source: str) -> pd.DataFrame:
+    names = list(head.names)
+    if head.extra == "first":
+        names = ["row_names", *names]
+    elif head.extra == "last":
+        names = [*names, "\x00surplus"]
+    ragged: list[pa.csv.InvalidRow] = []
+
+    def keep_ragged(row: pa.csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    unique = unique_names(names)
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(text),
+            # One block: types are inferred from all rows, not from the first ones.
+            read_options=pa.csv.ReadOptions(
+                column_names=unique, skip_rows=head.n_lines, block_size=min(len(text) + 1, 2**31 - 1)
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=head.delimiter, newlines_in_values=True, invalid_row_handler=keep_ragged
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                null_values=sorted(MISSING),
+                strings_can_be_null=True,
+                true_values=["true", "True", "TRUE"],
+                false_values=["false", "False", "FALSE"],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" in str(error):
+            return pd.DataFrame({name: pd.Series(dtype=object) for name in unique})
+        raise DataError(
+            "A delimited file must have the same fields in every row",
+            received=f"{source}: {str(error).splitlines()[0]}",
+            fix="check quotes and delimiters near that place",
+        ) from None
+    if ragged:
+        raise _ragged(ragged, head, source, text)
+    fields = [
+        pa.field(f.name, pa.string()) if pa.types.is_time(f.type) or pa.types.is_binary(f.type) else f
+        for f in table.schema
+    ]
+    frame = table.cast(pa.schema(fields)).to_pandas(date_as_object=False)
+    return frame.drop(columns=["\x00surplus"]) if head.extra == "last" else frame
+
+
+def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: bytes) -> DataError:
+    first = ragged[0]
+    shown = first.text if len(first.text) <= 60 else first.text[:59] + "…"
+    where = text.find(first.text.encode())
+    n_before = text.count(b"\n", 0, where) if where >= 0 else -1
+    line = f"line {n_before + 1}" if where >= 0 else "one line"
+    more = f" ({len(ragged):,} such rows)" if len(ragged) > 1 else ""
+    return DataError(
+        "Every row must have as many fields as the header",
+        received=f"{source}, {line}: {first.actual_columns} fields where {first.expected_columns} are "
+        f"expected, {shown!r}{more}",
+        fix=f"put quotes around text that holds the delimiter {head.delimiter!r}, or complete the row",
+    )
+
+
+def unique_names(names: list[str]) -> list[str]:
+    """Return names stripped, named where empty and numbered where repeated, as pandas does.
+
+    >>> unique_names(["a", "", "a"])
+    ['a', 'Unnamed: 1', 'a.1']
+    """
+    stripped = [str(name).strip() or f"Unnamed: {i}" for i, name in enumerate(names)]
+    taken = set(stripped)
+    seen: dict[str, int] = {}
+    result = []
+    for name in stripped:
+        if name in seen:
+            while f"{name}.{seen[name]}" in taken:
+                seen[name] += 1
+            fresh = f"{name}.{seen[name]}"
+            taken.add(fresh)
+            result.append(fresh)
+        else:
+            seen[name] = 1
+            result.append(name)
+    return result
+
+
+def _decimal_commas(frame: pd.DataFrame, delimiter: str) -> pd.DataFrame:
+    """Read "1.234,5" as 1234.5 in columns where every value is such a number.
+
+    Only where the comma is not the delimiter, and where some number in the file shows that its comma
+    is no thousands sign (not exactly three digits behind it).
+    """
+    if delimiter == ",":
+        return frame
+    candidates: dict[str, pd.Series] = {}
+    proven = False
+    for name in frame.columns:
+        if frame[name].dtype.kind in "biufM" or frame[name].isna().all():
+            continue
+        texts = to_text(frame[name])
+        distinct = [t for t in texts.dropna().unique() if t not in ("?", "-", ".")]
+        commas = [t for t in distinct if _DECIMAL_COMMA.match(t)]
+        if commas and all(_DECIMAL_COMMA.match(t) or _PLAIN_NUMBER.match(t) for t in distinct):
+            candidates[name] = texts
+            proven = proven or any(len(re.split("[,eE]", t)[1]) != 3 or "." in t for t in commas)
+    if not proven:
+        return frame
+    numbers = {
+        name: pd.to_numeric(
+            texts.str.replace(".", "", regex=False).str.replace(",", ".", regex=False), errors="coerce"
+        )
+        for name, texts in candidates.items()
+    }
+    return frame.assign(**numbers)

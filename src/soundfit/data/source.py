@@ -1,0 +1,331 @@
+"""Source: a file or a DataFrame into a Table. Knows formats, no splits and no models."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+
+from soundfit.data.columns import as_kinds, infer_columns
+from soundfit.data.delimited import parse_delimited, unique_names
+from soundfit.data.table import Column, Table
+from soundfit.data.task import TargetValues, read_target
+from soundfit.errors import DataError, UsageError, did_you_mean
+from soundfit.records import Finding
+
+__all__ = ["MIN_ROWS", "read", "read_frame"]
+
+#: Fewer rows than this leave nothing to hold out.
+MIN_ROWS = 10
+
+_TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".data")
+_PARQUET_ENDINGS = (".parquet", ".pq")
+_FEATHER_ENDINGS = (".feather", ".arrow", ".ipc")
+_ENDINGS = "CSV, TSV or TXT (also with .gz), Parquet, Feather"
+
+
+def read(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    target: str,
+    task: str = "auto",
+    drop: Collection[str] = (),
+    keep: Collection[str] = (),
+) -> Table:
+    """Read a table for training.
+
+    Rows whose target is missing are left out with a finding; no other row is. An infinite target is
+    refused: dropping rows by their target would bias every score.
+
+    Args:
+        source: path of a delimited text file (delimiter, encoding, decimal sign found in it; also
+            .gz), Parquet or Feather file; or a DataFrame, whose index is ignored.
+        target: name of the column to predict.
+        task: ``auto``, ``regression`` or ``classification``; see :func:`soundfit.data.task.read_target`.
+        drop: feature columns that models must not read.
+        keep: feature columns that models read although they look like identifiers or free text.
+
+    Raises:
+        UsageError: a column named in target, drop or keep is not in the table; unknown task.
+        DataError: no such file, not a table, or a table that nothing can be learned from.
+    """
+    raw, name, sha256 = _load(source)
+    target = str(target)
+    _check_names(raw, target, drop, keep, name)
+    _check_rows(raw, name)
+    read_values = read_target(raw[target], name=target, task=task)
+    known = np.flatnonzero(~read_values.missing)
+    if len(known) < MIN_ROWS:
+        raise _too_few(len(known), f"with a value of {target!r} in {name}, which has {_rows(len(raw))}")
+    features = raw.drop(columns=[target]).iloc[known].reset_index(drop=True)
+    file_rows = known.astype(np.int64)
+    columns, findings = infer_columns(features, drop=drop, keep=keep, file_rows=file_rows)
+    if not any(column.used for column in columns):
+        raise _no_features(columns, name, target)
+    return Table(
+        frame=as_kinds(features, columns),
+        target=read_values.values[known],
+        target_name=target,
+        task=read_values.task,
+        classes=read_values.classes,
+        columns=columns,
+        file_rows=file_rows,
+        n_file_rows=len(raw),
+        source=name,
+        sha256=sha256,
+        findings=(*_missing_target(read_values, target), *findings),
+    )
+
+
+def read_frame(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+    """Read rows without a target, for prediction: names as text and unique, index 0 … N-1.
+
+    Raises:
+        DataError: no such file, or not a table.
+    """
+    return _load(source)[0]
+
+
+def _load(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
+    """Return (frame, what to call the source, SHA-256 of its content)."""
+    if isinstance(source, pd.DataFrame):
+        frame = _plain(source)
+        return frame, "<DataFrame>", _frame_sha256(frame)
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(
+            "A table is a file or a pandas DataFrame",
+            received=f"an object of type {type(source).__name__}",
+            fix="pass a path, or pandas.DataFrame(…) of the data",
+        )
+    path = Path(source)
+    content = _content(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return _plain(_parse(path, content)), str(source), sha256
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        endings = (*_TEXT_ENDINGS, *_PARQUET_ENDINGS)
+        tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in endings)
+        inside = f"; it holds {', '.join(tables[:5])}" if tables else ""
+        raise DataError(
+            "The data must be one file", received=f"{path}, a folder{inside}", fix="name a file in it"
+        )
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(
+            "The data file must exist", received=f"{path}, which does not", fix=_near_file(path)
+        ) from None
+    except OSError as error:
+        raise DataError(
+            "The data file must be readable",
+            received=f"{path}: {error.strerror or error}",
+            fix="check the path and its permissions",
+        ) from None
+
+
+def _near_file(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"check the folder, {folder} does not exist either"
+    names = {p.name.casefold(): p.name for p in folder.iterdir() if p.is_file()}
+    near = difflib.get_close_matches(path.name.casefold(), names, n=1, cutoff=0.6)
+    if not near:
+        near = [n for n in names if Path(n).stem == path.stem.casefold()][:1]
+    return f"did you mean {str(folder / names[near[0]])!r}?" if near else "check the path for a typing error"
+
+
+def _parse(path: Path, content: bytes) -> pd.DataFrame:
+    endings = [ending.lower() for ending in path.suffixes]
+    ending = endings[-1] if endings else ""
+    if ending == ".gz" or content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            raise DataError(
+                "A .gz file must be a whole gzip file",
+                received=f"{path}, which is damaged or cut short",
+                fix="fetch or pack the file again",
+            ) from None
+        if ending == ".gz":
+            ending = endings[-2] if len(endings) > 1 else ".csv"
+    if not content:
+        return parse_delimited(content, source=str(path))
+    if ending in _PARQUET_ENDINGS or ending in _FEATHER_ENDINGS:
+        return _parse_arrow(path, content, parquet=ending in _PARQUET_ENDINGS)
+    if ending in _TEXT_ENDINGS or ending == "":
+        return parse_delimited(content, source=str(path))
+    sheet = ending in (".xlsx", ".xls", ".ods")
+    raise DataError(
+        f"The data must be {_ENDINGS}",
+        received=f"{path}, whose ending is {ending!r}",
+        fix="save the sheet as CSV" if sheet else "convert the file, or give it the ending of its format",
+    )
+
+
+def _parse_arrow(path: Path, content: bytes, *, parquet: bool) -> pd.DataFrame:
+    what = "Parquet" if parquet else "Feather"
+    try:
+        reader = pa.parquet.read_table if parquet else pa.feather.read_table
+        table = reader(pa.BufferReader(content))
+        names = list(table.column_names)
+        table = table.rename_columns([f"c{i}" for i in range(len(names))]).replace_schema_metadata(None)
+        frame = table.to_pandas(date_as_object=False)
+    except (pa.ArrowException, ValueError, OSError):
+        raise DataError(
+            f"A file with this ending must be {what}",
+            received=f"{path}, which cannot be read as {what}",
+            fix="write the file again, or give it the ending of its format",
+        ) from None
+    frame.columns = pd.Index(names)
+    return frame
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with unique text names and index 0 … N-1; the caller's frame is not changed."""
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            "A table has one name for each column",
+            received=f"a DataFrame with {frame.columns.nlevels} levels of column names",
+            fix="flatten them: frame.columns = ['_'.join(map(str, c)) for c in frame.columns]",
+        )
+    plain = frame.reset_index(drop=True)
+    plain.columns = pd.Index(unique_names([str(name) for name in frame.columns]), dtype=object)
+    return plain
+
+
+def _frame_sha256(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        series = frame[name]
+        digest.update(f"{name}\x00{series.dtype}\x00".encode())
+        try:
+            hashed = pd.util.hash_pandas_object(series, index=False)
+        except TypeError:
+            hashed = pd.util.hash_pandas_object(series.map(repr), index=False)
+        digest.update(hashed.to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_names(
+    frame: pd.DataFrame, target: str, drop: Collection[str], keep: Collection[str], source: str
+) -> None:
+    names = list(frame.columns)
+    if target not in names:
+        numeric = sum(_looks_like_number(name) for name in names)
+        headless = len(names) > 1 and numeric >= 0.5 * len(names)
+        raise UsageError(
+            "The target must be a column of the table",
+            received=f"{target!r}, which is not in {source}"
+            + (f", whose first line looks like data, not names: {', '.join(names[:5])}" if headless else ""),
+            fix="write the column names into the first line" if headless else did_you_mean(target, names),
+        )
+    if f"{target}.1" in names and source != "<DataFrame>":
+        raise DataError(
+            "The target must be one column",
+            received=f"two columns named {target!r} in {source}",
+            fix="rename one",
+        )
+    for option, given in (("--drop", drop), ("--keep", keep)):
+        for name in given:
+            if name not in names:
+                raise UsageError(
+                    f"{option} names a column of the table",
+                    received=f"{name!r}, which is not in {source}",
+                    fix=did_you_mean(str(name), names),
+                )
+    if target in drop:
+        raise UsageError(
+            "The target is not a feature to drop",
+            received=f"{target!r} as target and in --drop",
+            fix="leave it out of --drop",
+        )
+
+
+def _looks_like_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return name.startswith("Unnamed: ")
+    return True
+
+
+def _check_rows(frame: pd.DataFrame, source: str) -> None:
+    n_rows = len(frame)
+    if n_rows == 0:
+        raise DataError(
+            "A table needs rows below its header", received=f"{source}, which has none", fix="add the rows"
+        )
+    if frame.shape[1] < 2:
+        raise DataError(
+            "A table needs a target and at least one feature",
+            received=f"{source}, which has one column, {frame.columns[0]!r}",
+            fix="check the delimiter: comma, semicolon, tab and | are recognised",
+        )
+    if n_rows < MIN_ROWS:
+        raise _too_few(n_rows, f"in {source}")
+    if all(_same(frame[name]) for name in frame.columns):
+        raise DataError(
+            "Rows must differ",
+            received=f"{source}, whose {n_rows:,} rows are all duplicates of one row",
+            fix="check how the table was joined or written",
+        )
+
+
+def _same(series: pd.Series) -> bool:
+    first = series.iloc[0]
+    if series.isna().iloc[0]:
+        return bool(series.isna().all())
+    if isinstance(first, list | dict | set | np.ndarray):
+        return bool(series.map(repr).nunique(dropna=False) == 1)
+    return bool((series == first).fillna(False).all())
+
+
+def _too_few(n_rows: int, where: str) -> DataError:
+    return DataError(
+        f"Training needs at least {MIN_ROWS} rows, some to learn from and some to be examined on",
+        received=f"{_rows(n_rows)} {where}",
+        fix="add rows; below a hundred or so, a score says little",
+    )
+
+
+def _no_features(columns: tuple[Column, ...], source: str, target: str) -> DataError:
+    reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:5]) + ("; …" if len(columns) > 5 else "")
+    return DataError(
+        "At least one feature column must be usable",
+        received=f"{source}, where none beside {target!r} is ({reasons})",
+        fix="add columns that measure something, or keep one of these with --keep",
+    )
+
+
+def _missing_target(values: TargetValues, target: str) -> tuple[Finding, ...]:
+    rows = np.flatnonzero(values.missing)
+    if rows.size == 0:
+        return ()
+    return (
+        Finding(
+            "missing-target",
+            "warning",
+            f"{_rows(rows.size)} of {values.missing.size:,} without a value of {target!r}; left out.",
+            columns=(target,),
+            rows=tuple(int(row) for row in rows[:20]),
+            n_rows=int(rows.size),
+            fix="Ask why the target is missing there: if not by chance, scores hold for such rows alone "
+            "as have one.",
+        ),
+    )
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
