@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["FILLERS", "MISSING", "date_format", "to_booleans", "to_dates", "to_numbers", "to_text"]
+__all__ = [
+    "FILLERS",
+    "MISSING",
+    "date_format",
+    "text_codes",
+    "to_booleans",
+    "to_dates",
+    "to_numbers",
+    "to_text",
+]
 
 # "None" is no entry: real tables use it as a category (no veneer, no alley).
 MISSING = frozenset(
@@ -54,11 +63,17 @@ _ENOUGH = 0.95
 
 def to_text(series: pd.Series) -> pd.Series:
     """Return stripped strings with NaN for missing, dtype object; 3.0 reads "3" as an integer would."""
-    codes, uniques = _factorize(series)
-    texts = np.empty(len(uniques) + 1, dtype=object)
-    texts[:-1] = [_text(value) for value in uniques]
+    codes, distinct = text_codes(series)
+    texts = np.empty(len(distinct) + 1, dtype=object)
+    texts[:-1] = distinct
     texts[-1] = np.nan
     return pd.Series(texts[codes], index=series.index, name=series.name, dtype=object)
+
+
+def text_codes(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
+    """Return (codes, texts) ``texts[codes[i]]`` the text of row i; code −1 or NaN for none."""
+    codes, uniques = _factorize(series)
+    return codes, [_text(value) for value in uniques]
 
 
 def to_numbers(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
