@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from soundfit.data.table import Column
-from soundfit.data.values import date_format, to_booleans, to_dates, to_numbers, to_text
+from soundfit.data.values import are_booleans, date_format, to_booleans, to_dates, to_numbers, to_text
 from soundfit.records import Finding
 
 __all__ = ["as_kinds", "infer_columns", "numbers_in_text"]
@@ -104,7 +104,7 @@ def numbers_in_text(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.
     if n_read == 0 or n_read < _NEARLY_ALL * (n_read + int(bad.sum())):
         return None
     texts = pd.Series(pd.unique(series.astype(object).dropna()), dtype=object)
-    if texts.map(lambda t: isinstance(t, str) and re.match(r"^\s*0\d", t) is not None).any():
+    if texts.map(lambda t: isinstance(t, str) and re.match(r"^\s*0\d+\s*$", t) is not None).any():
         return None
     return numbers, bad
 
@@ -124,9 +124,8 @@ def _infer(
     texts = to_text(series)
     if texts.isna().all():
         return _constant(name, "every value is missing")
-    values, bad = to_booleans(texts)
-    if not bad.any() and np.isfinite(values).any():
-        return _unless_constant(Column(name, "boolean"), pd.Series(values))
+    if are_booleans(texts):
+        return _unless_constant(Column(name, "boolean"), pd.Series(to_booleans(texts)[0]))
     if not isinstance(dtype, pd.CategoricalDtype):
         read = numbers_in_text(series)
         # "3+" among 0, 1 and 2 is a category, not a damaged number.

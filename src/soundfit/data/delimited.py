@@ -43,7 +43,7 @@ def parse_delimited(content: bytes, *, source: str) -> pd.DataFrame:
     """Parse the bytes of a delimited file; encoding, delimiter and decimal sign are found in the bytes.
 
     Numbers, ISO dates and true/false get their types; everything else is text as it stands. Names
-    are stripped; an empty one becomes ``Unnamed: 3``, a repeated one ``name.1``.
+    are stripped; they may be empty or repeated.
 
     Args:
         content: the file's bytes, uncompressed.
@@ -61,12 +61,13 @@ def parse_delimited(content: bytes, *, source: str) -> pd.DataFrame:
         )
     if b"\n" not in text and b"\r" in text:
         text = text.replace(b"\r", b"\n")
-    sample, whole = _sample(text)
-    head = _find_head(sample, whole, source)
+    text = _without_comments(text)
+    sample = _sample(text)
+    head = _find_head(sample, source)
     if head.delimiter == " ":
         text = _commas_for_blanks(text)
-        head = _find_head(*_sample(text), source)
-    return _decimal_commas(_parse(text, head, source), head.delimiter)
+        head = _find_head(_sample(text), source)
+    return _parse(text, head, source)
 
 
 def _as_utf8(content: bytes, source: str) -> bytes:
@@ -113,12 +114,21 @@ def _binary(source: str) -> DataError:
     )
 
 
-def _sample(text: bytes) -> tuple[str, bool]:
-    """Return (the first lines, whether they are the whole file)."""
-    if len(text) <= _SAMPLE:
-        return text.decode("utf-8", errors="replace"), True
-    cut = text.rfind(b"\n", 0, _SAMPLE)
-    return text[: cut if cut > 0 else _SAMPLE].decode("utf-8", errors="replace"), False
+def _sample(text: bytes) -> str:
+    """Return the first lines."""
+    cut = len(text) if len(text) <= _SAMPLE else text.rfind(b"\n", 0, _SAMPLE)
+    return text[: cut if cut > 0 else _SAMPLE].decode("utf-8", errors="replace")
+
+
+def _without_comments(text: bytes) -> bytes:
+    """Return the text without leading lines that start with # and are no header."""
+    while text.startswith(b"#"):
+        line, _, rest = text.partition(b"\n")
+        below = rest.partition(b"\n")[0]
+        if not rest or any(line.count(d) == below.count(d) > 0 for d in (b",", b";", b"\t", b"|")):
+            break
+        text = rest
+    return text
 
 
 def _rows(sample: str, delimiter: str, limit: int = 200) -> list[tuple[list[str], int]]:
@@ -136,7 +146,7 @@ def _rows(sample: str, delimiter: str, limit: int = 200) -> list[tuple[list[str]
     return rows
 
 
-def _find_head(sample: str, whole: bool, source: str) -> _Head:
+def _find_head(sample: str, source: str) -> _Head:
     skipped = 0
     declared = re.match(r"sep=(.)\r?\n", sample)
     delimiters: tuple[str, ...] = _DELIMITERS
@@ -180,20 +190,20 @@ def _parse(text: bytes, head: _Head, source: str) -> pd.DataFrame:
     if head.extra == "first":
         names = ["row_names", *names]
     elif head.extra == "last":
-        names = [*names, "\x00surplus"]
+        names = [*names, ""]
     ragged: list[pa.csv.InvalidRow] = []
 
     def keep_ragged(row: pa.csv.InvalidRow) -> str:
         ragged.append(row)
         return "skip"
 
-    unique = unique_names(names)
+    places = [f"c{i}" for i in range(len(names))]
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(text),
             # One block: types are inferred from all rows, not from the first ones.
             read_options=pa.csv.ReadOptions(
-                column_names=unique, skip_rows=head.n_lines, block_size=min(len(text) + 1, 2**31 - 1)
+                column_names=places, skip_rows=head.n_lines, block_size=min(len(text) + 1, 2**31 - 1)
             ),
             parse_options=pa.csv.ParseOptions(
                 delimiter=head.delimiter, newlines_in_values=True, invalid_row_handler=keep_ragged
@@ -206,8 +216,8 @@ def _parse(text: bytes, head: _Head, source: str) -> pd.DataFrame:
             ),
         )
     except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
-            return pd.DataFrame({name: pd.Series(dtype=object) for name in unique})
+        if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
+            return pd.DataFrame(columns=names, dtype=object)
         raise DataError(
             "A delimited file must have the same fields in every row",
             received=f"{source}: {str(error).splitlines()[0]}",
@@ -220,11 +230,22 @@ def _parse(text: bytes, head: _Head, source: str) -> pd.DataFrame:
         for f in table.schema
     ]
     frame = table.cast(pa.schema(fields)).to_pandas(date_as_object=False)
-    return frame.drop(columns=["\x00surplus"]) if head.extra == "last" else frame
+    # A delimiter at the end of every line makes a column without a name and without a value.
+    kept = [i for i, name in enumerate(names) if name.strip() or not frame[places[i]].isna().all()]
+    frame = _decimal_commas(frame.iloc[:, kept], head.delimiter)
+    frame.columns = pd.Index([names[i].strip() for i in kept], dtype=object)
+    return frame
 
 
 def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: bytes) -> DataError:
     first = ragged[0]
+    if first.expected_columns == 1 or len(ragged) > 0.5 * text.count(b"\n"):
+        return DataError(
+            "The first line must hold the column names, with the delimiter between them",
+            received=f"{source}, whose first line has {_fields(first.expected_columns)} "
+            f"and whose rows have {first.actual_columns}",
+            fix="remove lines above the column names; comma, semicolon, tab and | are known delimiters",
+        )
     shown = first.text if len(first.text) <= 60 else first.text[:59] + "…"
     where = text.find(first.text.encode())
     n_before = text.count(b"\n", 0, where) if where >= 0 else -1
@@ -232,33 +253,14 @@ def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: byt
     more = f" ({len(ragged):,} such rows)" if len(ragged) > 1 else ""
     return DataError(
         "Every row must have as many fields as the header",
-        received=f"{source}, {line}: {first.actual_columns} fields where {first.expected_columns} are "
-        f"expected, {shown!r}{more}",
+        received=f"{source}, {line}: {_fields(first.actual_columns)} where "
+        f"{first.expected_columns} are expected, {shown!r}{more}",
         fix=f"put quotes around text that holds the delimiter {head.delimiter!r}, or complete the row",
     )
 
 
-def unique_names(names: list[str]) -> list[str]:
-    """Return names stripped, named where empty and numbered where repeated, as pandas does.
-
-    >>> unique_names(["a", "", "a"])
-    ['a', 'Unnamed: 1', 'a.1']
-    """
-    stripped = [str(name).strip() or f"Unnamed: {i}" for i, name in enumerate(names)]
-    taken = set(stripped)
-    seen: dict[str, int] = {}
-    result = []
-    for name in stripped:
-        if name in seen:
-            while f"{name}.{seen[name]}" in taken:
-                seen[name] += 1
-            fresh = f"{name}.{seen[name]}"
-            taken.add(fresh)
-            result.append(fresh)
-        else:
-            seen[name] = 1
-            result.append(name)
-    return result
+def _fields(n: int) -> str:
+    return f"{n} field" if n == 1 else f"{n} fields"
 
 
 def _decimal_commas(frame: pd.DataFrame, delimiter: str) -> pd.DataFrame:

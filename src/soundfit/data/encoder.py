@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from soundfit.data.layout import Block, Layout
+from soundfit.data.layout import Block, Layout, plan_features
 from soundfit.data.saved import finite_floats, unreadable
 from soundfit.data.values import text_codes, to_booleans, to_dates, to_numbers
 from soundfit.errors import DataError, did_you_mean
 
-__all__ = ["Encoder", "fit_encoder"]
+__all__ = ["Encoder", "Layout", "fit_encoder", "plan_features"]
 
 _CHUNK_ROWS = 65_536
 _CYCLES = {"month": 12, "weekday": 7, "hour": 24}
@@ -213,7 +213,7 @@ def _date_parts(dates: pd.Series, block: Block) -> list[NDArray[np.float64]]:
         elif part == "year":
             parts.append(dates.dt.year.to_numpy(dtype=np.float64))
         else:
-            name = "dayofweek" if part == "weekday" else part
+            name = "day_of_week" if part == "weekday" else part
             angle = getattr(dates.dt, name).to_numpy(dtype=np.float64) * (2 * np.pi / _CYCLES[part])
             parts += [np.sin(angle), np.cos(angle)]
     return parts
@@ -221,7 +221,8 @@ def _date_parts(dates: pd.Series, block: Block) -> list[NDArray[np.float64]]:
 
 def _readable(layout: Layout, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the layout's columns, with text in numeric, boolean and date columns read."""
-    names = {str(name): name for name in frame.columns}
+    # The first of columns with one name counts, as in soundfit.data.source.
+    names = {str(name).strip(): place for place, name in reversed(list(enumerate(frame.columns)))}
     absent = [block.column for block in layout.blocks if block.column not in names]
     if absent:
         hints = "; ".join(f"for {name!r} {did_you_mean(name, names)}" for name in absent[:3])
@@ -232,7 +233,7 @@ def _readable(layout: Layout, frame: pd.DataFrame) -> pd.DataFrame:
             fix=f"add {'it' if len(absent) == 1 else 'them'}, empty cells are allowed; {hints}",
         )
     return pd.DataFrame(
-        {block.column: _read_column(block, frame[names[block.column]]) for block in layout.blocks},
+        {block.column: _read_column(block, frame.iloc[:, names[block.column]]) for block in layout.blocks},
         index=pd.RangeIndex(len(frame)),
         copy=False,
     )

@@ -172,7 +172,7 @@ def _varying_parts(dates: pd.Series) -> tuple[DatePart, ...]:
     values: dict[DatePart, pd.Series] = {
         "year": dates.dt.year,
         "month": dates.dt.month,
-        "weekday": dates.dt.dayofweek,
+        "weekday": dates.dt.day_of_week,
         "hour": dates.dt.hour,
         "days": dates,
     }

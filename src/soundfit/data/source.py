@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import os
 import zlib
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from soundfit.data.columns import as_kinds, infer_columns
-from soundfit.data.delimited import parse_delimited, unique_names
+from soundfit.data.delimited import parse_delimited
 from soundfit.data.table import Column, Table
 from soundfit.data.task import TargetValues, read_target
 from soundfit.errors import DataError, UsageError, did_you_mean
@@ -59,9 +61,10 @@ def read(
         UsageError: a column named in target, drop or keep is not in the table; unknown task.
         DataError: no such file, not a table, or a table that nothing can be learned from.
     """
-    raw, name, sha256 = _load(source)
+    loaded = _load(source)
+    raw, name = loaded.frame, loaded.source
     target = str(target)
-    _check_names(raw, target, drop, keep, name)
+    _check_names(loaded, target, drop, keep)
     _check_rows(raw, name)
     read_values = read_target(raw[target], name=target, task=task)
     known = np.flatnonzero(~read_values.missing)
@@ -82,7 +85,7 @@ def read(
         file_rows=file_rows,
         n_file_rows=len(raw),
         source=name,
-        sha256=sha256,
+        sha256=loaded.sha256,
         findings=(*_missing_target(read_values, target), *findings),
     )
 
@@ -93,14 +96,23 @@ def read_frame(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     Raises:
         DataError: no such file, or not a table.
     """
-    return _load(source)[0]
+    return _load(source).frame
 
 
-def _load(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
-    """Return (frame, what to call the source, SHA-256 of its content)."""
+@dataclass(frozen=True)
+class _Loaded:
+    """What a source held: its frame, what errors call it, and the names that it repeats."""
+
+    frame: pd.DataFrame
+    source: str
+    sha256: str
+    repeated: frozenset[str]
+
+
+def _load(source: str | os.PathLike[str] | pd.DataFrame) -> _Loaded:
     if isinstance(source, pd.DataFrame):
-        frame = _plain(source)
-        return frame, "<DataFrame>", _frame_sha256(frame)
+        frame, repeated = _plain(source)
+        return _Loaded(frame, "<DataFrame>", _frame_sha256(frame), repeated)
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
             "A table is a file or a pandas DataFrame",
@@ -110,7 +122,8 @@ def _load(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[pd.DataFrame, 
     path = Path(source)
     content = _content(path)
     sha256 = hashlib.sha256(content).hexdigest()
-    return _plain(_parse(path, content)), str(source), sha256
+    frame, repeated = _plain(_parse(path, content))
+    return _Loaded(frame, str(source), sha256, repeated)
 
 
 def _content(path: Path) -> bytes:
@@ -192,8 +205,8 @@ def _parse_arrow(path: Path, content: bytes, *, parquet: bool) -> pd.DataFrame:
     return frame
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with unique text names and index 0 … N-1; the caller's frame is not changed."""
+def _plain(frame: pd.DataFrame) -> tuple[pd.DataFrame, frozenset[str]]:
+    """Return (the frame with unique text names and index 0 … N-1, names that were repeated)."""
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(
             "A table has one name for each column",
@@ -201,8 +214,32 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
             fix="flatten them: frame.columns = ['_'.join(map(str, c)) for c in frame.columns]",
         )
     plain = frame.reset_index(drop=True)
-    plain.columns = pd.Index(unique_names([str(name) for name in frame.columns]), dtype=object)
-    return plain
+    names = [str(name).strip() for name in frame.columns]
+    plain.columns = pd.Index(unique_names(names), dtype=object)
+    return plain, frozenset(name for name, n in Counter(names).items() if n > 1)
+
+
+def unique_names(names: list[str]) -> list[str]:
+    """Return names stripped, named where empty and numbered where repeated, as pandas does.
+
+    >>> unique_names(["a", "", "a"])
+    ['a', 'Unnamed: 1', 'a.1']
+    """
+    stripped = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(names)]
+    taken = set(stripped)
+    seen: dict[str, int] = {}
+    result = []
+    for name in stripped:
+        if name in seen:
+            while f"{name}.{seen[name]}" in taken:
+                seen[name] += 1
+            fresh = f"{name}.{seen[name]}"
+            taken.add(fresh)
+            result.append(fresh)
+        else:
+            seen[name] = 1
+            result.append(name)
+    return result
 
 
 def _frame_sha256(frame: pd.DataFrame) -> str:
@@ -218,10 +255,10 @@ def _frame_sha256(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _check_names(
-    frame: pd.DataFrame, target: str, drop: Collection[str], keep: Collection[str], source: str
-) -> None:
-    names = list(frame.columns)
+def _check_names(loaded: _Loaded, target: str, drop: Collection[str], keep: Collection[str]) -> None:
+    names, source = list(loaded.frame.columns), loaded.source
+    if not names:
+        raise DataError("A table needs columns", received=f"{source}, which has none", fix="check its making")
     if target not in names:
         numeric = sum(_looks_like_number(name) for name in names)
         headless = len(names) > 1 and numeric >= 0.5 * len(names)
@@ -231,11 +268,11 @@ def _check_names(
             + (f", whose first line looks like data, not names: {', '.join(names[:5])}" if headless else ""),
             fix="write the column names into the first line" if headless else did_you_mean(target, names),
         )
-    if f"{target}.1" in names and source != "<DataFrame>":
+    if target in loaded.repeated:
         raise DataError(
             "The target must be one column",
-            received=f"two columns named {target!r} in {source}",
-            fix="rename one",
+            received=f"several columns named {target!r} in {source}",
+            fix="give each a name of its own",
         )
     for option, given in (("--drop", drop), ("--keep", keep)):
         for name in given:

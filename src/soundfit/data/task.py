@@ -185,7 +185,8 @@ def _refuse_infinities(numbers: NDArray[np.float64], name: str) -> None:
         rows = ", ".join(str(row) for row in infinite[:5]) + (", …" if infinite.size > 5 else "")
         raise DataError(
             "The target must be finite",
-            received=f"{infinite.size:,} infinite values in column {name!r} (rows {rows}, counted from 0)",
+            received=f"{infinite.size:,} infinite {'values' if infinite.size > 1 else 'value'} "
+            f"in column {name!r} (rows {rows}, counted from 0)",
             fix="look for a division by zero or the logarithm of zero where the target is made; "
             "leave a cell empty where the target is unknown",
         )

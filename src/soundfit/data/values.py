@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = [
     "FILLERS",
     "MISSING",
+    "are_booleans",
     "date_format",
     "text_codes",
     "to_booleans",
@@ -29,8 +31,9 @@ FILLERS = frozenset(
     {"?", "-", "--", ".", "..", "*", "none", "unknown", "missing", "na", "n/a", "n.a.", "nan", "nil"}
     | {"null", "#div/0!", "#value!", "#ref!", "#num!", "not available", "undefined"}
 )
-_TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "on"})
-_FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "off"})
+_PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("1", "0"), ("on", "off"))
+_TRUE = frozenset(yes for yes, _ in _PAIRS)
+_FALSE = frozenset(no for _, no in _PAIRS)
 
 _NUMBER = re.compile(
     r"""^(?P<open>\()?\s*(?P<sign>[-+−])?\s*(?:[$€£¥₹]|USD|EUR|GBP)?\s*(?P<sign2>[-+−])?
@@ -39,6 +42,7 @@ _NUMBER = re.compile(
         \s*(?:[%‰$€£¥₹]|USD|EUR|GBP)?\s*(?P<close>\))?$""",
     re.VERBOSE,
 )
+_CLOCK = re.compile(r"^(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?$")
 _DAYS = (
     "%m/%d/%Y",
     "%d/%m/%Y",
@@ -79,7 +83,8 @@ def text_codes(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
 def to_numbers(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return (numbers, bad), each of shape (N,): NaN for missing, bad where text is no number.
 
-    Infinities stay. Text such as "1,234", "12%", "$5", "(3.5)" and "1e-3" is read; "12%" gives 12.
+    Infinities stay. Text such as "1,234", "12%", "$5", "(3.5)" and "1e-3" is read: "12%" gives 12, and
+    a time of day its hours, 12.5 for "12:30".
     """
     dtype = series.dtype
     nothing_bad = np.zeros(len(series), dtype=bool)
@@ -114,6 +119,12 @@ def to_booleans(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool
         else:
             bad[i] = bool(word) and word not in FILLERS
     return values[codes], bad[codes]
+
+
+def are_booleans(texts: pd.Series) -> bool:
+    """Return whether the texts are one pair of words for yes and no, or one word of it."""
+    words = {str(text).casefold() for text in texts.dropna().unique()} - FILLERS
+    return bool(words) and any(words <= set(pair) for pair in _PAIRS)
 
 
 def to_dates(series: pd.Series, pattern: str = "") -> tuple[pd.Series, NDArray[np.bool_]]:
@@ -195,7 +206,8 @@ def _number(value: Any) -> float | None:
         try:
             return float(value)
         except (TypeError, ValueError, OverflowError):
-            return None
+            if not isinstance(value, datetime.time):
+                return None
     text = _text(value)
     if not isinstance(text, str) or text.casefold() in FILLERS:
         return np.nan
@@ -204,6 +216,9 @@ def _number(value: Any) -> float | None:
             return float(text)
         except ValueError:
             pass
+    clock = _CLOCK.match(text)
+    if clock:
+        return int(clock[1]) + int(clock[2]) / 60 + float(clock[3] or 0) / 3600
     found = _NUMBER.match(text)
     if not found or not any(c.isdigit() for c in found["whole"] + (found["part"] or "")):
         return None
