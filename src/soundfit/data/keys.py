@@ -1,10 +1,11 @@
 """Keys: what rows may be split by, read from a table: groups, times, a user's folds.
 
-Knows columns and values; knows nothing of folds sizes, fractions or plans.
+Knows columns and values; knows nothing of fold sizes, fractions or plans.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from soundfit.data.table import Table
 from soundfit.errors import DataError, UsageError, did_you_mean
 
-__all__ = ["FILE_ORDER", "TimeKey", "fold_labels", "group_codes", "time_key"]
+__all__ = ["FILE_ORDER", "TimeKey", "fold_labels", "group_codes", "time_gap", "time_key"]
 
 FILE_ORDER = "row"
 
@@ -129,6 +130,30 @@ def _nanoseconds(column: pd.Series[Any]) -> NDArray[np.int64]:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     return column.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+
+
+def time_gap(gap: int | str, time: TimeKey | None) -> int | pd.Timedelta:
+    """Return a gap as a number of different times, or as a span of time.
+
+    Raises:
+        UsageError: it is neither, or a span where the times are no dates.
+    """
+    if isinstance(gap, str) and not gap.strip().isdigit():
+        try:
+            span = pd.Timedelta(re.sub(r"(?<=\d)\s*d\b", "D", gap))  # pandas deprecates `d` for days
+        except ValueError:
+            span = pd.Timedelta(-1)
+        if time is None or not time.is_date or span < pd.Timedelta(0):
+            raise UsageError(
+                "The gap is a number of different times or, where the time column holds dates, a span",
+                received=repr(gap),
+                fix="use a number such as 7, or a span such as `7d` with a date column",
+            )
+        return span
+    count = int(gap)
+    if isinstance(gap, bool) or count != float(gap) or count < 0:
+        raise UsageError("The gap is a whole number of times, 0 or more", received=repr(gap), fix="use 0")
+    return count
 
 
 def fold_labels(table: Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], bool]:

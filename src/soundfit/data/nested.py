@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundfit.data.folds import Keys, auto_folds, make_folds
-from soundfit.data.keys import group_codes, time_key
+from soundfit.data.keys import group_codes, time_gap, time_key
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.records import Fold, Plan
@@ -47,6 +47,7 @@ def nested(plan: Plan, table: Table, *, inner: int | str = "auto") -> tuple[Plan
         stratify=when is None and plan.kind not in ("k-fold", "group"),
         group=group_codes(table, plan.group) if plan.group else None,
         time=when,
+        gap=time_gap(plan.gap, when),
     )
     plans = []
     for number, outer in enumerate(plan.folds):
@@ -72,6 +73,7 @@ def nested(plan: Plan, table: Table, *, inner: int | str = "auto") -> tuple[Plan
                 seed=plan.seed,
                 group=plan.group,
                 time=plan.time,
+                gap=plan.gap,
                 left_out=np.flatnonzero(outside).astype(np.int64),
             )
         )

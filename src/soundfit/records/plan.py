@@ -28,7 +28,8 @@ class Plan:
     ``time``, ``group-time``, ``given`` (a fold column or a test file). Rows are positions in the
     table, not in the file (the table may have dropped rows without a target). ``left_out`` rows are
     in no role at all: a group that must not be on two sides of a cut in time, or what an inner plan of
-    nested cross-validation may not see.
+    nested cross-validation may not see. ``gap`` is what lies between training and later rows: different
+    times, or a span such as ``"7d"``.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Plan:
     seed: int
     group: tuple[str, ...] = ()
     time: str | None = None
+    gap: int | str = 0
     left_out: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
