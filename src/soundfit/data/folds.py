@@ -17,7 +17,14 @@ from soundfit.data.keys import TimeKey
 from soundfit.errors import DataError, UsageError
 from soundfit.records import Fold
 
-__all__ = ["AUTO_HOLDOUT_ROWS", "AUTO_TEN_FOLDS_ROWS", "VALIDATION_SHARE", "Keys", "auto_folds", "make_folds"]
+__all__ = [
+    "AUTO_HOLDOUT_ROWS",
+    "AUTO_TEN_FOLDS_ROWS",
+    "VALIDATION_SHARE",
+    "Keys",
+    "make_auto_folds",
+    "make_folds",
+]
 
 AUTO_TEN_FOLDS_ROWS = 1_000
 AUTO_HOLDOUT_ROWS = 20_000
@@ -67,6 +74,22 @@ def auto_folds(rows: Rows, keys: Keys) -> int:
         # Ten blocks of a short history would start from a first fold of 9 % of the rows.
         k = min(5, len(np.unique(keys.time.rank[rows])) - 1)
     return max(1 if keys.time is not None else 2, min(k, n_groups, len(rows) // 2))
+
+
+def make_auto_folds(rows: Rows, keys: Keys, seed: list[int], *, at_most: int = 10) -> tuple[Fold, ...]:
+    """Split ``rows`` into as many folds as ``auto`` means; by time into fewer where a gap needs it.
+
+    Raises:
+        UsageError: as :func:`make_folds`, where not even one holdout can be made.
+    """
+    k = min(at_most, auto_folds(rows, keys))
+    while True:
+        try:
+            return make_folds(rows, k, keys, np.random.default_rng(seed))
+        except UsageError:
+            if keys.time is None or k == 1:
+                raise
+            k -= 1
 
 
 def make_folds(rows: Rows, k: int, keys: Keys, rng: np.random.Generator) -> tuple[Fold, ...]:

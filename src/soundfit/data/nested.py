@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from soundfit.data.folds import Keys, auto_folds, make_folds
+from soundfit.data.folds import Keys, make_auto_folds, make_folds
 from soundfit.data.keys import group_codes, time_gap, time_key
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
@@ -57,8 +57,8 @@ def nested(plan: Plan, table: Table, *, inner: int | str = "auto") -> tuple[Plan
         if plan.kind == "given" and when is None and len(plan.folds) > 2:
             folds = _other_folds(plan, outer)
         else:
-            k = min(5, auto_folds(outer.train, keys)) if inner == "auto" else int(inner)
-            folds = _inner_folds(outer.train, k, keys, plan.seed, number, len(plan.folds))
+            k = None if inner == "auto" else int(inner)
+            folds = _inner_folds(outer.train, k, keys, [plan.seed, 3, number], len(plan.folds))
         plans.append(
             Plan(
                 kind=plan.kind,
@@ -81,14 +81,16 @@ def nested(plan: Plan, table: Table, *, inner: int | str = "auto") -> tuple[Plan
 
 
 def _inner_folds(
-    rows: NDArray[np.int64], k: int, keys: Keys, seed: int, number: int, n_outer: int
+    rows: NDArray[np.int64], k: int | None, keys: Keys, seed: list[int], n_outer: int
 ) -> tuple[Fold, ...]:
     try:
-        return make_folds(rows, k, keys, np.random.default_rng([seed, 3, number]))
+        if k is None:
+            return make_auto_folds(rows, keys, seed, at_most=5)
+        return make_folds(rows, k, keys, np.random.default_rng(seed))
     except UsageError as error:
         raise UsageError(
             f"Nested cross-validation splits the training rows of each outer fold again ({error.rule})",
-            received=f"in outer fold {number + 1} of {n_outer}: {error.received}",
+            received=f"in outer fold {seed[-1] + 1} of {n_outer}: {error.received}",
             fix="use fewer inner or outer folds",
         ) from error
 

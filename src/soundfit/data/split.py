@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from soundfit.data.exam_rows import draw_exam, given_exam
-from soundfit.data.folds import Keys, auto_folds, make_folds
+from soundfit.data.folds import Keys, make_auto_folds, make_folds
 from soundfit.data.given_folds import given_folds
 from soundfit.data.keys import group_codes, time_gap, time_key
 from soundfit.data.nested import nested
@@ -114,12 +114,11 @@ def _drawn_folds(table: Table, options: SplitOptions) -> Plan:
         gap=options.gap,
         left_out=left_out,
     )
-    k = auto_folds(plan.train, keys) if options.folds is None else options.folds
-    plan = replace(
-        plan,
-        kind="given" if given else _kind(keys, k),
-        folds=make_folds(plan.train, k, keys, np.random.default_rng([options.seed, 2])),
-    )
+    if options.folds is None:
+        folds = make_auto_folds(plan.train, keys, [options.seed, 2])
+    else:
+        folds = make_folds(plan.train, options.folds, keys, np.random.default_rng([options.seed, 2]))
+    plan = replace(plan, kind="given" if given else _kind(keys, len(folds)), folds=folds)
     return replace(plan, reason=plan_reason(table, plan, keys, auto=options.folds is None, given=given))
 
 
