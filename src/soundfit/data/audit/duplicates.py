@@ -1,0 +1,194 @@
+"""Duplicates: rows that equal another row in every feature, and labels that contradict among them.
+
+A row that stands in the training rows and in the exam is known by heart. Tables of few values have
+equal rows by nature, so equal rows count as copies only where chance does not explain them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundfit.data.audit.crossing import crossing_share
+from soundfit.data.audit.hashes import clusters, log_chance, mix, row_hashes, sizes
+from soundfit.data.audit.view import View
+from soundfit.records import Finding, Severity
+
+__all__ = ["find_conflicts", "find_duplicates", "surprising"]
+
+#: Above this share of examined rows with a twin among the training rows the score flatters for certain.
+LIE = 0.05
+#: log(expected equal rows, columns taken as independent) below which an equal row is no coincidence;
+#: the wide margin stands for the dependence between columns.
+NO_COINCIDENCE = np.log(1e-3)
+
+Flags = NDArray[np.bool_]
+
+
+def surprising(view: View, cluster: NDArray[np.int64], chance: NDArray[np.float64]) -> Flags:
+    """Return which rows have a twin that chance does not explain, shape (N,).
+
+    Two signs must agree. The row's combination of values is rare (``chance``); and twins are about as
+    frequent among the rarest rows of the table as elsewhere, as copying takes rows blindly where
+    coincidence takes the common ones.
+    """
+    twin = sizes(cluster) > 1
+    rare = twin & (chance < NO_COINCIDENCE)
+    if not rare.any():
+        return rare
+    rarest = chance <= np.quantile(chance, 1 / 3)
+    if twin[rarest].mean() < 0.25 * twin.mean():
+        return np.zeros(view.n, dtype=bool)
+    return rare
+
+
+def find_duplicates(view: View) -> list[Finding]:
+    """Find rows equal in all features and the target, and rows equal in all features."""
+    content = view.content
+    if not content or view.n < 2:
+        return []
+    same_features = row_hashes((f.codes for f in content), view.n)
+    with np.errstate(over="ignore"):
+        whole = same_features + mix(
+            np.ascontiguousarray(view.table.target.astype(np.float64)).view(np.uint64)
+        )
+    cluster = clusters(whole)
+    twin = sizes(cluster) > 1
+    if not twin.any():
+        return []
+    copies = int(view.n - len(np.unique(cluster)))
+    chance = log_chance(content, view.n)
+    strange = surprising(view, cluster, chance)
+    share = crossing_share(cluster, view.plan)
+    strange_share = share * float(strange.sum() / twin.sum())
+    severity: Severity = "note"
+    if strange_share >= LIE and not _kept_together(view, cluster):
+        severity = "error"
+    elif strange_share > 0.002:
+        severity = "warning"
+    where = "of the examined rows have" if view.plan is not None else "of a random exam's rows would have"
+    nature = (
+        "The values are too rare for this to be chance: rows were copied"
+        if strange.sum() > 0.5 * twin.sum()
+        else "Chance alone may explain them: the values in these rows are common"
+    )
+    return [
+        Finding(
+            "duplicate-rows",
+            severity,
+            f"{copies:,} of {view.n:,} rows repeat an earlier row in every feature and the target; {share:.1%} "
+            f"{where} their twin among the training rows. {nature}.",
+            rows=view.file_rows(np.flatnonzero(twin)),
+            n_rows=int(twin.sum()),
+            evidence={
+                "copies": copies,
+                "share_crossing": round(share, 4),
+                "share_crossing_beyond_chance": round(strange_share, 4),
+                "rows_beyond_chance": int(strange.sum()),
+            },
+            fix="Remove the copies from the file; keep them on one side with --group COL where a column names "
+            "what they copy; or, if they are separate observations, --accept duplicate-rows."
+            if severity != "note"
+            else "Nothing, if the rows are separate observations.",
+        )
+    ]
+
+
+def _kept_together(view: View, cluster: NDArray[np.int64]) -> bool:
+    """Whether the plan, or the groups asked for, leave no twin on the other side."""
+    if view.plan is not None:
+        return crossing_share(cluster, view.plan) == 0
+    if not view.group:
+        return False
+    group = clusters(row_hashes((view.feature(name).codes for name in view.group), view.n))
+    order = np.lexsort((group, cluster))
+    same = cluster[order][1:] == cluster[order][:-1]
+    return bool(np.all(group[order][1:][same] == group[order][:-1][same]))
+
+
+def find_conflicts(view: View) -> list[Finding]:
+    """Find rows of equal features with different labels, or with targets far apart."""
+    content = tuple(f for f in view.content)
+    known = view.known
+    if not content or len(known) < 10:
+        return []
+    cluster = clusters(row_hashes((f.codes for f in content), view.n)[known])
+    count = np.bincount(cluster)
+    if count.max() < 2:
+        return []
+    y = view.table.target[known].astype(np.float64)
+    order = np.lexsort((y, cluster))
+    start = np.flatnonzero(np.r_[True, np.diff(cluster[order]) > 0])
+    low, high = y[order][start], np.maximum.reduceat(y[order], start)
+    if view.regression:
+        return _far_apart(view, known, cluster, count, high - low)
+    return _contradicting(view, known, cluster, count, high > low)
+
+
+def _contradicting(
+    view: View, known: NDArray[np.int64], cluster: NDArray[np.int64], count: NDArray[np.int64], mixed: Flags
+) -> list[Finding]:
+    rows = known[mixed[cluster]]
+    if len(rows) == 0:
+        return []
+    y = view.table.target[rows].astype(np.int64)
+    cell = clusters(mix(cluster[mixed[cluster]].astype(np.uint64)) + mix(y.astype(np.uint64) + np.uint64(7)))
+    best = np.zeros(len(count), dtype=np.int64)
+    np.maximum.at(best, cluster[mixed[cluster]], np.bincount(cell)[cell])
+    floor = float((count[mixed] - best[mixed]).sum() / len(known))
+    rare = log_chance(view.content, view.n)[rows] < NO_COINCIDENCE
+    severity: Severity = "warning" if rare.sum() >= max(2, 0.005 * len(known)) else "note"
+    return [
+        Finding(
+            "label-conflict",
+            severity,
+            f"{len(rows):,} rows share every feature with a row of another class: no model can be right on "
+            f"more than {1 - floor:.1%} of the rows.",
+            columns=(view.table.target_name,),
+            rows=view.file_rows(rows),
+            n_rows=len(rows),
+            evidence={"error_floor": round(floor, 5), "combinations": int(mixed.sum())},
+            fix="Look at these rows: correct the labels that are wrong, or add the column that tells them apart.",
+        )
+    ]
+
+
+def _far_apart(
+    view: View,
+    known: NDArray[np.int64],
+    cluster: NDArray[np.int64],
+    count: NDArray[np.int64],
+    span: NDArray[np.float64],
+) -> list[Finding]:
+    y = view.table.target[known].astype(np.float64)
+    middle = np.subtract(*np.quantile(y, [0.84, 0.16])) / 2
+    spread = float(middle) if middle > 0 else float(y.std())
+    far = (count > 1) & (span > 2 * spread)
+    repeated = count[cluster] > 1
+    rows = known[far[cluster]]
+    if spread == 0 or len(rows) < 2:
+        return []
+    mean = np.bincount(cluster, y) / count
+    within = float(((y - mean[cluster])[repeated] ** 2).sum() / (count[count > 1] - 1).sum())
+    floor = float(np.sqrt(within))
+    rare = log_chance(view.content, view.n)[rows] < NO_COINCIDENCE
+    enough = rare.sum() >= max(4, 0.005 * len(known)) and far.sum() >= 0.05 * (count > 1).sum()
+    severity: Severity = "warning" if enough else "note"
+    return [
+        Finding(
+            "label-conflict",
+            severity,
+            f"{len(rows):,} rows share every feature with a row whose target is more than two spreads away; "
+            f"rows of equal features differ by {floor:.4g} (standard deviation): no model's root mean square "
+            "error goes below that on such rows.",
+            columns=(view.table.target_name,),
+            rows=view.file_rows(rows),
+            n_rows=len(rows),
+            evidence={
+                "noise_floor": round(floor, 6),
+                "spread": round(spread, 6),
+                "combinations": int(far.sum()),
+            },
+            fix="Look at these rows: correct targets that are wrong, or add the column that tells them apart.",
+        )
+    ]

@@ -1,0 +1,159 @@
+"""Encoding: numbers that were computed from the target for a category (target encoding), each row's own
+target included or taken out again. Both give the row's target away where categories are small."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundfit.data.audit.hashes import sizes
+from soundfit.data.audit.view import Feature, View
+from soundfit.records import Finding, Severity
+
+__all__ = ["find_encodings"]
+
+Floats = NDArray[np.float64]
+ROWS = 200_000
+#: Mean share that a row's own target has in its encoding, above which the encoding is a leak.
+LIE = 0.03
+#: In larger categories a row's own target has no weight to speak of.
+ROWS_A_CATEGORY = 200
+
+
+def find_encodings(view: View) -> list[Finding]:
+    """Find columns that are the mean target of their category, with or without the row itself."""
+    if len(view.known) < 40 or (not view.regression and len(view.table.classes) > 2):
+        return []
+    candidates = [
+        f for f in view.inputs if f.numbers is not None and f.kind == "numeric" and f.n_distinct > 4
+    ]
+    categories = [
+        f
+        for f in view.features
+        if max(4, view.n / ROWS_A_CATEGORY) <= f.n_distinct <= 0.6 * view.n and f.kind != "date"
+    ]
+    findings = []
+    for feature in candidates:
+        found = _own_mean(view, feature)
+        how, share, by = ("", 0.0, "")
+        if found is not None:
+            how, share = "the mean target of the rows that share its value", found
+        else:
+            for category in categories:
+                if category.name != feature.name and (out := _left_out(view, feature, category)) is not None:
+                    how, share, by = (
+                        f"the mean target of the other rows of its {category.name!r}",
+                        out,
+                        category.name,
+                    )
+                    break
+                if category.name != feature.name and (out := _smoothed(view, feature, category)) is not None:
+                    how, share, by = f"a smoothed mean target of its {category.name!r}", out, category.name
+                    break
+        if how:
+            findings.append(_finding(feature, how, share, by))
+    return findings
+
+
+def _finding(feature: Feature, how: str, share: float, by: str) -> Finding:
+    severity: Severity = "error" if share >= LIE else "warning"
+    return Finding(
+        "target-leak",
+        severity,
+        f"Column {feature.name!r} is {how}: it was computed from the target, and each row's own target has a "
+        f"weight of {share:.1%} in it on average.",
+        columns=(feature.name,),
+        evidence={"own_share": round(share, 5), "category": by},
+        fix=f"--drop {feature.name!r} and keep the category itself"
+        + (f" ({by!r})" if by else "")
+        + "; or encode within each fold's training rows alone.",
+    )
+
+
+def _sealed_with(view: View, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return for each code whether it has rows whose target may not be looked at."""
+    sealed = np.ones(view.n, dtype=bool)
+    sealed[view.known] = False
+    return np.bincount(codes, weights=sealed, minlength=int(codes.max()) + 1) > 0
+
+
+def _groups(view: View, codes: NDArray[np.int32]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return (count, sum of the target, usable) of each code over known rows."""
+    known = view.known
+    count = np.bincount(codes[known], minlength=int(codes.max()) + 1).astype(np.float64)
+    total = np.bincount(codes[known], weights=view.table.target[known], minlength=len(count))
+    return count, total, ~_sealed_with(view, codes) & (count > 0)
+
+
+def _own_mean(view: View, feature: Feature) -> float | None:
+    """Return the mean own share where the column equals the mean target of the rows that share its value."""
+    if feature.n_distinct < view.n / ROWS_A_CATEGORY or feature.n_distinct > 0.9 * view.n:
+        return None
+    repeated = (sizes(feature.codes.astype(np.int64)) > 1) & ~feature.missing
+    if repeated.mean() < 0.3:
+        return None
+    count, total, usable = _groups(view, feature.codes)
+    assert feature.numbers is not None
+    value = np.zeros(len(count))
+    value[feature.codes] = np.nan_to_num(feature.numbers)
+    usable &= count > 1
+    if usable.sum() < 5 or np.ptp(value[usable]) == 0:
+        return None
+    mean = total[usable] / count[usable]
+    scale = max(float(np.std(view.table.target[view.known])), 1e-12)
+    if np.mean(np.abs(mean - value[usable]) < 1e-4 * scale) < 0.8:
+        return None
+    if _target_constant_within(view, feature.codes):
+        return None
+    weight = count[usable]
+    return float((1 / weight * weight).sum() / weight.sum())
+
+
+def _target_constant_within(view: View, codes: NDArray[np.int32]) -> bool:
+    """Whether rows of one code have one target: then equality with its mean says nothing new."""
+    known = view.known
+    pairs = np.unique(np.stack([codes[known].astype(np.float64), view.table.target[known]]), axis=1).shape[1]
+    return pairs <= 1.05 * len(np.unique(codes[known]))
+
+
+def _left_out(view: View, feature: Feature, category: Feature) -> float | None:
+    """Return the mean own share where, within categories, the column falls linearly with the row's target."""
+    assert feature.numbers is not None
+    codes = category.codes
+    count, total, usable = _groups(view, codes)
+    usable &= (count >= 3) & (count <= 0.5 * len(view.known))
+    rows = view.known[usable[codes[view.known]] & ~feature.missing[view.known]]
+    if len(rows) < 30:
+        return None
+    rows = rows[:ROWS]
+    y, c = view.table.target[rows], codes[rows]
+    predicted = (total[c] - y) / (count[c] - 1)
+    scale = max(float(np.std(predicted)), 1e-12)
+    if np.mean(np.abs(predicted - feature.numbers[rows]) < 1e-4 * scale) < 0.8:
+        return None
+    return float(np.mean(1 / (count[c] - 1)))
+
+
+def _smoothed(view: View, feature: Feature, category: Feature) -> float | None:
+    """Return the mean own share where the column is (sum + m·prior)/(count + m) of its category."""
+    assert feature.numbers is not None
+    if feature.n_distinct > category.n_distinct or feature.missing.any():
+        return None
+    codes = category.codes
+    value = np.full(int(codes.max()) + 1, np.nan)
+    value[codes] = feature.numbers
+    if not np.array_equal(value[codes], feature.numbers):
+        return None
+    count, total, usable = _groups(view, codes)
+    y = view.table.target[view.known]
+    # x·(count + m) = total + m·prior is linear in the unknown m and m·prior.
+    design = np.stack([-value[usable], np.ones(int(usable.sum()))], axis=1)
+    goal = value[usable] * count[usable] - total[usable]
+    if len(goal) < 8 or np.ptp(count[usable]) == 0 or np.std(goal) == 0:
+        return None
+    (m, prior), *_ = np.linalg.lstsq(design, goal, rcond=None)
+    residual = goal - design @ np.array([m, prior])
+    scale = np.std(y) * np.sqrt(count[usable])
+    if m <= 0 or np.mean(np.abs(residual) < 1e-3 * scale) < 0.8:
+        return None
+    return float(np.mean(1 / (count[codes[view.known]] + m)))

@@ -1,0 +1,212 @@
+"""Leak: a column that gives the target away by itself.
+
+A strong feature is no leak. An error needs three signs: the column alone determines the target nearly
+without error, all the other columns together are far from that, and (for numbers) the target determines
+the column in turn, as it does a copy, a transform or a coarse version of itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from soundfit.data.audit.alone import explained
+from soundfit.data.audit.evidence import EVIDENCE_ROWS, losses, row_folds, skill
+from soundfit.data.audit.names import says_clock
+from soundfit.data.audit.view import ALONE_ROWS, Feature, View
+from soundfit.records import Finding, Severity
+
+__all__ = ["Suspect", "find_leaks", "find_suspects"]
+
+Floats = NDArray[np.float64]
+#: Shares of the target's variance that make a column near-perfect, and worth a look.
+PERFECT_NUMBER, PERFECT_CLASS, SUSPICIOUS = 0.99, 0.95, 0.8
+#: Unexplained share, relative to what all other columns leave unexplained, below which the column is far ahead.
+FAR_AHEAD, AHEAD = 0.1, 0.25
+#: With this many near-perfect columns the problem is easy rather than leaking.
+EASY = 3
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A column with ``forward``, the share of the target's variance it explains, ``backward``, the share of
+    its own that the target explains, and ``present``, the share of rows where it has a value. With
+    ``partial`` both shares are of the rows where it has one."""
+
+    feature: Feature
+    forward: float
+    backward: float
+    present: float
+    partial: bool
+
+    @property
+    def copy(self) -> bool:
+        """Whether the column is an exact function of the target (bins, rounding, a sign)."""
+        return self.backward >= 0.9999 and self.forward >= 0.5
+
+
+def find_suspects(view: View) -> list[Suspect]:
+    """Return columns that explain nearly all of the target, the strongest first."""
+    if len(view.known) < 30:
+        return []
+    rows = view.sample(ALONE_ROWS, salt=1)
+    rng = np.random.default_rng([view.seed, 13])
+    target = view.target(rows)
+    suspects = []
+    for feature in view.inputs:
+        if feature.kind == "date" or view.is_counter(feature) or feature.name in (*view.group, view.time):
+            continue
+        forward = view.alone[feature.name]
+        missing = feature.missing[rows]
+        suspect = None
+        if forward >= SUSPICIOUS or (view.regression and forward >= 0.5):
+            backward = _backward(view, feature, rows, rng)
+            suspect = Suspect(feature, forward, backward, float(1 - missing.mean()), partial=False)
+        if 0.02 < missing.mean() < 0.8 and (suspect is None or forward < PERFECT_CLASS):
+            here = rows[~missing]
+            there = view.target(here)
+            enough = ((there - there.mean(axis=0)) ** 2).sum() > 0.1 * len(here) / len(rows) * (
+                (target - target.mean(axis=0)) ** 2
+            ).sum()
+            inside = explained(feature.along(here), there, rng, ordered=feature.numbers is not None)
+            if len(here) >= 30 and enough and inside >= SUSPICIOUS:
+                share = float(1 - missing.mean())
+                suspect = Suspect(feature, inside, _backward(view, feature, here, rng), share, partial=True)
+        if suspect is not None and (suspect.forward >= SUSPICIOUS or suspect.copy):
+            suspects.append(suspect)
+    return sorted(suspects, key=lambda s: -s.forward)
+
+
+def find_leaks(view: View, suspects: list[Suspect], *, skip: frozenset[str]) -> list[Finding]:
+    """Judge suspects against what the other columns can do; columns in ``skip`` are reported elsewhere."""
+    suspects = [s for s in suspects if s.feature.name not in skip]
+    if not suspects:
+        return []
+    perfect = [s for s in suspects if s.forward >= _perfect(view) or s.copy]
+    apart = {s.feature.name for s in perfect} | skip
+    others = tuple(f for f in view.best_inputs(60) if f.name not in apart)
+    rows = view.sample(EVIDENCE_ROWS, salt=2)
+    rest = skill(view, rows, others)
+    findings = []
+    for suspect in suspects[:8]:
+        alone = suspect in perfect
+        compared = rest
+        if not alone:
+            fewer = tuple(f for f in others if f.name != suspect.feature.name)
+            compared = skill(view, rows, fewer) if suspect.forward >= _perfect(view) - 0.1 else rest
+        severity = _severity(view, suspect, compared, others, n_perfect=len(perfect))
+        if severity is not None:
+            findings.append(_finding(view, suspect, compared, severity, len(rows), bool(others)))
+    return findings
+
+
+def _perfect(view: View) -> float:
+    return PERFECT_NUMBER if view.regression else PERFECT_CLASS
+
+
+def _severity(
+    view: View, suspect: Suspect, rest: float, others: tuple[Feature, ...], *, n_perfect: int
+) -> Severity | None:
+    unexplained, left = 1 - suspect.forward, max(1 - max(rest, 0.0), 1e-9)
+    name = suspect.feature.name
+    many_values = suspect.feature.numbers is None and suspect.feature.n_distinct > max(
+        10 * max(len(view.table.classes), 1), 0.02 * view.n
+    )
+    known_before = _is_lag(view, suspect.feature) or says_clock(name)
+    far = unexplained <= FAR_AHEAD * left
+    if not far and not suspect.copy:
+        return "warning" if unexplained <= AHEAD * left and left > 0.1 and not known_before else None
+    if many_values or known_before:
+        return None if known_before else "warning"
+    if view.regression:
+        exact = suspect.copy or (suspect.forward >= 0.9995 and suspect.backward >= 0.9995)
+        near = min(suspect.forward, suspect.backward) >= PERFECT_NUMBER and rest >= 0.05
+        lie = exact or (near and not _others_explain_residual(view, suspect, others))
+        legit = n_perfect >= EASY and not suspect.copy
+    else:
+        lie = suspect.forward >= PERFECT_CLASS and rest <= 0.9
+        legit = n_perfect >= EASY
+    if not others or legit or (suspect.partial and suspect.present < 0.2):
+        return "warning"
+    return "error" if lie else "warning"
+
+
+def _others_explain_residual(view: View, suspect: Suspect, others: tuple[Feature, ...]) -> bool:
+    """Whether what the column leaves of the target follows from other columns: so it is in a true strong feature,
+    while what a noisy copy of the target leaves is the copy's noise."""
+    rows = view.sample(EVIDENCE_ROWS, salt=2)
+    rows = rows[~suspect.feature.missing[rows]]
+    y, x = view.target(rows)[:, 0], rankdata(suspect.feature.along(rows)) / len(rows)
+    bins = np.minimum((x * min(50, len(rows) // 10)).astype(np.int64), min(50, len(rows) // 10) - 1)
+    count = np.maximum(np.bincount(bins), 1)
+    mean_x, mean_y = np.bincount(bins, x) / count, np.bincount(bins, y) / count
+    cross = np.bincount(bins, (x - mean_x[bins]) * (y - mean_y[bins]))
+    slope = cross / np.maximum(np.bincount(bins, (x - mean_x[bins]) ** 2), 1e-300)
+    residual = (y - mean_y[bins] - slope[bins] * (x - mean_x[bins]))[:, None]
+    residual = np.clip(residual, *np.quantile(residual, [0.01, 0.99]))
+    spread = ((residual - residual.mean()) ** 2).sum()
+    if spread == 0 or not others:
+        return False
+    loss = losses(view.matrix(rows, others), residual, row_folds(len(rows), 3, view.seed), classes=False)
+    return bool(1 - loss.sum() / spread > 0.2)
+
+
+def _is_lag(view: View, feature: Feature) -> bool:
+    """Whether the column repeats the target of an earlier row of the file: known when it is needed."""
+    if not view.regression or feature.numbers is None:
+        return False
+    known = np.zeros(view.n, dtype=bool)
+    known[view.known] = True
+    y = np.where(known, view.table.target, np.nan)
+    for lag in range(1, min(32, view.n // 4)):
+        both = np.isfinite(y[:-lag]) & np.isfinite(feature.numbers[lag:])
+        if both.sum() > 10 and np.mean(np.isclose(y[:-lag][both], feature.numbers[lag:][both])) > 0.9:
+            return True
+    return False
+
+
+def _backward(view: View, feature: Feature, rows: NDArray[np.int64], rng: np.random.Generator) -> float:
+    """Return the share of the column's variance (its ranks') that the target explains; 0 for classes."""
+    if not view.regression:
+        return 0.0
+    if feature.numbers is not None:
+        present = rows[~feature.missing[rows]]
+        if len(present) < 10 or np.ptp(feature.numbers[present]) == 0:
+            return 0.0
+        x = (rankdata(feature.numbers[present]) / len(present))[:, None]
+        return explained(view.table.target[present].astype(np.float64), x, rng)
+    codes = feature.codes[rows]
+    top = np.argsort(-np.bincount(codes))[:12]
+    return explained(view.table.target[rows].astype(np.float64), (codes[:, None] == top).astype(float), rng)
+
+
+def _finding(
+    view: View, suspect: Suspect, rest: float, severity: Severity, n_rows: int, compared: bool
+) -> Finding:
+    name = suspect.feature.name
+    where = f" on the {suspect.present:.0%} of rows where it has a value" if suspect.partial else ""
+    tail = f"; all other columns together explain {max(rest, 0):.1%}" if compared else ""
+    if suspect.copy and suspect.forward < 0.999:
+        opening = f"Column {name!r} follows from the target exactly (a coarse version of it)"
+    elif severity == "error":
+        opening = f"Column {name!r} gives the target away"
+    else:
+        opening = f"Column {name!r} is suspiciously strong"
+    return Finding(
+        "target-leak",
+        severity,
+        f"{opening}: alone it explains {suspect.forward:.2%} of the target{where}{tail}. Would it be known before "
+        "the target is?",
+        columns=(name,),
+        evidence={
+            "explained_alone": round(suspect.forward, 6),
+            "explained_by_target": round(suspect.backward, 6),
+            "explained_by_others": round(rest, 6),
+            "share_of_rows": round(suspect.present, 4),
+            "n_rows_measured": min(n_rows, len(view.known)),
+        },
+        fix=f"Leave it out unless it is known before the target: --drop {name!r}; if it is, --accept target-leak.",
+    )
