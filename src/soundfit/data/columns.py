@@ -35,7 +35,7 @@ _ENTITY_ID = re.compile(
 )
 # A counter under such a name is a measurement: it orders rows in time or in space.
 _MEASURES = frozenset(
-    {"time", "t", "x", "y", "z", "year", "yr", "date", "month", "week", "day", "hour", "minute", "second"}
+    {"time", "year", "yr", "date", "month", "week", "day", "hour", "minute", "second"}
     | {"age", "dose", "distance", "depth", "temperature", "temp", "position", "timestamp", "period", "size"}
     | {"length", "height", "weight", "width", "level", "price", "area", "cost", "income", "quarter", "step"}
 )
@@ -219,7 +219,8 @@ def _id_strength(name: str) -> str:
         return "strong"
     if all(word in _WEAK_ID_WORDS for word in words):
         return "weak"
-    return "measure" if any(word in _MEASURES for word in words) else ""
+    measured = name.casefold() in ("t", "x", "y", "z") or any(word in _MEASURES for word in words)
+    return "measure" if measured else ""
 
 
 def _unless_constant(column: Column, series: pd.Series) -> tuple[Column, list[Finding]]:
