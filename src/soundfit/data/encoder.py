@@ -106,6 +106,8 @@ class Encoder:
         if not isinstance(given, Mapping) or not isinstance(given.get("blocks"), list):
             raise unreadable("it is an object with a list of blocks", given)
         layout = Layout(tuple(Block.from_dict(block) for block in given["blocks"]))
+        if len({block.column for block in layout.blocks}) != len(layout.blocks):
+            raise unreadable("each column has one block", [block.column for block in layout.blocks])
         n_features = len(layout.feature_names)
         median = finite_floats(given, "median", n_features)
         scale = finite_floats(given, "scale", n_features)

@@ -102,8 +102,13 @@ class Block:
             raise unreadable("levels are text", fields["levels"])
         if len(set(fields["levels"])) != len(fields["levels"]):
             raise unreadable("levels differ", fields["levels"])
-        if not all(part in get_args(DatePart) for part in fields["parts"]):
+        known = get_args(DatePart)
+        if not all(part in known for part in fields["parts"]) or len(fields["parts"]) > len(known):
             raise unreadable("parts of a date are known", fields["parts"])
+        if (fields["levels"] or fields["pooled"]) and fields["kind"] != "categorical":
+            raise unreadable("categorical blocks have levels, others none", fields["levels"])
+        if fields["parts"] and fields["kind"] != "date":
+            raise unreadable("date blocks have parts, others none", fields["parts"])
         return cls(**{**fields, "levels": tuple(fields["levels"]), "parts": tuple(fields["parts"])})
 
 

@@ -107,10 +107,14 @@ def choose_transform(y: NDArray[np.float64], rows: NDArray[np.int64]) -> Transfo
         if not np.all(values == np.floor(values)):
             return "identity"
         transform = "log1p"
-    with np.errstate(over="ignore", invalid="ignore"):
-        logs = _apply(values, transform)
-        before, after = _skewness(values), _skewness(logs)
-        gain = values.size * (np.log(values.var()) - np.log(logs.var())) - 2.0 * logs.sum()
+        values = values + 1.0
+    # The gain does not depend on the unit; in units of the largest target nothing overflows.
+    shares = values / values.max()
+    logs = np.log(values) - np.log(values.max())
+    if not (shares.var() > 0 and logs.var() > 0):
+        return "identity"
+    before, after = _skewness(shares), _skewness(logs)
+    gain = values.size * (np.log(shares.var()) - np.log(logs.var())) - 2.0 * logs.sum()
     skewed = before > _MIN_SKEW and abs(after) <= 0.5 * before
     return transform if skewed and gain > max(_MARGIN, _MARGIN_PER_ROW * values.size) else "identity"
 
