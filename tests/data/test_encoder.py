@@ -112,6 +112,13 @@ def test_what_training_never_saw_is_zero():
     assert x["zone=a"].any()
 
 
+def test_booleans_with_gaps_speak_where_they_are_known():
+    frame = FRAME.assign(sold=np.array([True, False, None] * 40, dtype=object))
+    x = columns_of(encoder_of(frame, ROWS), frame)
+    assert x["sold"].tolist()[:3] == [1, -1, 0]
+    assert x["sold=(missing)"].tolist()[:3] == [0, 0, 1]
+
+
 def test_unknown_categories_and_odd_cells_at_prediction():
     new = pd.DataFrame(
         {

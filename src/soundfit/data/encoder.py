@@ -129,20 +129,21 @@ def fit_encoder(layout: Layout, frame: pd.DataFrame, rows: NDArray[np.int64]) ->
         frame: the table's frame.
         rows: positions of the training rows, at least one.
     """
-    raw = _raw_matrix(layout, frame.iloc[rows])
-    n_features = raw.shape[1]
+    n_features = len(layout.feature_names)
     median, scale = np.zeros(n_features), np.ones(n_features)
     active = np.zeros(n_features, dtype=bool)
-    for j, continuous in enumerate(layout.numeric):
-        present = raw[:, j]
-        if continuous:
-            present = present[~np.isnan(present)]
-        if present.size == 0:
-            continue
-        low, high = float(present.min()), float(present.max())
-        active[j] = low < high
-        if continuous and active[j]:
-            median[j], scale[j] = _median_and_scale(present, low, high)
+    j = 0
+    # Block by block: the matrix of all training rows may not fit into memory.
+    for block in layout.blocks:
+        raw_NB = np.empty((len(rows), len(block.names)), order="F")
+        _fill(raw_NB, block, frame[block.column].iloc[rows])
+        for raw, continuous in zip(raw_NB.T, block.continuous, strict=True):
+            present = raw[~np.isnan(raw)] if continuous else raw[np.isfinite(raw)]
+            low, high = (present.min(), present.max()) if present.size else (0.0, 0.0)
+            active[j] = low < high
+            if continuous and active[j]:
+                median[j], scale[j] = _median_and_scale(present, float(low), float(high))
+            j += 1
     return Encoder(layout, median, scale, active)
 
 
