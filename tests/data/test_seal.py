@@ -170,6 +170,17 @@ def test_a_file_of_the_same_rows_has_the_same_seal(tmp_path: Path, ending: str) 
 PINNED = ["9924091726121218977", "7489688380889743718"]
 
 
+@pytest.mark.parametrize(
+    "options", [{"drop": ["PID", "Lot_Area"]}, {"keep": ["Street"]}], ids=["drop", "keep"]
+)
+def test_columns_that_models_do_not_read_are_sealed_too(options: dict[str, Any]) -> None:
+    raw = pd.read_csv(EXAMPLE, keep_default_na=False).head(200)
+    raw["PID"] = [f"p{i}" for i in range(200)]
+    rows = np.arange(40)
+    one, other = read(raw, target="Sale_Price"), read(raw, target="Sale_Price", **options)
+    assert seal(one, rows) == seal(other, rows)
+
+
 def test_a_seal_is_the_same_in_another_process_with_another_hash_seed() -> None:
     code = (
         "import numpy as np, pandas as pd\n"
@@ -212,7 +223,7 @@ def test_overlap_of_large_sets_is_estimated(share: float, n_rows: int, n_earlier
     hashes = rng.integers(0, 2**64, n_rows, dtype=np.uint64)
     n_shared = min(int(share * n_rows), n_earlier)
     earlier = np.r_[hashes[:n_shared], rng.integers(0, 2**64, n_earlier - n_shared, dtype=np.uint64)]
-    found = overlap(np.unique(hashes)[:4_096], [np.unique(earlier)[:4_096]])
+    found = overlap(np.unique(hashes)[:4_096], [np.unique(earlier)[:4_096]], size=4_096)
     assert found == pytest.approx(n_shared / n_rows, abs=0.06)
     assert share > 0 or found == 0
 

@@ -23,7 +23,7 @@ __all__ = ["SKETCH_SIZE", "overlap", "row_hashes", "seal", "sketch"]
 
 Hashes = NDArray[np.uint64]
 
-SKETCH_SIZE = 4_096
+SKETCH_SIZE = 16_384
 
 # Salts keep a date, a number and a text with the same bits apart.
 _NUMBER, _DATE, _TEXT = (np.uint64(s) for s in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
@@ -61,8 +61,9 @@ def sketch(table: Table, rows: NDArray[np.int64], *, size: int = SKETCH_SIZE) ->
 def overlap(of: Hashes, earlier: list[Hashes], *, size: int = SKETCH_SIZE) -> float:
     """Return the share of the rows behind sketch ``of`` that are behind any of the earlier ones.
 
-    Exact up to ``size`` different rows a set, else an estimate from about ``size`` rows (standard
-    error below 0.8 percentage points).
+    Exact where every set has fewer than ``size`` different rows. Else an estimate from those rows of
+    ``of`` whose hashes lie in the range that every sketch covers: about ``size`` rows where the sets
+    are of one size (standard error below 0.4 percentage points), fewer where they are not.
     """
     sampled = [one for one in earlier if len(one)]
     if not sampled or not len(of):

@@ -31,7 +31,8 @@ Mask = NDArray[np.bool_]
 
 # StratifiedGroupKFold tries every fold for every group in Python: seconds at this many.
 MAX_STRATIFIED_GROUPS = 10_000
-GROUP_DRAWS = 64
+# Draws among which the best balanced one is taken; thousands of groups balance by themselves.
+GROUP_DRAWS, MANY_GROUP_DRAWS = 64, 4
 
 
 def target_strata(target: NDArray[Any], k: int, *, n_bins: int = 10) -> Ints:
@@ -96,7 +97,7 @@ def draw_groups(group: Ints, fraction: float, strata: Ints | None, rng: np.rando
     total = table.sum(axis=0)
     total = np.where(total > 0, total, 1.0)
     best, best_miss = None, np.inf
-    for _ in range(GROUP_DRAWS):
+    for _ in range(GROUP_DRAWS if n_groups <= MAX_STRATIFIED_GROUPS else MANY_GROUP_DRAWS):
         drawn = rng.permutation(n_groups)[:n_drawn]
         taken = table[drawn].sum(axis=0)
         miss = abs(taken.sum() / len(group) - fraction) + float(np.mean(np.abs(taken / total - fraction)))
