@@ -1,0 +1,201 @@
+"""A case: a Trace with the few judgements that every rule needs (did it learn what is possible?).
+
+Reads only a Trace. Thresholds live here, once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from soundfit.doctor.judge import best_score, possible_score
+from soundfit.records import Diagnosis, Place, Prescription, Severity, Trace
+
+__all__ = ["Case"]
+
+
+class Case:
+    """What rules ask of a Trace.
+
+    Attributes:
+        got: the training's own score (accuracy or R²), NaN where none could be computed.
+        possible: what a sound training of a small model, or of the script's own, reached on held-out rows.
+        gap: possible - got.
+        sick: whether the gap is more than noise and more than a matter of taste.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.facts = trace.facts
+
+    def __getitem__(self, path: str) -> Any:
+        """Return a fact by dotted path, None where absent."""
+        here: Any = self.facts
+        for part in path.split("."):
+            if not isinstance(here, dict) or part not in here:
+                return None
+            here = here[part]
+        return here
+
+    def number(self, path: str, default: float = math.nan) -> float:
+        """Return a numeric fact."""
+        value = self[path]
+        return float(value) if isinstance(value, int | float) else default
+
+    @cached_property
+    def got(self) -> float:
+        """The training's own score."""
+        return best_score(self.facts)
+
+    @cached_property
+    def possible(self) -> float:
+        """The score that is possible."""
+        return possible_score(self.facts)
+
+    @cached_property
+    def constant(self) -> float:
+        """The score of a constant prediction."""
+        return self.number("score.constant", 0.0)
+
+    @cached_property
+    def gap(self) -> float:
+        """What is missing to the possible score."""
+        return self.possible - self.got
+
+    @cached_property
+    def tolerance(self) -> float:
+        """The gap that is put down to noise or taste."""
+        se = self.number("reference.se", 0.02)
+        rows = self.number("rows", 100)
+        floor = 0.07 if self["task.classification"] else 0.10
+        room = max(0.0, self.possible - self.constant)
+        return max(floor if rows >= 30 else 0.2, 2.5 * min(se, 0.1), 0.12 * room)
+
+    @cached_property
+    def sick(self) -> bool:
+        """Whether something keeps the training from its possible result, by its score."""
+        if self.nonfinite:
+            return True
+        if math.isnan(self.got) or math.isnan(self.possible):
+            return False
+        return self.gap > self.tolerance
+
+    @cached_property
+    def judged(self) -> bool:
+        """Whether scores exist to judge by."""
+        return not (math.isnan(self.got) or math.isnan(self.possible))
+
+    @cached_property
+    def fine(self) -> bool:
+        """Whether the training demonstrably reached what is possible."""
+        return self.judged and not self.sick and self.possible - self.constant > 0.05
+
+    @cached_property
+    def nonfinite(self) -> bool:
+        """Whether loss or weights became non-finite and stayed so."""
+        loss = self.loss
+        if len(loss) >= 1 and np.isfinite(loss[-min(3, len(loss)):]).all():
+            return bool(self["outputs.finite"] is False)
+        return any(e.kind == "nonfinite" for e in self.trace.events) or self["outputs.finite"] is False
+
+    def event(self, kind: str) -> Any:
+        """Return the first event of a kind, or None."""
+        return next((e for e in self.trace.events if e.kind == kind), None)
+
+    @cached_property
+    def loss(self) -> Any:
+        """Losses per step."""
+        return np.asarray(self.trace.series.get("training_loss", np.zeros(0)))
+
+    def smooth(self, share: float) -> float:
+        """Return the mean finite loss in the tenth of the run around ``share``."""
+        loss = self.loss
+        n = len(loss)
+        if n == 0:
+            return math.nan
+        width = max(1, n // 10)
+        at = min(n - width, max(0, int(share * n - width / 2)))
+        part = loss[at : at + width]
+        part = part[np.isfinite(part)]
+        return float(part.mean()) if len(part) else math.nan
+
+    def cure(self, name: str) -> float:
+        """Return the share of the gap that a replay with one change closed (from below 0 to about 1)."""
+        one = self[f"replays.{name}.held_out"]
+        if one is None or not self.judged or self.gap <= 0:
+            return 0.0
+        return float((one - self.got) / self.gap)
+
+    @cached_property
+    def reproduced(self) -> bool:
+        """Whether replaying the training unchanged failed as the script did."""
+        return "same" in (self["replays"] or {}) and self.cure("same") < 0.5
+
+    @cached_property
+    def own_best(self) -> float:
+        """The best that the script's own architecture reached when trained soundly."""
+        found = [v["held_out"] for k, v in (self["replays"] or {}).items() if k.startswith("sound")]
+        found = [v for v in found if not math.isnan(v)]
+        return max(found) if found else math.nan
+
+    @cached_property
+    def architecture_limits(self) -> bool:
+        """Whether even a sound training of the script's own architecture falls short of the possible."""
+        return self.judged and not math.isnan(self.own_best) and self.possible - self.own_best > self.tolerance
+
+    def last(self, name: str) -> float:
+        """Return a series' last finite value."""
+        values = np.asarray(self.trace.series.get(name, np.zeros(0)))
+        values = values[np.isfinite(values)]
+        return float(values[-1]) if len(values) else math.nan
+
+    def early(self, name: str, steps: int = 4) -> float:
+        """Return a series' median over its first finite values."""
+        values = np.asarray(self.trace.series.get(name, np.zeros(0)))
+        values = values[np.isfinite(values)][:steps]
+        return float(np.median(values)) if len(values) else math.nan
+
+    def evidence(self, **more: Any) -> dict[str, Any]:
+        """Return the evidence shared by all diagnoses plus more, rounded."""
+        out: dict[str, Any] = {}
+        if self.judged:
+            out = {"score": self.got, "possible_score": self.possible, "constant_score": self.constant}
+        return {k: _plain(v) for k, v in {**out, **more}.items()}
+
+    def diagnose(
+        self,
+        code: str,
+        cause: str,
+        confidence: float,
+        fix: str,
+        *,
+        severity: Severity = "error",
+        place: Place | None = None,
+        module: str | None = None,
+        step: int | None = None,
+        patch: str = "",
+        change: dict[str, Any] | None = None,
+        **evidence: Any,
+    ) -> Diagnosis:
+        """Return a Diagnosis with this case's evidence."""
+        where = place or Place()
+        where = Place(module or where.module, where.file, where.line, step if step is not None else where.step)
+        return Diagnosis(
+            code, severity, cause, float(min(max(confidence, 0.0), 1.0)), where, self.evidence(**evidence),
+            Prescription(fix, patch, change or {}),
+        )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | str | int) or value is None:
+        return value
+    if isinstance(value, float):
+        return None if not math.isfinite(value) else float(f"{value:.4g}")
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return str(value)

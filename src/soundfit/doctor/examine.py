@@ -1,0 +1,376 @@
+"""After the script: turn a watch into the facts of a Trace (scores, coverage, units, reference, replays).
+
+Knows torch and the watch; knows no rule. Everything runs on copies and under a generator of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+import time
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from soundfit.doctor.facts import input_facts, module_facts, optimiser_facts, order_facts, target_facts, weight_facts
+from soundfit.doctor.judge import best_score, possible_score
+from soundfit.doctor.reference import Reference, fit_reference
+from soundfit.doctor.replay import Recipe, replay
+from soundfit.doctor.rows import Rows
+from soundfit.doctor.scores import Task, balanced, chance, score, task_of
+from soundfit.doctor.watch import RootRecord, Watch
+from soundfit.records import Trace
+
+__all__ = ["examine"]
+
+Tensor = torch.Tensor
+
+
+def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
+    """Return the Trace of a watched training with all facts that rules read.
+
+    Args:
+        watch: a detached watch.
+        seconds: soft limit for reference models and replays.
+    """
+    state = torch.get_rng_state()
+    grad = torch.is_grad_enabled()
+    try:
+        torch.set_grad_enabled(True)
+        facts = _Examination(watch, time.monotonic() + seconds).facts()
+    finally:
+        torch.set_grad_enabled(grad)
+        torch.set_rng_state(state)
+    watch.recording.facts.pop("_names", None)
+    return watch.recording.trace(facts)
+
+
+def main_root(watch: Watch) -> RootRecord | None:
+    """Return the model that the script trains: the one with most rows seen together with a target."""
+    roots = [r for r in watch.roots.values() if r.train_calls]
+    if not roots:
+        return None
+    return max(roots, key=lambda r: (len(r.train_rows.batches) > 0, r.train_calls))
+
+
+class _Examination:
+    """One examination: the pieces that several facts share."""
+
+    def __init__(self, watch: Watch, deadline: float) -> None:
+        self.watch = watch
+        self.deadline = deadline
+        self.root = main_root(watch)
+        self.kind = self._loss_kind()
+        self.rows = self.root.train_rows.joined() if self.root else None
+        self.eval_rows = self.root.eval_rows.joined() if self.root else None
+        self.task: Task | None = None
+        self.outputs: Tensor | None = None
+
+    def _loss_kind(self) -> str | None:
+        losses = self.watch.losses
+        return max(losses, key=lambda k: losses[k]["calls"]) if losses else None
+
+    def facts(self) -> dict[str, Any]:
+        """Return every fact."""
+        watch, root = self.watch, self.root
+        out: dict[str, Any] = {
+            "steps": watch.step,
+            "backwards": watch.backwards,
+            "roots": len([r for r in watch.roots.values() if r.train_calls]),
+            "optimisers": len(watch.optimisers),
+            "stepped": sum(1 for o in watch.optimisers.values() if o.steps),
+            "losses": {k: {**v} for k, v in watch.losses.items()},
+            "loss": {**watch.losses[self.kind], "kind": self.kind} if self.kind else {"kind": None},
+            "custom": dict(watch.custom),
+            "dropouts": [(p, t, g, place) for (p, t, g), place in watch.dropouts.items()],
+            "risky": dict(watch.risky),
+            "places": {"backward": watch.backward_place},
+            "optimiser": optimiser_facts(watch),
+        }
+        if root is None:
+            return out
+        out["places"]["model"] = root.place
+        out["places"]["evaluation"] = root.eval_place
+        out |= {
+            "model": type(root.module).__name__,
+            "modules": module_facts(watch, root),
+            "weights": weight_facts(watch, root),
+            "mode": {
+                "train_calls": root.train_calls,
+                "in_eval_mode": root.train_calls_in_eval_mode,
+                "eval_calls": root.eval_calls,
+                "eval_in_train_mode": root.eval_calls_in_train_mode,
+            },
+        }
+        size = max(root.batch_sizes, key=lambda k: root.batch_sizes[k]) if root.batch_sizes else 0
+        out["batch_size"] = size
+        if self.rows is None or len(self.rows) < 2:
+            return out
+        out["rows"] = len(self.rows)
+        out["epochs"] = watch.step * max(size, 1) / len(self.rows)
+        out["input"] = input_facts(self.rows.inputs)
+        out["composite"] = bool(root.extra.get("composite"))
+        width = self._output_width()
+        self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)
+        out["task"] = {"kind": self.task.kind, "classes": self.task.classes, "columns": self.task.columns,
+                       "classification": self.task.is_classification, "width": width}  # fmt: skip
+        out["target"] = target_facts(self.task, self.rows.targets)
+        out["order"] = order_facts(self.task, root)
+        out["score"] = self._scores(out)
+        out["units"] = self._units()
+        self._possible(out)
+        return out
+
+    def _output_width(self) -> int:
+        shape = self.watch.losses[self.kind]["prediction_shape"] if self.kind else None
+        if shape is None:
+            shape = self.watch.custom.get("shapes", ((0, 1),))[0]
+        return int(shape[1]) if len(shape) > 1 else 1
+
+    # -- scores -------------------------------------------------------------------------------------
+
+    def _predict(self, rows: Rows, *, training: bool = False) -> Tensor | None:
+        root = self.root
+        if root is None or root.extra.get("composite"):
+            return None
+        try:
+            net = copy.deepcopy(root.module).cpu()
+            net.train(training)
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(5)
+                parts = []
+                for i in torch.arange(len(rows)).split(512):
+                    out = net(*[x[i] for x in rows.inputs])
+                    while isinstance(out, tuple | list):
+                        out = out[0]
+                    parts.append(out)
+            return torch.cat(parts).float()
+        except Exception:  # models that need more than these inputs are judged by what the script itself computed
+            return None
+
+    def _scores(self, facts: dict[str, Any]) -> dict[str, float]:
+        task, rows, root = self.task, self.rows, self.root
+        assert task is not None and rows is not None and root is not None
+        out = {"train": math.nan, "evaluation": math.nan, "evaluation_by_script": math.nan, "balanced": math.nan}
+        out["constant"] = chance(task, rows.targets) if task.kind != "sequence" else math.nan
+        p = self._predict(rows)
+        self.outputs = p
+        if p is not None and p.shape[0] == len(rows):
+            out["train"] = score(task, p, rows.targets)
+            if task.kind in ("classes", "binary", "one-hot"):
+                out["balanced"] = balanced(task, p, rows.targets)
+            facts["outputs"] = {
+                "std": float(p.std(0).mean()), "mean": float(p.mean()), "min": float(p.min()), "max": float(p.max()),
+                "finite": bool(torch.isfinite(p).all()),
+                "row_sum": float(p.reshape(len(p), -1).sum(1).mean()), "width": int(p.reshape(len(p), -1).shape[1]),
+            }  # fmt: skip
+            q = self._predict(rows, training=True)
+            if q is not None:
+                out["train_in_train_mode"] = score(task, q, rows.targets)
+        if math.isnan(out["train"]) and root.train_scores:
+            last = [s for s in root.train_scores if s[0] > self.watch.step * 0.7 and len(s[1]) == len(s[2])]
+            if last:
+                with_rows = [(a, b) for _, a, b in last if a.shape[1:] == last[-1][1].shape[1:]]
+                out["train"] = score(task, torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows]))
+        if root.eval_scores:
+            step = root.eval_scores[-1][0]
+            shape = root.eval_scores[-1][1].shape[1:]
+            same = [(a, b) for s, a, b in root.eval_scores if s == step and a.shape[1:] == shape]
+            ps, ys = torch.cat([a for a, _ in same]), torch.cat([b for _, b in same])
+            fits = ys.shape[1:] == rows.targets.shape[1:] or task.kind in ("classes", "binary")
+            if fits:
+                out["evaluation_by_script"] = score(task, ps, ys)
+        other = self.eval_rows
+        if other is not None and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]:
+            p = self._predict(other)
+            if p is not None and p.shape[0] == len(other):
+                out["evaluation"] = score(task, p, other.targets)
+            facts["evaluation"] = self._evaluation_facts(rows, other)
+        return out
+
+    def _evaluation_facts(self, rows: Rows, other: Rows) -> dict[str, Any]:
+        both = Rows(
+            tuple(torch.cat([a, b]) for a, b in zip(rows.inputs, other.inputs, strict=True)),
+            torch.zeros(len(rows) + len(other)),
+        )
+        distinct = len(both.unique())
+        alone = len(Rows(rows.inputs, torch.zeros(len(rows))).unique())
+        alone_other = len(Rows(other.inputs, torch.zeros(len(other))).unique())
+        x, z = input_facts(rows.inputs), input_facts(other.inputs)
+        return {
+            "rows": len(other), "shared": alone + alone_other - distinct, "input": z,
+            "shift": abs(z.get("mean", 0) - x.get("mean", 0)) / (x.get("std", 0) + 1e-12),
+            "scale": (z.get("std", 0) + 1e-12) / (x.get("std", 0) + 1e-12),
+        }  # fmt: skip
+
+    def _units(self) -> dict[str, Any]:
+        root, rows = self.root, self.rows
+        out: dict[str, Any] = {}
+        if root is None or rows is None or root.initial is None or root.extra.get("composite"):
+            return out
+        index = torch.linspace(0, len(rows) - 1, min(len(rows), 512)).long()
+        part = rows.take(index)
+        for when in ("first", "last"):
+            try:
+                net = copy.deepcopy(root.module).cpu()
+                if when == "first":
+                    net.load_state_dict(root.initial)
+                net.eval()
+                scan = _UnitScan()
+                with torch.no_grad(), torch.random.fork_rng(devices=[]), scan:
+                    net(*part.inputs)
+                out[when] = scan.found
+            except Exception:
+                out[when] = []
+        return out
+
+    # -- what is possible ----------------------------------------------------------------------------
+
+    def _possible(self, out: dict[str, Any]) -> None:
+        task, rows, root = self.task, self.rows, self.root
+        assert task is not None and rows is not None and root is not None
+        reference: Reference | None = None
+        left = self.deadline - time.monotonic()
+        clean = Rows(tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets)
+        try:
+            reference = fit_reference(task, clean, other=self.eval_rows, seconds=left * 0.3)
+        except Exception:
+            reference = None
+        if reference is not None:
+            out["reference"] = {
+                "held_out": reference.held_out, "constant": reference.constant, "se": reference.standard_error,
+                "balanced": reference.balanced, "by_model": reference.by_model,
+                "evaluation_gain": reference.other_rows, "rows": reference.rows,
+            }  # fmt: skip
+        recipe = self._recipe()
+        got = best_score(out)
+        perfect = not math.isnan(got) and got > 0.97
+        replays: dict[str, dict[str, float]] = {}
+        out["replays"] = replays
+        if recipe is None or task.kind == "copy" or perfect:
+            return
+        out["recipe"] = {"sound": True}
+        for name, change in _sane(recipe).items():
+            self._try(replays, name, recipe, clean, change)
+        possible = possible_score(out)
+        if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
+            return
+        for name, change in _changes(recipe, out).items():
+            if time.monotonic() > self.deadline:
+                break
+            self._try(replays, name, recipe, clean, change)
+
+    def _try(self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any) -> None:
+        assert self.task is not None
+        left = self.deadline - time.monotonic()
+        if left < 0.5:
+            return
+        made = replay(recipe, self.task, rows, change, seconds=min(3.0, left / 2))
+        if made is not None:
+            into[name] = {
+                "held_out": made.held_out, "fitted": made.fitted, "steps": made.steps, "cut": float(made.cut)
+            }  # fmt: skip
+
+    def _recipe(self) -> Recipe | None:
+        root, watch = self.root, self.watch
+        if root is None or root.initial is None or root.extra.get("composite") or not watch.optimisers:
+            return None
+        record = max(watch.optimisers.values(), key=lambda o: o.steps)
+        names = {id(p): n for n, p in root.module.named_parameters()}
+        inside = {names[id(p)] for g in record.optimiser.param_groups for p in g["params"] if id(p) in names}
+        first = record.first[0] if record.first else {}
+        allowed = set(inspect.signature(type(record.optimiser).__init__).parameters)
+        settings = {
+            k: v for k, v in first.items()
+            if k in allowed and isinstance(v, int | float | bool | tuple | str) and not isinstance(v, Tensor)
+        }  # fmt: skip
+        if "lr" not in settings:
+            return None
+        rates = [r for r in watch.recording.rate if math.isfinite(r)]
+        base = float(settings["lr"]) or 1.0
+        one = watch.losses[self.kind] if self.kind else {}
+        calls = watch.backwards / max(watch.step, 1)
+        size = max(root.batch_sizes, key=lambda k: root.batch_sizes[k]) if root.batch_sizes else 32
+        structure = watch.custom.get("structure") or {}
+        activation = one.get("activation") if self.kind else watch.custom.get("activation")
+        return Recipe(
+            module=root.module, initial=root.initial, training=root.initial_training, loss=self.kind,
+            reduction=one.get("reduction", "mean"), loss_kwargs={**one.get("kwargs", {})}, activation=activation,
+            optimiser=type(record.optimiser), settings=settings, names=frozenset(inside),
+            batch_size=max(1, round(size * max(1.0, min(calls, 8.0)))), steps=max(watch.step, 1),
+            rates=[r / base for r in rates], negated=bool(structure.get("negated")),
+            keeps_gradients=any(not o.grads_were_zeroed for o in watch.optimisers.values()),
+        )  # fmt: skip
+
+
+def _sane(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Return sound trainings of the script's own architecture, whatever its settings were."""
+    longer = min(8.0, max(1.0, 600 / max(recipe.steps, 1)))
+    shared = {"scale_inputs": True, "sound_loss": True, "fresh": True, "longer": longer, "scale_targets": True,
+              "descend": True, "zero_gradients": True, "train_mode": True, "no_dropout": False}  # fmt: skip
+    return {"sound-1e-3": {**shared, "adam": 1e-3}, "sound-1e-2": {**shared, "adam": 1e-2}}
+
+
+def _changes(recipe: Recipe, facts: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return single changes to try, cheapest and commonest first."""
+    keep = {"zero_gradients": True} if recipe.keeps_gradients else {}
+    return {
+        "same": {},
+        "scale-inputs": {"scale_inputs": True, **keep},
+        "rate-down-10": {"rate": 0.1, **keep},
+        "rate-up-10": {"rate": 10.0, **keep},
+        "rate-down-100": {"rate": 0.01, **keep},
+        "rate-up-100": {"rate": 100.0, **keep},
+        "fresh": {"fresh": True, **keep},
+        "sound-loss": {"sound_loss": True, **keep},
+        "longer": {"longer": 5.0, **keep},
+        "all-parameters": {"all_parameters": True, **keep},
+        "scale-targets": {"scale_targets": True, **keep},
+        "scale-both": {"scale_targets": True, "scale_inputs": True, **keep},
+        "no-decay": {"no_decay": True, **keep},
+        "no-dropout": {"no_dropout": True, **keep},
+        "flat-rate": {"flat_rate": True, **keep},
+        "clip": {"clip": 1.0, **keep},
+        "small-batch": {"batch_size": 32, "longer": max(1.0, recipe.batch_size / 32), **keep},
+        "train-mode": {"train_mode": True, **keep},
+    }
+
+
+class _UnitScan(TorchFunctionMode):
+    """Share of units that never fire (ReLU) or always sit at an end (sigmoid, tanh), per operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, Any]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "").rstrip("_")
+        if name in ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu") and isinstance(out, Tensor):
+            with torch.no_grad(), torch._C.DisableTorchFunction():
+                self._look(name, out)
+        elif name in ("linear", "conv2d", "conv1d") and isinstance(out, Tensor):
+            with torch._C.DisableTorchFunction():
+                x = out.detach().float()
+                self.found.append({"kind": "linear", "std": float(x.std()), "max": float(x.abs().max())})
+        return out
+
+    def _look(self, name: str, out: Tensor) -> None:
+        if out.dim() < 2:
+            return
+        channels = out.shape[1] if out.dim() in (2, 4) else out.shape[-1]
+        x = out.transpose(1, -1) if out.dim() == 4 else out
+        x = x.reshape(-1, channels).float()
+        one: dict[str, Any] = {"kind": name, "units": channels, "std": float(x.std()),
+                               "spread": float(x.std(0).mean())}  # fmt: skip
+        if name == "relu":
+            one["dead"] = float((x <= 0).all(0).float().mean())
+            one["zero"] = float((x == 0).float().mean())
+        if name == "sigmoid":
+            one["saturated"] = float((((x - 0.5).abs() > 0.495).float().mean(0) > 0.9).float().mean())
+        if name == "tanh":
+            one["saturated"] = float(((x.abs() > 0.99).float().mean(0) > 0.9).float().mean())
+        self.found.append(one)
+

@@ -1,0 +1,203 @@
+"""Plain numbers about a watched training: inputs, targets, order, weights, modules, optimisers.
+
+Each function reads a part of a watch and returns a JSON-like mapping; none trains anything.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from soundfit.doctor.scores import Task
+from soundfit.doctor.watch import RootRecord, Watch
+
+__all__ = [
+    "input_facts", "module_facts", "optimiser_facts", "order_facts", "target_facts", "weight_facts",
+]  # fmt: skip
+
+Tensor = torch.Tensor
+
+
+def input_facts(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+    """Return scale, spread and oddities of the inputs; per column for matrices."""
+    x = inputs[0]
+    out: dict[str, Any] = {"kind": "codes", "dims": x.dim(), "shape": list(x.shape[1:])}
+    if not x.is_floating_point():
+        return out
+    out["kind"] = "float"
+    finite = torch.isfinite(x)
+    out["nonfinite"] = float((~finite).float().mean())
+    x = torch.nan_to_num(x.float(), nan=0.0, posinf=0.0, neginf=0.0)
+    flat = x.reshape(x.shape[0], -1)
+    if flat.shape[1] == 0:
+        return out
+    std, mean = torch.std_mean(flat, 0, correction=0)
+    out |= {
+        "mean": float(flat.mean()), "std": float(flat.std(correction=0)), "max": float(flat.abs().max()),
+        "column_std_max": float(std.max()), "column_std_min": float(std[std > 0].min()) if bool((std > 0).any()) else 0.0,
+        "column_mean_max": float(mean.abs().max()), "constant": float((std <= 1e-8 * (1 + mean.abs())).float().mean()),
+        "rms": float(flat.pow(2).mean().sqrt()), "row_spread": float(std.mean()),
+        "outlier": float(((flat - mean).abs() / (std + 1e-12)).max()),
+        "heavy": float(((flat - mean).abs() / (std + 1e-12)).amax(0).median()),
+    }  # fmt: skip
+    return out
+
+
+def target_facts(task: Task, targets: Tensor) -> dict[str, Any]:
+    """Return scale of numeric targets, or shares of classes."""
+    y = targets.float()
+    out: dict[str, Any] = {
+        "nonfinite": float((~torch.isfinite(y)).float().mean()),
+        "dtype": str(targets.dtype).removeprefix("torch."),
+        "shape": list(targets.shape[1:]),
+    }
+    y = y[torch.isfinite(y)]
+    if y.numel() == 0:
+        return out
+    out |= {
+        "mean": float(y.mean()), "std": float(y.std(correction=0)), "min": float(y.min()), "max": float(y.max()),
+        "values": len(y.unique()), "integers": bool((y == y.round()).all()),
+    }  # fmt: skip
+    if task.kind in ("classes", "binary", "one-hot"):
+        labels = task.labels(targets)
+        labels = labels[labels >= 0]
+        shares = torch.bincount(labels, minlength=max(task.classes, 1)).float()
+        out["shares"] = [round(float(s), 4) for s in (shares / shares.sum())[:64]]
+        out["present"] = int((shares > 0).sum())
+    return out
+
+
+def order_facts(task: Task, root: RootRecord) -> dict[str, Any]:
+    """Return whether batches repeat, and whether classes come in blocks."""
+    head = root.train_rows.head
+    out: dict[str, Any] = {"batches": len(head), "distinct": len({round(s, 6) for s, _ in head})}
+    if task.kind in ("classes", "binary") and len(head) >= 4:
+        labels = [task.labels(y) for _, y in head]
+        whole = torch.cat(labels)
+        kinds = len(whole.unique())
+        sizes = min(len(y) for y in labels)
+        pure = [float(torch.bincount((y - whole.min()).clamp(min=0)).max()) / len(y) for y in labels]
+        base = float(torch.bincount((whole - whole.min()).clamp(min=0)).max()) / len(whole)
+        out |= {"purity": sum(pure) / len(pure), "base": base, "kinds": kinds, "size": sizes}
+        first = [float(y.float().mean()) for y in labels]
+        out["mean_spread"] = float(torch.tensor(first).std())
+    elif task.kind == "regression" and len(head) >= 8 and head[0][1].numel() >= 4:
+        means = torch.tensor([float(y.float().mean()) for _, y in head])
+        whole = torch.cat([y.reshape(-1).float() for _, y in head])
+        expected = float(whole.std()) / math.sqrt(head[0][1].numel()) + 1e-12
+        out["mean_spread_ratio"] = float(means.std()) / expected
+    return out
+
+
+def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
+    """Return, per weight matrix at the start: constant or not, gain (std times root of fan-in); and what moved."""
+    out: dict[str, Any] = {"matrices": []}
+    if root.initial is None:
+        return out
+    now = root.module.state_dict()
+    moved, size, count = 0.0, 0.0, 0
+    params = dict(root.module.named_parameters())
+    for name, w in root.initial.items():
+        if not w.is_floating_point() or name not in params:
+            continue
+        count += 1
+        after = now[name].detach().cpu().float()
+        start = w.detach().cpu().float()
+        delta = float((after - start).norm())
+        moved += float(bool(delta > 0) or not math.isfinite(delta))
+        size += 1
+        if w.dim() < 2:
+            continue
+        owner = root.module.get_submodule(name.rpartition(".")[0]) if "." in name else root.module
+        fan_in = start[0].numel()
+        if isinstance(owner, nn.Embedding):
+            continue
+        rows_equal = bool(start.shape[0] > 1 and (start - start[:1]).abs().max() == 0)
+        spectral = float(torch.linalg.matrix_norm(after.reshape(after.shape[0], -1)[:512, :512], 2)) if bool(
+            torch.isfinite(after).all()) else math.inf  # fmt: skip
+        out["matrices"].append({
+            "name": name, "std": float(start.std()) if start.numel() > 1 else 0.0, "units": start.shape[0],
+            "constant": bool(start.numel() > 1 and float(start.max() - start.min()) == 0.0), "rows_equal": rows_equal,
+            "gain": float(start.pow(2).mean().sqrt()) * math.sqrt(fan_in), "place": watch.births.get(id(owner)),
+            "mean": float(start.mean()), "change": delta / (float(start.norm()) + 1e-12), "norm": float(start.norm()),
+            "after": float(after.norm()), "spectral": spectral, "kind": type(owner).__name__,
+        })  # fmt: skip
+    out["moved"] = moved / size if size else math.nan
+    out["after_norm_ratio"] = math.nan
+    if out["matrices"]:
+        a, b = sum(m["after"] for m in out["matrices"]), sum(m["norm"] for m in out["matrices"])
+        out["after_norm_ratio"] = a / (b + 1e-12)
+    return out
+
+
+def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
+    """Return the layers by kind, with batch norm, dropout and activation modules and where they were built."""
+    modules = list(root.module.named_modules())
+    place = watch.births.get
+    norms = [
+        {"name": n, "momentum": m.momentum, "place": place(id(m)), "track": m.track_running_stats, "eps": m.eps,
+         "var": float(m.running_var.mean()) if m.running_var is not None else math.nan}
+        for n, m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    ]  # fmt: skip
+    drops = [
+        {"name": n, "p": m.p, "place": place(id(m))} for n, m in modules if isinstance(m, nn.modules.dropout._DropoutNd)
+    ]
+    acts = [
+        {"name": n, "kind": type(m).__name__, "place": place(id(m))}
+        for n, m in modules if type(m).__module__ == "torch.nn.modules.activation"
+    ]  # fmt: skip
+    linears = [m for _, m in modules if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)]
+    widths = [m.out_features if isinstance(m, nn.Linear) else m.out_channels for m in linears]
+    last = next((m for m in reversed([m for _, m in modules]) if isinstance(m, nn.Linear)), None)
+    return {
+        "batchnorm": norms, "dropout": drops, "activations": acts, "linears": len(linears), "widths": widths,
+        "recurrent": any(isinstance(m, nn.RNNBase) for _, m in modules),
+        "normalised": any("Norm" in type(m).__name__ for _, m in modules),
+        "parameters": sum(p.numel() for p in root.module.parameters()),
+        "sequence": watch.recording.facts.get("sequence", []),
+        "last_place": place(id(last)) if last is not None else None,
+        "last_out": last.out_features if last is not None else 0,
+        "first_place": place(id(linears[0])) if linears else None,
+        "handmade": sum(1 for _, m in modules if next(m.children(), None) is None
+                        and not type(m).__module__.startswith("torch.nn") and next(m.parameters(), None) is not None),
+    }  # fmt: skip
+
+
+def optimiser_facts(watch: Watch) -> dict[str, Any]:
+    """Return settings, and which parameters of the trained models it holds."""
+    out: dict[str, Any] = {"known": bool(watch.optimisers)}
+    if not watch.optimisers:
+        return out
+    main = max(watch.optimisers.values(), key=lambda o: o.steps)
+    first = main.first[0] if main.first else {}
+    held = {id(p) for o in watch.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
+    trained = [r for r in watch.roots.values() if r.train_calls]
+    inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
+    for root in trained:
+        for name, p in root.module.named_parameters():
+            total += p.numel()
+            if not p.requires_grad:
+                frozen.append(name)
+                frozen_elements += p.numel()
+            elif id(p) in held:
+                inside += p.numel()
+            else:
+                forgotten.append(name)
+                forgotten_elements += p.numel()
+    known = {id(p) for r in watch.roots.values() for p in r.module.parameters()}
+    main_held = [p for g in main.optimiser.param_groups for p in g["params"]]
+    out |= {
+        "class": type(main.optimiser).__name__, "place": main.place, "steps": main.steps,
+        "lr": float(first.get("lr", math.nan)), "weight_decay": float(first.get("weight_decay", 0.0) or 0.0),
+        "momentum": float(first.get("momentum", 0.0) or 0.0), "maximize": bool(first.get("maximize", False)),
+        "inside": inside, "total": total, "frozen": frozen[:20], "forgotten": forgotten[:20],
+        "forgotten_elements": forgotten_elements, "frozen_elements": frozen_elements,
+        "stale": bool(main_held) and bool(trained) and not any(id(p) in known for p in main_held) and inside == 0,
+        "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
+        "betas": first.get("betas"), "handmade": not type(main.optimiser).__module__.startswith("torch.optim"),
+        "without_gradient": sum(1 for p in main_held if p.grad is None and p.requires_grad) / max(len(main_held), 1),
+    }  # fmt: skip
+    return out

@@ -1,0 +1,205 @@
+"""What the autograd graph of a loss says: the output's activation, the loss's shape, the first bad operation.
+
+Reads ``grad_fn`` nodes and their saved tensors; runs nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+__all__ = ["bad_operation", "loss_structure", "output_activation"]
+
+_SHAPE_ONLY = (
+    "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "T", "Transpose", "Permute", "Select",
+    "Slice", "ToCopy", "Clone", "Alias", "Expand", "AsStrided", "Index", "Contiguous",
+)  # fmt: skip
+_ACTIVATIONS = {
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Sigmoid": "sigmoid",
+    "LogSigmoid": "log_sigmoid",
+    "Tanh": "tanh",
+    "Relu": "relu",
+    "LeakyRelu": "leaky_relu",
+    "Elu": "elu",
+    "Gelu": "gelu",
+    "Silu": "silu",
+    "Softplus": "softplus",
+    "Hardtanh": "hardtanh",
+    "Clamp": "clamp",
+    "Exp": "exp",
+    "Threshold": "relu",
+}
+
+
+def _kind(node: Any) -> str:
+    """Return a node's name without its suffix: ``MulBackward0`` is ``Mul``."""
+    return node.name().split("Backward")[0].removeprefix("torch::autograd::")
+
+
+def _shape(node: Any) -> tuple[int, ...] | None:
+    """Return the shape of the tensor that a node made, where autograd kept it."""
+    try:
+        return tuple(node._input_metadata[0].shape)
+    except (AttributeError, IndexError, RuntimeError):
+        return None
+
+
+def _parents(node: Any) -> list[Any]:
+    return [parent for parent, _ in node.next_functions if parent is not None]
+
+
+def output_activation(tensor: torch.Tensor) -> str | None:
+    """Return the activation that made ``tensor``, looking through reshapes; None for a plain output."""
+    node = tensor.grad_fn
+    for _ in range(12):
+        if node is None:
+            return None
+        kind = _kind(node)
+        if kind in _ACTIVATIONS:
+            if kind == "Clamp" and getattr(node, "_saved_max", None) is None:
+                return "relu" if getattr(node, "_saved_min", None) == 0 else None
+            return _ACTIVATIONS[kind]
+        if kind not in _SHAPE_ONLY:
+            return None
+        parents = _parents(node)
+        node = parents[0] if parents else None
+    return None
+
+
+def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
+    """Yield nodes from the loss back to the leaves, each once."""
+    seen: set[Any] = set()
+    queue = [node]
+    while queue and len(seen) < limit:
+        node = queue.pop(0)
+        if node in seen:
+            continue
+        seen.add(node)
+        yield node
+        queue.extend(_parents(node))
+
+
+def loss_structure(loss: torch.Tensor) -> dict[str, Any]:
+    """Describe the operations nearest to the loss.
+
+    Returns:
+        ``negated`` (sign of the loss turned odd times), ``reduction`` (``mean``, ``sum`` or None),
+        ``scale`` (product of constant factors), ``operations`` (names from the loss back, at most 24)
+        and ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None).
+    """
+    out: dict[str, Any] = {"negated": False, "reduction": None, "operations": [], "broadcast": None}
+    node = loss.grad_fn
+    while node is not None and len(out["operations"]) < 8:
+        kind = _kind(node)
+        out["operations"].append(kind)
+        if kind == "Neg":
+            out["negated"] = not out["negated"]
+        elif kind == "Mean":
+            out["reduction"] = "mean"
+        elif kind == "Sum":
+            out["reduction"] = "sum"
+        elif kind == "Rsub" and len(_parents(node)) == 1:
+            out["negated"] = not out["negated"]
+        elif kind in ("Mul", "Div"):
+            factor = _constant_factor(node)
+            if factor is not None and factor < 0:
+                out["negated"] = not out["negated"]
+        elif kind not in _SHAPE_ONLY:
+            break
+        parents = _parents(node)
+        node = parents[0] if len(parents) == 1 else None
+    if loss.grad_fn is not None:
+        for node in list(_walk(loss.grad_fn, 40)):
+            kind = _kind(node)
+            if len(out["operations"]) < 24:
+                out["operations"].append(kind)
+            if kind in ("Sub", "Rsub", "MseLoss", "SmoothL1Loss", "HuberLoss", "Mul") and out["broadcast"] is None:
+                out["broadcast"] = _grown(node)
+    return out
+
+
+def _constant_factor(node: Any) -> float | None:
+    """Return the constant that a product multiplies by, where autograd kept it."""
+    for name in ("_saved_other", "_saved_self"):
+        try:
+            value = getattr(node, name)
+        except (AttributeError, RuntimeError):
+            continue
+        if isinstance(value, torch.Tensor) and value.numel() == 1 and not value.requires_grad:
+            return float(value)
+        if isinstance(value, int | float):
+            return float(value)
+    return None
+
+
+def _grown(node: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return shapes where an operation on ``(N, 1)`` or ``(N,)`` made ``(N, N)``."""
+    outer = _shape(node)
+    if outer is None or len(outer) < 2 or outer[-1] < 2 or outer[-1] != outer[-2]:
+        return None
+    for parent in _parents(node):
+        inner = _shape(parent)
+        if inner in ((outer[-1],), (outer[-1], 1), (1, outer[-1])):
+            return inner, outer
+    return None
+
+
+def _saved(node: Any, name: str) -> torch.Tensor | None:
+    try:
+        value = getattr(node, name)
+    except (AttributeError, RuntimeError):
+        return None
+    return value.detach() if isinstance(value, torch.Tensor) and value.is_floating_point() else None
+
+
+def bad_operation(loss: torch.Tensor) -> dict[str, Any] | None:
+    """Return the operation that most likely made a loss or its gradient non-finite, or None.
+
+    Looks at the tensors that autograd saved: a zero under a logarithm, a square root or a division, an
+    exponential that overflowed, a matrix product whose operands are finite and whose successor's are not.
+    The operation farthest from the loss wins, since it came first.
+    """
+    found: dict[str, Any] | None = None
+    if loss.grad_fn is None:
+        return None
+    with torch.no_grad():
+        for node in _walk(loss.grad_fn):
+            bad = _judge(node)
+            if bad is not None:
+                found = bad
+    return found
+
+
+def _judge(node: Any) -> dict[str, Any] | None:
+    kind = _kind(node)
+    operand = _saved(node, "_saved_self")
+    if kind in ("Log", "Log2", "Log10", "Log1P") and operand is not None:
+        low = float(operand.min())
+        limit = -1.0 if kind == "Log1P" else 0.0
+        if low <= limit and bool(torch.isfinite(operand).all()):
+            word = "zero" if low == limit else "a negative number"
+            return {"operation": "log", "why": f"logarithm of {word}", "minimum": low}
+    if kind == "Sqrt":
+        result = _saved(node, "_saved_result")
+        if result is not None and (bool((result == 0).any()) or bool(result.isnan().any())):
+            bad = "a negative number" if bool(result.isnan().any()) else "zero, whose slope is infinite"
+            return {"operation": "sqrt", "why": f"square root of {bad}", "minimum": 0.0}
+    if kind == "Div":
+        other = _saved(node, "_saved_other")
+        if other is not None and bool((other == 0).any()):
+            return {"operation": "div", "why": "division by zero", "minimum": 0.0}
+    if kind == "Exp":
+        result = _saved(node, "_saved_result")
+        if result is not None and bool(result.isinf().any()):
+            return {"operation": "exp", "why": "exponential overflowed", "maximum": float("inf")}
+    if kind == "Pow" and operand is not None and bool(torch.isfinite(operand).all()):
+        exponent = getattr(node, "_saved_exponent", None)
+        if isinstance(exponent, int | float) and exponent < 1 and bool((operand <= 0).any()):
+            return {"operation": "pow", "why": f"power {exponent:g} of zero or less", "minimum": float(operand.min())}
+    if kind in ("Acos", "Asin") and operand is not None and bool((operand.abs() >= 1).any()):
+        return {"operation": kind.lower(), "why": "inverse trigonometric function at its end", "maximum": 1.0}
+    return None

@@ -1,0 +1,27 @@
+"""Two numbers from the facts of a Trace: the score a training got, and the score that is possible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["best_score", "possible_score"]
+
+
+def best_score(facts: Mapping[str, Any]) -> float:
+    """Return the training's own score on its training rows; on its evaluation rows where that is missing."""
+    found = facts.get("score", {})
+    for name in ("train", "evaluation", "evaluation_by_script"):
+        value = found.get(name, math.nan)
+        if not math.isnan(value):
+            return float(value)
+    return math.nan
+
+
+def possible_score(facts: Mapping[str, Any]) -> float:
+    """Return the best held-out score that anything sound reached on the training's rows."""
+    values = [facts["reference"]["held_out"]] if "reference" in facts else []
+    values += [r["held_out"] for k, r in facts.get("replays", {}).items() if k.startswith("sound-1e")]
+    values = [v for v in values if not math.isnan(v)]
+    return max(values) if values else math.nan

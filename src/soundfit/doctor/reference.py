@@ -1,0 +1,233 @@
+"""What is possible: small, properly set models fitted on the rows that a script showed, judged on rows held out.
+
+Knows rows and tasks; knows nothing of the script's model. Runs after the script, under its own generator.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from soundfit.doctor.rows import Rows
+from soundfit.doctor.scores import Task, balanced, chance, score
+
+__all__ = ["Reference", "fit_reference", "halves"]
+
+Tensor = torch.Tensor
+
+
+@dataclass
+class Reference:
+    """Held-out score of the best small model, of each, of a constant, and the score's standard error."""
+
+    held_out: float
+    constant: float
+    standard_error: float
+    balanced: float = float("nan")
+    by_model: dict[str, float] = field(default_factory=dict)
+    other_rows: float = float("nan")
+    rows: int = 0
+
+
+def halves(n: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Return row numbers to fit on and to judge on; fixed for a given n."""
+    generator = torch.Generator().manual_seed(20_011)
+    order = torch.randperm(n, generator=generator)
+    cut = max(1, round(n * share)) if n > 1 else 0
+    return order[cut:], order[:cut]
+
+
+def numeric(inputs: tuple[Tensor, ...], limit: int = 4096) -> Tensor | None:
+    """Return inputs as one float matrix; integer codes with few values one-hot; None where too wide."""
+    parts = []
+    for x in inputs:
+        n = x.shape[0]
+        if x.is_floating_point() or x.dtype == torch.bool:
+            parts.append(torch.nan_to_num(x.reshape(n, -1).float(), posinf=0.0, neginf=0.0))
+        elif x.is_complex():
+            return None
+        else:
+            codes = x.reshape(n, -1)
+            top = int(codes.max()) + 1 if codes.numel() else 0
+            if int(codes.min()) < 0 or top > 5000:
+                parts.append(codes.float())
+                continue
+            bags = torch.zeros(n, top).scatter_add_(1, codes.long(), torch.ones(codes.shape))
+            parts.append(bags)
+            if codes.shape[1] > 1 and codes.shape[1] * top <= limit:
+                parts.append(nn.functional.one_hot(codes.long(), top).reshape(n, -1).float())
+    out = torch.cat(parts, 1)
+    if out.shape[1] > limit:  # wide images: average neighbours
+        out = nn.functional.adaptive_avg_pool1d(out[:, None], limit // 4)[:, 0]
+    return out
+
+
+def _standard(x: Tensor, fit: Tensor) -> Tensor:
+    mean, std = x[fit].mean(0), x[fit].std(0, correction=0)
+    return ((x - mean) / torch.where(std > 1e-8 * (1 + mean.abs()), std, torch.ones_like(std))).clamp(-10, 10)
+
+
+def _targets(task: Task, targets: Tensor) -> Tensor:
+    if task.kind in ("classes", "binary", "one-hot"):
+        return task.labels(targets)
+    return targets.float().reshape(targets.shape[0], -1)
+
+
+def fit_reference(task: Task, rows: Rows, *, other: Rows | None = None, seconds: float = 8.0) -> Reference | None:
+    """Return the best small model's held-out score, or None where no small model fits the kind of task.
+
+    Args:
+        task: what is predicted.
+        rows: the training rows seen, without repetitions.
+        other: rows of the script's own evaluation, scored by the winner as well.
+        seconds: soft limit of time.
+    """
+    if task.kind in ("sequence", "copy") or len(rows) < 30:
+        return None
+    x = numeric(rows.inputs)
+    if x is None or x.shape[1] == 0:
+        return None
+    y = _targets(task, rows.targets)
+    good = torch.isfinite(y.float().reshape(len(rows), -1)).all(1)
+    if task.is_classification and task.kind != "multilabel":
+        good &= (y >= 0).reshape(-1)
+    rows, x, y = rows.take(good), x[good], y[good]
+    if len(rows) < 30:
+        return None
+    fit, held = halves(len(rows))
+    x = _standard(x, fit)
+    deadline = time.monotonic() + seconds
+    candidates = {"linear": _ridge(task, x, y, fit)}
+    net = _mlp(task, x, y, fit, deadline)
+    candidates["mlp"] = net
+    image = rows.inputs[0]
+    if len(rows.inputs) == 1 and image.dim() == 4 and image.is_floating_point() and time.monotonic() < deadline:
+        candidates["cnn"] = _cnn(task, image, y, fit, deadline)
+    by_model = {name: score(task, p[held], rows.targets[held]) for name, p in candidates.items()}
+    best = max(by_model, key=lambda k: by_model[k])
+    value = by_model[best]
+    constant = chance(task, rows.targets[held])
+    se = _standard_error(task, candidates[best][held], rows.targets[held], value)
+    out = Reference(value, constant, se, by_model=by_model, rows=len(rows))
+    if task.kind in ("classes", "binary", "one-hot"):
+        out.balanced = balanced(task, candidates[best][held], rows.targets[held])
+    if other is not None and len(other) >= 20:
+        out.other_rows = _score_elsewhere(task, rows, other)
+    return out
+
+
+def _standard_error(task: Task, p: Tensor, y: Tensor, value: float) -> float:
+    n = len(y)
+    if task.is_classification:
+        return float(max(value * (1 - value), 1.0 / n) ** 0.5 / n**0.5)
+    flat_p, flat_y = p.float().reshape(n, -1), y.float().reshape(n, -1)
+    loss = ((flat_p - flat_y) ** 2).mean(1)
+    return float(loss.std() / n**0.5 / (flat_y.var(0).mean() + 1e-12))
+
+
+def _score_elsewhere(task: Task, rows: Rows, other: Rows) -> float:
+    """Fit a ridge on ``other`` rows alone, judge on a part of them: is there anything to learn there?"""
+    x = numeric(other.inputs)
+    if x is None:
+        return float("nan")
+    fit, held = halves(len(other), 0.4)
+    x = _standard(x, fit)
+    y = _targets(task, other.targets)
+    if task.is_classification and (int(y.min()) < 0):
+        return float("nan")
+    fits = [_ridge(task, x, y, fit), _mlp(task, x, y, fit, time.monotonic() + 2)]
+    return max(score(task, p[held], other.targets[held]) for p in fits) - chance(task, other.targets[held])
+
+
+def _columns(task: Task) -> int:
+    return 1 if task.kind == "binary" else task.classes if task.kind in ("classes", "one-hot") else task.columns
+
+
+def _design(task: Task, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the target matrix for least squares with its mean and scale."""
+    if task.kind in ("classes", "one-hot"):
+        return nn.functional.one_hot(y.long(), _columns(task)).float(), torch.tensor(0.0), torch.tensor(1.0)
+    y = y.float().reshape(len(y), -1)
+    mean, std = y.mean(0), y.std(0).clamp(min=1e-12)
+    if task.kind in ("binary", "multilabel"):
+        return y, torch.tensor(0.0), torch.tensor(1.0)
+    return (y - mean) / std, mean, std
+
+
+def _ridge(task: Task, x: Tensor, y: Tensor, fit: Tensor) -> Tensor:
+    """Return ridge predictions on all rows, fitted on ``fit`` (penalty a hundredth of the rows)."""
+    target, mean, std = _design(task, y)
+    a = torch.cat([x, torch.ones(len(x), 1)], 1).double()
+    a_fit, t = a[fit], target[fit].double()
+    penalty = 0.01 * len(fit) + 1e-3
+    if a.shape[1] <= len(fit):
+        gram = a_fit.T @ a_fit + penalty * torch.eye(a.shape[1], dtype=torch.float64)
+        w = torch.linalg.solve(gram, a_fit.T @ t)
+    else:
+        kernel = a_fit @ a_fit.T + penalty * torch.eye(len(fit), dtype=torch.float64)
+        w = a_fit.T @ torch.linalg.solve(kernel, t)
+    return (a @ w).float() * std + mean
+
+
+def _mlp(task: Task, x: Tensor, y: Tensor, fit: Tensor, deadline: float) -> Tensor:
+    """Return the predictions of a two-layer net with early stopping."""
+    width = 64
+    out = _columns(task)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        net = nn.Sequential(
+            nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out)
+        )
+    return _train(task, net, x, y, fit, deadline)
+
+
+def _cnn(task: Task, image: Tensor, y: Tensor, fit: Tensor, deadline: float) -> Tensor:
+    """Return the predictions of a small convolutional net."""
+    mean, std = image[fit].mean(), image[fit].std() + 1e-8
+    image = (image.float() - mean) / std
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        net = nn.Sequential(
+            nn.Conv2d(image.shape[1], 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+            nn.Linear(512, _columns(task)),
+        )  # fmt: skip
+    return _train(task, net, image, y, fit, deadline)
+
+
+def _train(task: Task, net: nn.Module, x: Tensor, y: Tensor, fit: Tensor, deadline: float) -> Tensor:
+    target, mean, std = _design(task, y)
+    inner, watch = fit[len(fit) // 6 :], fit[: len(fit) // 6]
+    opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    generator = torch.Generator().manual_seed(11)
+
+    def loss(index: Tensor) -> Tensor:
+        p = net(x[index])
+        if task.kind in ("classes", "one-hot"):
+            return nn.functional.cross_entropy(p, y[index].long())
+        if task.kind in ("binary", "multilabel"):
+            return nn.functional.binary_cross_entropy_with_logits(p, target[index])
+        return nn.functional.mse_loss(p, target[index])
+
+    best, kept, since = float("inf"), None, 0
+    for _ in range(80):
+        for index in inner[torch.randperm(len(inner), generator=generator)].split(64):
+            opt.zero_grad()
+            loss(index).backward()
+            opt.step()
+        with torch.no_grad():
+            now = float(loss(watch))
+        if now < best - 1e-4:
+            best, kept, since = now, {k: v.clone() for k, v in net.state_dict().items()}, 0
+        else:
+            since += 1
+        if since >= 10 or time.monotonic() > deadline:
+            break
+    if kept is not None:
+        net.load_state_dict(kept)
+    with torch.no_grad():
+        p = net(x)
+    return p * std + mean

@@ -1,0 +1,109 @@
+"""Rows that the doctor saw pass through a model: inputs and targets, copied, never more than a cap.
+
+Knows tensors; knows nothing of models or losses. Which batches are kept depends on their count alone, so
+no random number is drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+__all__ = ["Rows", "RowStore"]
+
+MAX_ROWS = 4096
+MAX_ELEMENTS = 6_000_000
+
+
+@dataclass
+class Rows:
+    """Inputs (a tuple of tensors, rows first) and targets (rows first); ``weight`` of a row is 1."""
+
+    inputs: tuple[torch.Tensor, ...]
+    targets: torch.Tensor
+
+    def __len__(self) -> int:
+        return int(self.targets.shape[0])
+
+    def take(self, index: torch.Tensor) -> Rows:
+        """Return the rows at ``index``."""
+        return Rows(tuple(x[index] for x in self.inputs), self.targets[index])
+
+    def unique(self) -> Rows:
+        """Return the rows without repetitions of the same input and target, in order of first sight."""
+        if len(self) == 0:
+            return self
+        flat = [x.reshape(len(self), -1).double() for x in (*self.inputs, self.targets)]
+        # A fixed, irrational-looking projection: equal rows have equal keys, unequal rows almost surely not.
+        keys = torch.zeros(len(self), dtype=torch.float64)
+        for part in flat:
+            weight = torch.sin(torch.arange(1, part.shape[1] + 1, dtype=torch.float64) * 12.9898) + 1.7
+            keys = keys * 1.61803398875 + torch.nan_to_num(part) @ weight
+        _, inverse = torch.unique(keys, return_inverse=True)
+        first = torch.full((int(inverse.max()) + 1,), len(self), dtype=torch.long)
+        first.scatter_reduce_(0, inverse, torch.arange(len(self)), "amin")
+        return self.take(first.sort().values)
+
+
+@dataclass
+class RowStore:
+    """Batches kept at a stride that doubles when the store is full."""
+
+    batches: list[Rows] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    head: list[tuple[float, torch.Tensor]] = field(default_factory=list)
+    offered: int = 0
+    stride: int = 1
+    rows: int = 0
+    elements: int = 0
+    last: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    def wants(self) -> bool:
+        """Return whether the next offer will be kept; counts the offer."""
+        self.offered += 1
+        return (self.offered - 1) % self.stride == 0
+
+    def keep(self, inputs: tuple[torch.Tensor, ...], targets: torch.Tensor, step: int) -> None:
+        """Copy a batch to the CPU."""
+        n = int(targets.shape[0])
+        if n > MAX_ROWS:  # a full-batch script: the same many rows each time
+            if self.batches and self.batches[-1].targets.shape[0] == MAX_ROWS and len(self.batches) > 1:
+                self.stride *= 2
+                return
+            index = torch.linspace(0, n - 1, MAX_ROWS).long()
+            inputs = tuple(x.detach()[index.to(x.device)] for x in inputs)
+            targets = targets.detach()[index.to(targets.device)]
+        batch = Rows(tuple(_copy(x) for x in inputs), _copy(targets))
+        self.last = batch.targets
+        if len(self.head) < 64:
+            self.head.append((float(batch.inputs[0].double().sum()), batch.targets))
+        self.batches.append(batch)
+        self.steps.append(step)
+        self.rows += len(batch)
+        self.elements += sum(x.numel() for x in batch.inputs) + batch.targets.numel()
+        while len(self.batches) > 2 and (self.rows > 2 * MAX_ROWS or self.elements > MAX_ELEMENTS):
+            self._thin()
+
+    def _thin(self) -> None:
+        self.batches = self.batches[::2]
+        self.steps = self.steps[::2]
+        self.stride *= 2
+        self.rows = sum(len(b) for b in self.batches)
+        self.elements = sum(x.numel() for b in self.batches for x in (*b.inputs, b.targets))
+
+    def joined(self) -> Rows | None:
+        """Return all kept rows as one, for batches whose row shapes agree with the first's."""
+        if not self.batches:
+            return None
+        shape = [x.shape[1:] for x in (*self.batches[0].inputs, self.batches[0].targets)]
+        fit = [b for b in self.batches if [x.shape[1:] for x in (*b.inputs, b.targets)] == shape]
+        inputs = tuple(torch.cat([b.inputs[i] for b in fit]) for i in range(len(fit[0].inputs)))
+        rows = Rows(inputs, torch.cat([b.targets for b in fit])).unique()
+        if len(rows) > MAX_ROWS:
+            rows = rows.take(torch.linspace(0, len(rows) - 1, MAX_ROWS).long())
+        return rows
+
+
+def _copy(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().to("cpu", copy=True)

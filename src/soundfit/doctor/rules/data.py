@@ -1,0 +1,178 @@
+"""Causes in what goes in: scale of inputs and targets, labels, order, constant inputs, imbalance. Reads only a Case."""
+
+from __future__ import annotations
+
+import math
+
+from soundfit.doctor.case import Case
+from soundfit.doctor.edits import added_before
+from soundfit.records import Diagnosis
+
+__all__ = ["rules"]
+
+
+def input_scale(case: Case) -> list[Diagnosis]:
+    """Inputs far from unit scale, and a training that learns once they are."""
+    if case["input.kind"] != "float" or not case.sick:
+        return []
+    top, low = case.number("input.column_std_max", 1.0), case.number("input.column_std_min", 1.0)
+    rms, mean = case.number("input.rms", 1.0), case.number("input.column_mean_max", 0.0)
+    image = case.number("input.dims", 2) == 4
+    off = max(rms, top, mean) / 1.0
+    outlier = case.number("input.outlier", 0.0)
+    uneven = top / max(low, 1e-12)
+    cured = case.cure("scale-inputs")
+    prior = 0.0
+    if off > 20:
+        prior = 1.0
+    elif off > 5 or (rms < 0.05 and rms > 0):
+        prior = 0.85
+    elif uneven > 50 and not image:
+        prior = 0.7
+    elif off > 3:
+        prior = 0.5
+    if outlier > 60 and not image:
+        prior = max(prior, 0.8)
+    sure = prior * min(1.0, max(cured, 0.0))
+    if cured > 0.3:
+        sure = max(sure, 0.75 * prior)
+    if prior >= 0.85 and case.nonfinite:
+        sure = max(sure, 0.7)
+    both = case.cure("scale-both")
+    if prior >= 0.85 and both > 0.5 and cured <= 0.5:
+        sure = max(sure, 0.6)
+    if off > 20 and max(case.cure("sound-1e-3"), case.cure("sound-1e-2")) > 0.5 and sure < 0.5:
+        sure = 0.55
+    if sure < 0.3:
+        return []
+    place = case["places.model"]
+    fix = f"Inputs reach {case.number('input.max'):.4g} (column spread up to {top:.4g}): standardise them with the training rows' mean and spread."
+    patch = added_before(place, "x = (x - mean) / std  # mean and std of the training inputs")
+    return [case.diagnose("input-scale", "inputs are not scaled", min(0.97, sure), fix, place=place, patch=patch,
+                          change={"scale_inputs": True}, largest=case.number("input.max"), spread=top, outlier=outlier, cured=cured)]  # fmt: skip
+
+
+def target_scale(case: Case) -> list[Diagnosis]:
+    """Targets far from unit scale in a regression that does not learn."""
+    if case["task.kind"] != "regression" or not case.sick:
+        return []
+    spread, mean = case.number("target.std", 1.0), abs(case.number("target.mean", 0.0))
+    off = max(spread, mean)
+    cured = max(case.cure("scale-targets"), case.cure("scale-both") * 0.9)
+    prior = 1.0 if off > 50 else 0.8 if off > 8 else 0.5 if off > 3 or spread < 0.02 else 0.0
+    sure = prior * min(1.0, max(0.0, cured))
+    if off > 1000 and sure < 0.6 and max(case.cure("sound-1e-3"), case.cure("sound-1e-2")) > 0.4:
+        sure = 0.6
+    if sure < 0.3:
+        return []
+    place = case["loss.place"] or case["places.backward"]
+    fix = f"Targets have mean {case.number('target.mean'):.4g} and spread {spread:.4g}: standardise them, and undo it at prediction."
+    return [case.diagnose("target-scale", "targets are not scaled", min(0.95, sure), fix, place=place,
+                          patch=added_before(place, "y = (y - y_mean) / y_std  # undo at prediction"),
+                          change={"scale_targets": True}, mean=case.number("target.mean"), spread=spread, cured=cured)]  # fmt: skip
+
+
+def constant_inputs(case: Case) -> list[Diagnosis]:
+    """Inputs that carry nothing: the same row again and again, or the same batch."""
+    if case["input"] is None:
+        return []
+    place = case["places.model"]
+    rows, steps = case.number("rows", 0), case.number("steps", 0)
+    batches, distinct = case.number("order.batches", 0), case.number("order.distinct", 0)
+    out = []
+    if case["input.kind"] == "float" and case.number("input.constant") > 0.99 and rows > 4:
+        fix = "Every input is the same: look at how inputs are loaded and scaled."
+        out.append(case.diagnose("inputs-constant", "inputs are constant", 0.98, fix, place=place))
+    elif case["input.kind"] == "float" and case.number("input.constant") > 0.9 and case.sick and rows > 4:
+        fix = "Nearly all inputs are constant: look at how they are loaded and scaled (an integer division?)."
+        out.append(case.diagnose("inputs-constant", "nearly all inputs are constant", 0.85, fix, place=place))
+    full = case.number("batch_size", 0) >= rows
+    other = case.number("evaluation.rows", 0)
+    if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows:
+        fix = f"All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time)."
+        out.append(case.diagnose("inputs-constant", "every step saw the same batch", 0.9, fix, place=place, rows=rows, steps=steps))
+    return out
+
+
+def labels(case: Case) -> list[Diagnosis]:
+    """Labels that are damaged: one class, not finite, off by one, cast away, or shuffled against the inputs."""
+    out = []
+    place = case["loss.place"] or case["places.backward"]
+    if case.number("target.nonfinite", 0.0) > 0:
+        fix = "Some targets are NaN or infinite: drop or repair these rows."
+        out.append(case.diagnose("labels-damaged", "targets are not finite", 0.95, fix, place=place))
+    present, classes = case.number("target.present", 2), case.number("task.classes", 2)
+    if case["task.classification"] and present == 1 and case.number("rows", 0) >= 20:
+        fix = "All training labels are one class: look at how labels are made (a cast to int, a wrong comparison, a sorted split)."
+        out.append(case.diagnose("labels-damaged", "only one class among the training labels", 0.97, fix, place=place))
+    if case["task.kind"] == "regression" and case.number("target.values", 9) == 1 and case.number("rows", 0) >= 10:
+        fix = "All targets are equal: look at how they are made (a cast to int?)."
+        out.append(case.diagnose("labels-damaged", "all targets are equal", 0.97, fix, place=place))
+    if out:
+        return out
+    shares = case["target.shares"] or []
+    reference, rows = case["reference"], case.number("rows", 0)
+    if reference is not None and rows >= 100:
+        gain = reference["held_out"] - reference["constant"]
+        own = case.own_best - reference["constant"] if not math.isnan(case.own_best) else 0.0
+        elsewhere = reference["evaluation_gain"]
+        none = max(gain, own) < max(0.04, 2 * reference["se"])
+        if none and not math.isnan(elsewhere) and elsewhere > 0.12 + gain:
+            fix = "Evaluation rows can be learned, training rows cannot: training labels do not belong to their inputs (shuffled or sorted apart)."
+            out.append(case.diagnose("labels-damaged", "training labels are unrelated to their inputs", 0.95, fix, place=place,
+                                     gain=gain, gain_on_evaluation=elsewhere))  # fmt: skip
+        elif none and case.number("structure.clusters", 0.0) > 0.5:
+            fix = "Inputs have clear groups that the labels ignore: inputs and labels were probably shuffled apart."
+            out.append(case.diagnose("labels-damaged", "labels are unrelated to clearly grouped inputs", 0.75, fix, place=place, gain=gain))
+        elif none and case.number("order.lag_gain", 0.0) > 0.2:
+            fix = f"Labels fit the inputs {case['order.lag']} rows away: they are shifted."
+            out.append(case.diagnose("labels-damaged", "labels are shifted against the inputs", 0.95, fix, place=place))
+        got_here, there = case.got, case.number("score.evaluation")
+        if (not out and not math.isnan(elsewhere) and case.number("evaluation.rows", 0) >= 40
+                and elsewhere - gain > 0.25 and not math.isnan(there) and got_here - there < 0.5 and elsewhere > 0.3):  # fmt: skip
+            fix = "Evaluation rows are far easier to learn than training rows: many training labels are wrong."
+            out.append(case.diagnose("labels-damaged", "many training labels do not belong to their inputs", 0.7, fix, place=place,
+                                     gain=gain, gain_on_evaluation=elsewhere))  # fmt: skip
+    if case["task.kind"] == "classes" and len(shares) >= 3 and shares[0] == 0.0 and min(shares[1:]) > 0 and classes == present + 1:
+        fix = "Labels run from 1: subtract 1, and give the model one output per class."
+        severity = "error" if case.sick else "note"
+        out.append(case.diagnose("labels-damaged", "labels start at 1, output 0 has no class", 0.6, fix, severity=severity, place=place))  # type: ignore[arg-type]
+    return out
+
+
+def order(case: Case) -> list[Diagnosis]:
+    """Batches of one class each: rows come sorted."""
+    purity, base = case.number("order.purity", 0.0), case.number("order.base", 1.0)
+    kinds, size = case.number("order.kinds", 0), case.number("order.size", 0)
+    sick = case.sick or (case.judged and case.gap > 0.6 * case.tolerance)
+    if sick and size >= 4 and kinds >= 2 and purity > 0.9 and base < 0.75 and case.number("order.batches", 0) >= 6:
+        fix = "Batches hold one class each: shuffle the rows (DataLoader(shuffle=True) or a permutation each epoch)."
+        return [case.diagnose("class-imbalance", "rows come sorted by class, each batch holds one class", 0.85, fix,
+                              place=case["places.model"], change={"shuffle": True}, purity=purity)]  # fmt: skip
+    if sick and case.number("order.mean_spread_ratio", 1.0) > 3.0:
+        fix = "Rows come sorted by target: shuffle them (DataLoader(shuffle=True))."
+        return [case.diagnose("batch-size", "rows come sorted by target, so that batches contradict each other", 0.6, fix,
+                              place=case["places.model"], change={"shuffle": True})]  # fmt: skip
+    return []
+
+
+def imbalance(case: Case) -> list[Diagnosis]:
+    """The rare class is given up though the inputs tell it."""
+    shares = [s for s in case["target.shares"] or [] if s > 0]
+    reference = case["reference"]
+    if len(shares) < 2 or reference is None or max(shares) < 0.75:
+        return []
+    mine, theirs = case.number("score.balanced"), reference["balanced"]
+    if math.isnan(mine) or math.isnan(theirs):
+        return []
+    rare = min(shares) * case.number("rows", 0)
+    given_up = mine < 1.0 / len(shares) + 0.08
+    if given_up and theirs - mine > 0.15 and rare >= 8:
+        fix = f"The rare class is {min(shares):.1%} of the rows and never found: weight the loss (pos_weight, weight=) or sample evenly."
+        sure = 0.5 if case.sick else 0.75
+        return [case.diagnose("class-imbalance", "the rare class is given up", sure, fix, place=case["loss.place"],
+                              change={"weights": True}, balanced_score=mine, balanced_possible=theirs, shares=shares[:8])]  # fmt: skip
+    return []
+
+
+rules = (input_scale, target_scale, constant_inputs, labels, order, imbalance)

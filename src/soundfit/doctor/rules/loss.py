@@ -1,0 +1,207 @@
+"""Causes at the loss: output activation, wrong loss, reduction, silent broadcast, ascent. Reads only a Case."""
+
+from __future__ import annotations
+
+import math
+
+from soundfit.doctor.case import Case
+from soundfit.doctor.edits import added_before, changed, drop_call, set_keyword, swap_name
+from soundfit.records import Diagnosis, Place
+
+__all__ = ["rules"]
+
+
+def _loss_place(case: Case) -> Place:
+    return case["loss.place"] or case["custom.place"] or case["places.backward"] or Place()
+
+
+def _activation_place(case: Case, *kinds: str) -> Place | None:
+    """Return where the output's activation module was built, where it is a module."""
+    found = [a for a in case["modules.activations"] or [] if a["kind"] in kinds and a["place"] is not None]
+    return found[-1]["place"] if found else None
+
+
+def output_activation(case: Case) -> list[Diagnosis]:
+    """Softmax or sigmoid before a loss that applies it itself; softmax on one unit; bounded regression."""
+    kind, made = case["loss.kind"], case["loss.activation"]
+    if kind is None:
+        made = case["custom.activation"]
+    shape = case["loss.prediction_shape"] or (case["custom.shapes"] or ((),))[0]
+    width = shape[1] if len(shape) > 1 else 1
+    where = _activation_place(case, "Softmax", "LogSoftmax", "Sigmoid", "ReLU", "Tanh") or _loss_place(case)
+    if made in ("softmax", "log_softmax") and width == 1 and len(shape) == 2:
+        fix = "One unit's softmax is 1 whatever the input: end the model in a plain linear layer and use BCEWithLogitsLoss (or a sigmoid with BCELoss)."
+        patch = changed(where, swap_name(r"Softmax\([^)]*\)", "Sigmoid()"), "") or changed(
+            where, swap_name(r"softmax\(([^,]+),[^)]*\)", r"sigmoid(\1)")
+        )
+        return [case.diagnose("output-activation", "softmax over a single output unit is always 1", 0.99, fix, place=where,
+                              patch=patch, change={"output": "sigmoid"}, activation=made, width=width)]  # fmt: skip
+    double = {
+        "cross_entropy": ("softmax", "sigmoid", "relu", "tanh"),
+        "binary_cross_entropy_with_logits": ("sigmoid", "softmax", "relu", "tanh"),
+        "nll_loss": ("softmax", "sigmoid", "relu"),
+    }
+    if kind in double and made in double[kind]:
+        if kind == "nll_loss":
+            fix = "NLLLoss wants log-probabilities: use log_softmax, or drop the softmax and use CrossEntropyLoss."
+            patch = changed(where, swap_name("Softmax", "LogSoftmax")) or changed(where, swap_name("softmax", "log_softmax"))
+            change = {"output": "log"} if made == "softmax" else {"output": "drop", "loss": "cross_entropy"}
+        else:
+            fix = f"{kind} applies its own {'softmax' if kind == 'cross_entropy' else 'sigmoid'}: remove the {made} and hand it the plain linear output."
+            patch = changed(where, drop_call(made.capitalize(), "ReLU", made)) or f"- {made} on the output"
+            change = {"output": "drop"}
+        sure = 0.98 if made in ("softmax", "sigmoid") else 0.9
+        if made in ("relu", "tanh") and not case.sick:
+            return []
+        cause = f"{made} on the output before {kind}, which expects {'log-probabilities' if kind == 'nll_loss' else 'raw logits'}"
+        return [case.diagnose("output-activation", cause, sure, fix, place=where,
+                              patch=patch, change=change, activation=made, loss=kind)]  # fmt: skip
+    if kind == "nll_loss" and made is None and case.number("outputs.max") > 0.01:
+        fix = "NLLLoss wants log-probabilities: use CrossEntropyLoss on the logits, or end the model in LogSoftmax."
+        return [case.diagnose("loss-mismatch", "NLLLoss on raw outputs, not log-probabilities", 0.97, fix, place=_loss_place(case),
+                              patch=changed(_loss_place(case), swap_name("NLLLoss|nll_loss", "CrossEntropyLoss")),
+                              change={"loss": "cross_entropy"}, loss=kind)]  # fmt: skip
+    if kind == "binary_cross_entropy" and made in ("softmax",) and width > 1 and case["task.kind"] == "multilabel" and case.sick:
+        fix = "Labels that do not exclude each other need a sigmoid each, not one softmax over all."
+        return [case.diagnose("output-activation", "softmax over labels that do not exclude each other", 0.9, fix, place=where,
+                              change={"output": "sigmoid"})]  # fmt: skip
+    return _bounded_output(case, made, where)
+
+
+def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosis]:
+    """A bounded or one-sided output against targets beyond its range."""
+    if case["task.kind"] not in ("regression", "binary", "one-hot") or made is None:
+        return []
+    low, high = case.number("target.min"), case.number("target.max")
+    spread = case.number("target.std", 1.0)
+    ranges = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, math.inf),
+              "log_softmax": (-math.inf, 0.0), "hardtanh": (-1.0, 1.0), "softplus": (0.0, math.inf)}  # fmt: skip
+    if made not in ranges:
+        return []
+    bottom, top = ranges[made]
+    beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
+    if case["task.kind"] == "regression" and beyond and (case.sick or not case.judged):
+        fix = f"Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer."
+        return [case.diagnose("output-activation", f"{made} on the output cannot reach the targets", 0.95, fix, place=where,
+                              patch=changed(where, drop_call(made.capitalize(), "ReLU", made)), change={"output": "drop"},
+                              activation=made, target_min=low, target_max=high)]  # fmt: skip
+    if made == "relu" and case.sick and case["task.kind"] != "regression":
+        fix = "A ReLU on the output has no slope below zero: end the model in a plain linear layer."
+        return [case.diagnose("output-activation", "ReLU on the output of a classifier", 0.85, fix, place=where,
+                              patch=changed(where, drop_call("ReLU", "relu")), change={"output": "drop"}, activation=made)]  # fmt: skip
+    return []
+
+
+def mismatch(case: Case) -> list[Diagnosis]:
+    """A regression loss on classes, or a class loss on numbers."""
+    kind = case["loss.kind"]
+    squared = kind in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") or (
+        kind is None and any(o in ("Pow", "Abs") for o in case["custom.structure.operations"] or [])
+    )
+    task = case["task.kind"]
+    place = _loss_place(case)
+    if squared and task in ("binary", "one-hot") and case.sick:
+        loss = "CrossEntropyLoss" if task == "one-hot" else "BCEWithLogitsLoss"
+        made = case["loss.activation"] or case["custom.activation"]
+        fix = f"The targets are classes: use {loss} on raw outputs."
+        sure = 0.85 if case.cure("sound-loss") > 0.4 else 0.6
+        return [case.diagnose("loss-mismatch", f"{kind or 'squared error'} on classes", sure, fix, place=place,
+                              patch=changed(place, swap_name(r"MSELoss|L1Loss|SmoothL1Loss", loss)),
+                              change={"loss": "sound"}, activation=made, cured_by_loss=case.cure("sound-loss"))]  # fmt: skip
+    width = case.number("task.width", 1)
+    values, integers = case.number("target.values", 0), case["target.integers"]
+    many = 2 < values <= 100 and integers and case.number("target.min") == 0 and case.number("target.max") == values - 1
+    if squared and task == "regression" and many and case.number("rows") > 5 * values and case["target.dtype"]:
+        shape = case["loss.prediction_shape"] or ()
+        if width == values and len(shape) == 2 and shape[0] != shape[1]:
+            fix = "Class numbers are names, not amounts: CrossEntropyLoss on one output per class."
+            return [case.diagnose("loss-mismatch", "squared error between class scores and class numbers", 0.95, fix, place=place,
+                                  change={"loss": "sound"})]  # fmt: skip
+        gain = case.number("classes_reference.gain")
+        if gain > 0.1 or case.sick:
+            fix = f"The target has {values:.0f} values 0 … {values - 1:.0f} like class numbers: one output per class and CrossEntropyLoss."
+            return [case.diagnose("loss-mismatch", "squared error on class numbers", 0.7 if case.sick else 0.55, fix, place=place,
+                                  change={}, values=values, gain=gain)]  # fmt: skip
+    bce = kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+    if bce and task in ("regression",) and (case.number("target.max") > 1 or case.number("target.min") < 0):
+        fix = "Binary cross-entropy wants targets from 0 to 1: recode them, or use MSELoss for amounts, CrossEntropyLoss for several classes."
+        code = "labels-damaged" if case.number("target.values", 99) <= 2 else "loss-mismatch"
+        return [case.diagnose(code, "binary cross-entropy on targets outside 0 … 1", 0.95, fix, place=place,
+                              change={"target": "unit"} if code == "labels-damaged" else {"loss": "sound"},
+                              target_min=case.number("target.min"), target_max=case.number("target.max"))]  # fmt: skip
+    if bce and task == "one-hot" and case.sick and case.cure("sound-loss") > 0.5:
+        fix = "Classes that exclude each other: CrossEntropyLoss on raw outputs."
+        return [case.diagnose("loss-mismatch", "binary cross-entropy over classes that exclude each other", 0.6, fix, place=place,
+                              change={"loss": "sound"})]  # fmt: skip
+    if kind == "cross_entropy" and width == 1 and case["loss.target_dtype"] in ("float32", "float64", "int64"):
+        fix = "Cross-entropy over one output is always 0: use BCEWithLogitsLoss for two classes, MSELoss for amounts."
+        return [case.diagnose("loss-mismatch", "cross-entropy over a single output is constant", 0.97, fix, place=place,
+                              patch=changed(place, swap_name("CrossEntropyLoss|cross_entropy", "BCEWithLogitsLoss")),
+                              change={"loss": "sound"})]  # fmt: skip
+    return []
+
+
+def broadcast(case: Case) -> list[Diagnosis]:
+    """(N, 1) against (N,): every row compared with every other."""
+    grown = case["custom.structure.broadcast"]
+    for kind, one in (case["losses"] or {}).items():
+        p, y = tuple(one["prediction_shape"]), tuple(one["target_shape"])
+        if kind in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and p != y and one["calls"] > 0:
+            if _squares(p, y):
+                grown = (p, y)
+            elif len(p) == len(y) and p[-1:] != y[-1:] and 1 in (p[-1], y[-1]):
+                grown = (p, y)
+    if grown is None or case["task.kind"] == "copy":
+        return []
+    fix = "Give prediction and target one shape: target.view_as(prediction) or prediction.squeeze(1)."
+    place = _loss_place(case)
+    patch = added_before(place, "target = target.view_as(prediction)")
+    return [case.diagnose("shape-broadcast", f"shapes {tuple(grown[0])} and {tuple(grown[1])} broadcast: each row is compared with all rows",
+                          0.99, fix, place=place, patch=patch, change={"align": True}, shapes=[list(grown[0]), list(grown[1])])]  # fmt: skip
+
+
+def _squares(p: tuple[int, ...], y: tuple[int, ...]) -> bool:
+    one, two = sorted((p, y), key=len)
+    return len(one) == 1 and len(two) == 2 and two[1] == 1 and one[0] == two[0] and one[0] > 1
+
+
+def ascent(case: Case) -> list[Diagnosis]:
+    """The loss is climbed instead of descended."""
+    negated = bool(case["custom.structure.negated"]) and case["loss.kind"] in (
+        "cross_entropy", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "nll_loss",
+        "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    )  # fmt: skip
+    maximise = bool(case["optimiser.maximize"])
+    if case.number("stepped", 1) > 1 or case.number("roots", 1) > 1:
+        return []
+    if negated == maximise:
+        return []
+    if not (case.sick or not case.judged or case.nonfinite):
+        return []
+    place = case["places.backward"] if negated else case["optimiser.place"]
+    fix = "Descend: drop the minus sign before the loss." if negated else "Descend: drop maximize=True."
+    patch = changed(place, swap_name(r"\(-\s*|-(?=loss)", "(" if negated else "")) if negated else changed(
+        place, swap_name(r",?\s*maximize\s*=\s*True", "")
+    )
+    return [case.diagnose("gradient-ascent", "the optimiser climbs the loss", 0.97, fix, place=place, patch=patch,
+                          change={"descend": True}, negated=negated, maximize=maximise)]  # fmt: skip
+
+
+def reduction(case: Case) -> list[Diagnosis]:
+    """A loss summed over the batch, or scaled, so that the rate no longer fits."""
+    summed = case["loss.reduction"] == "sum" or (
+        case["custom.structure.reduction"] == "sum" and case["loss.kind"] is None and case["task"] is not None
+    )
+    if not summed or not case.sick:
+        return []
+    size = max(case.number("batch_size", 1), 1)
+    down = max(case.cure("rate-down-10"), case.cure("rate-down-100"))
+    sure = 0.9 if (down > 0.5 or case.nonfinite) and size >= 8 else 0.6
+    place = _loss_place(case)
+    fix = "Average over the batch: reduction='mean' (the gradient is now as many times too large as the batch has rows)."
+    return [case.diagnose("loss-reduction", f"the loss is summed over {size:.0f} rows", sure, fix, place=place,
+                          patch=changed(place, set_keyword("reduction", "'mean'")) or changed(place, swap_name(r"\.sum\(\)", ".mean()")),
+                          change={"reduction": "mean"}, batch_size=size)]  # fmt: skip
+
+
+rules = (output_activation, mismatch, broadcast, ascent, reduction)

@@ -1,0 +1,192 @@
+"""Causes at the optimiser: coverage, zero_grad, step, learning rate, schedule, epochs, batch size. Reads only a Case."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from soundfit.doctor.case import Case
+from soundfit.doctor.edits import added_after, added_before, changed, set_keyword, swap_name
+from soundfit.records import Diagnosis
+
+__all__ = ["rules"]
+
+_USUAL = {  # rates within which a failure is more likely to have another cause
+    "SGD": (1e-3, 0.6), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
+    "RMSprop": (1e-4, 2e-2), "Adagrad": (1e-3, 0.5), "Adamax": (1e-4, 3e-2), "Adadelta": (0.05, 2.0),
+    "LBFGS": (0.01, 2.0), "Rprop": (1e-4, 0.1), "ASGD": (1e-3, 0.5),
+}  # fmt: skip
+
+
+def coverage(case: Case) -> list[Diagnosis]:
+    """The optimiser holds none, or not enough, of the parameters of the model that is trained."""
+    o = case["optimiser"]
+    if not o or not o.get("known") or not o.get("total"):
+        return []
+    place = o["place"]
+    patch = changed(place, swap_name(r"\((?:[^,]*parameters\(\)|\[[^\]]*\])", "(model.parameters()"))
+    if o["stale"] and o["steps"]:
+        fix = "Build the optimiser after the model has its final parameters, from the model that is trained."
+        return [case.diagnose("optimizer-params", "the optimiser steps parameters of another model than the one trained", 0.99,
+                              fix, place=place, patch=patch, change={"include": True}, inside=o["inside"], total=o["total"])]  # fmt: skip
+    if o["steps"] and o["inside"] == 0:
+        fix = "Hand the optimiser the parameters that are to learn; set requires_grad=True on them."
+        return [case.diagnose("optimizer-params", "no trainable parameter of the model is in the optimiser", 0.97, fix,
+                              place=place, patch=patch, change={"include": True}, frozen=o["frozen"][:6])]  # fmt: skip
+    if not case.sick:
+        return []
+    out = []
+    cured = case.cure("all-parameters")
+    missing = o["forgotten_elements"] / o["total"]
+    if o["forgotten"] and (cured > 0.4 or missing > 0.3):
+        fix = f"These parameters get gradients but no step: {', '.join(o['forgotten'][:4])}. Hand all of model.parameters() to the optimiser."
+        out.append(case.diagnose("optimizer-params", "the optimiser was not given all parameters", 0.7 + 0.25 * min(1, max(cured, 0)), fix,
+                                 place=place, patch=patch, change={"include": True}, forgotten=o["forgotten"][:8], cured=cured))  # fmt: skip
+    if o["frozen"] and (cured > 0.4 or o["frozen_elements"] > 0.9 * o["total"]):
+        fix = f"Frozen parameters keep the model from learning: set requires_grad=True on {', '.join(o['frozen'][:4])}."
+        out.append(case.diagnose("optimizer-params", "layers that must learn are frozen", 0.6 + 0.3 * min(1, max(cured, 0)), fix,
+                                 place=place, change={"include": True, "unfreeze": True}, frozen=o["frozen"][:8], cured=cured))  # fmt: skip
+    return out
+
+
+def zero_grad(case: Case) -> list[Diagnosis]:
+    """Gradients of earlier steps are still there when a new backward pass begins."""
+    kept = [n for n in case.trace.series if n.startswith("old_gradients_")]
+    if not kept or case.number("steps") < 3:
+        return []
+    seen = sum(int(np.nansum(case.trace.series[n])) for n in kept)
+    watched = max(1, int(np.isfinite(case.trace.series.get("gradient_norm", np.zeros(1))).sum()))
+    if seen < 0.6 * (watched - 1) or seen < 2 or case.number("stepped", 1) > 1 or case["optimiser.handmade"]:
+        return []
+    place = case["places.backward"]
+    fix = "Clear gradients before each backward pass: optimizer.zero_grad()."
+    severity = "error" if case.sick or not case.judged or case.cure("same") else "warning"
+    return [case.diagnose("missing-zero-grad", "gradients pile up: zero_grad is never called between steps", 0.95 if severity == "error" else 0.8,
+                          fix, severity=severity, place=place, patch=added_before(place, "optimizer.zero_grad()"),  # type: ignore[arg-type]
+                          change={"zero_grad": True}, steps_with_old_gradients=seen)]  # fmt: skip
+
+
+def step(case: Case) -> list[Diagnosis]:
+    """Backward passes without any optimiser step, and weights that never move."""
+    if case.number("backwards", 0) < 3 or case["weights"] is None:
+        return []
+    steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)
+    if steps == 0 and moved == 0.0:
+        place = case["places.backward"]
+        fix = "Call optimizer.step() after each backward pass."
+        return [case.diagnose("missing-step", f"{case.number('backwards'):.0f} backward passes, no optimiser step, no weight moved", 0.99,
+                              fix, place=place, patch=added_after(place, "optimizer.step()"), change={"step": True})]  # fmt: skip
+    if case.number("backwards") >= 10 * max(steps, 1) and steps * 50 < case.number("backwards") and case.sick:
+        place = case["optimiser.place"]
+        fix = "Step after each batch, not once in many: optimizer.step() belongs inside the batch loop."
+        return [case.diagnose("missing-step", f"{steps:.0f} optimiser steps for {case.number('backwards'):.0f} backward passes", 0.8,
+                              fix, place=place, change={"step": True})]  # fmt: skip
+    return []
+
+
+def _prior(case: Case) -> tuple[float, float]:
+    """Return how unusual the rate is: ``(too high, too low)``, each from 0.35 to 1."""
+    lr = case.number("optimiser.lr")
+    low, high = _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))
+    up = 1.0 if lr > high else 0.6 if lr > high / 2.5 else 0.4
+    down = 1.0 if lr < low else 0.6 if lr <= low * 2 else 0.4
+    return up, down
+
+
+def rate(case: Case) -> list[Diagnosis]:
+    """The learning rate is too high or too low: a replay with another rate learns."""
+    if not case.sick or math.isnan(case.number("optimiser.lr")):
+        return []
+    lr, place = case.number("optimiser.lr"), case["optimiser.place"]
+    up, down = _prior(case)
+    out = []
+    lower = {"rate-down-10": 0.1, "rate-down-100": 0.01}
+    higher = {"rate-up-10": 10.0, "rate-up-100": 100.0}
+    best_down = max(lower, key=case.cure)
+    best_up = max(higher, key=case.cure)
+    ratio = case.early("update_ratio", 8)
+    violent = case.nonfinite or ratio > 0.3 or case.last("update_ratio") > 0.3
+    for factors, best, prior, code, word in (
+        (lower, best_down, up, "lr-too-high", "high"),
+        (higher, best_up, down, "lr-too-low", "low"),
+    ):
+        cured = min(1.0, case.cure(best)) - max(0.0, min(1.0, case.cure("same"))) * 0.5
+        sure = prior * max(cured, 0.0)
+        if code == "lr-too-high":
+            if not case["replays"] and violent:
+                sure = max(sure, 0.6 * prior)
+            if prior == 1.0 and violent:
+                sure = max(sure, 0.75)
+            if prior == 1.0 and lr > 5 * _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))[1]:
+                sure = max(sure, 0.85)
+        elif prior == 1.0 and ratio < 3e-5:
+            sure = max(sure, 0.8)
+        if sure < 0.25:
+            continue
+        new = lr * factors[best]
+        if code == "lr-too-high":
+            new = min(new, _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))[1])
+        fix = f"Learning rate {lr:g} is too {word} for {case['optimiser.class']} here: try {new:g}."
+        out.append(case.diagnose(code, f"learning rate {lr:g} is too {word}", min(0.95, sure), fix, place=place,
+                                 patch=changed(place, set_keyword("lr", f"{new:g}")), change={"rate": new / lr},
+                                 learning_rate=lr, update_ratio=ratio, cured=case.cure(best)))  # fmt: skip
+    return out
+
+
+def schedule(case: Case) -> list[Diagnosis]:
+    """A schedule takes the rate to nothing (or to too much) long before the end."""
+    rates = np.asarray(case.trace.series.get("learning_rate", np.zeros(0)))
+    rates = rates[np.isfinite(rates)]
+    if not case.sick or len(rates) < 10 or rates.max() <= 0:
+        return []
+    early = rates[: max(1, len(rates) // 3)]
+    top = float(rates.max())
+    tiny = float((rates < 0.01 * top).mean())
+    cured = case.cure("flat-rate")
+    if tiny > 0.4 and (cured > 0.4 or float(early[-1]) < 1e-3 * top):
+        fix = f"The schedule brings the rate from {top:.2g} to {float(np.median(rates)):.2g} for most of the training: step it per epoch, or decay more slowly."
+        return [case.diagnose("schedule", f"the rate is below a hundredth of its top for {tiny:.0%} of the steps", max(0.8, min(0.95, cured)),
+                              fix, place=case["optimiser.place"], change={"flat_rate": True}, cured=cured)]  # fmt: skip
+    if rates[-1] > 3 * rates[0] and rates[-1] == top and (cured > 0.4 or case.nonfinite):
+        fix = f"The schedule raises the rate from {rates[0]:.2g} to {top:.2g}: it should fall towards the end."
+        return [case.diagnose("schedule", "the schedule raises the rate without end", 0.85, fix, place=case["optimiser.place"],
+                              change={"flat_rate": True}, cured=cured)]  # fmt: skip
+    return []
+
+
+def epochs(case: Case) -> list[Diagnosis]:
+    """More of the same training would have learned it."""
+    if not case.sick or case.nonfinite or case.number("steps", 0) < 1:
+        return []
+    cured = case.cure("longer")
+    count = case.number("epochs", 99)
+    steps = case.number("steps")
+    prior = 1.0 if count <= 5 or steps <= 30 else 0.7 if count <= 15 or steps <= 100 else 0.45
+    sure = prior * (min(1.0, cured) - 0.5 * max(0.0, min(1.0, case.cure("same"))))
+    if sure < 0.3:
+        return []
+    fix = f"{steps:.0f} steps ({count:.1f} epochs) are too few: the same training continued five times as long gets there."
+    return [case.diagnose("too-few-epochs", f"training stopped after {count:.1f} epochs while it was still learning", min(0.9, sure), fix,
+                          place=case["places.backward"], change={"longer": 5}, steps=steps, epochs=count, cured=cured)]  # fmt: skip
+
+
+def batch_size(case: Case) -> list[Diagnosis]:
+    """One batch of everything with few steps, or one row at a time with noise that never settles."""
+    size, rows = case.number("batch_size", 0), case.number("rows", 0)
+    if not case.sick or size < 1 or rows < 40:
+        return []
+    cured = case.cure("small-batch")
+    if size >= 0.3 * rows and size >= 256 and cured > 0.5 and case.number("epochs", 0) >= 3:
+        sure = 0.55 * min(1.0, cured)
+        fix = f"Batches of {size:.0f} of {rows:.0f} rows leave few steps: use batches of about 32."
+        return [case.diagnose("batch-size", "batches so large that too few steps are made", sure, fix, place=case["places.backward"],
+                              change={}, batch_size=size, cured=cured)]  # fmt: skip
+    if size <= 2 and rows > 100 and max(case.cure("large-batch"), 0.0) > 0.5:
+        fix = f"Batches of {size:.0f} give gradients of mostly noise: use 16 to 64 rows."
+        return [case.diagnose("batch-size", "batches so small that steps are mostly noise", 0.6, fix, place=case["places.backward"],
+                              change={}, batch_size=size)]  # fmt: skip
+    return []
+
+
+rules = (coverage, zero_grad, step, rate, schedule, epochs, batch_size)

@@ -1,0 +1,143 @@
+"""The task's score of predictions: what kind of task it is, and accuracy or R² on it.
+
+Knows tensors of predictions and targets; knows no model and no loss function beyond its name.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["Task", "score", "task_of"]
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be predicted.
+
+    ``kind``: ``classes`` (labels are integers from 0), ``binary`` (0 or 1 in one column), ``multilabel``,
+    ``one-hot`` (classes, one column each), ``regression``, ``sequence`` (a class per position),
+    ``copy`` (the target is the input). ``labels`` are class numbers per row for the first, second and fourth.
+    """
+
+    kind: str
+    classes: int = 0
+    columns: int = 1
+
+    @property
+    def is_classification(self) -> bool:
+        """Return whether the score is accuracy."""
+        return self.kind in ("classes", "binary", "one-hot", "sequence", "multilabel")
+
+    def labels(self, targets: Tensor) -> Tensor:
+        """Return class numbers, one per row."""
+        if self.kind == "one-hot":
+            return targets.argmax(-1)
+        if self.kind in ("binary", "classes"):
+            return targets.reshape(targets.shape[0], -1)[:, 0].long()
+        return targets
+
+
+def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outputs: int) -> Task:
+    """Return the task, from the loss's name, the targets and the width of the model's output."""
+    n = targets.shape[0]
+    y = targets.reshape(n, -1) if n else targets
+    same = any(x.shape == targets.shape and torch.equal(x, targets) for x in inputs) or any(
+        x.reshape(n, -1).shape == y.shape and x.dtype == targets.dtype and torch.equal(x.reshape(n, -1), y)
+        for x in inputs
+    )
+    if same and loss not in ("cross_entropy", "nll_loss"):
+        return Task("copy", columns=y.shape[1])
+    integer = not targets.is_floating_point()
+    if loss in ("cross_entropy", "nll_loss"):
+        if integer and y.shape[1] == 1:
+            low = int(y.min()) if n else 0
+            return Task("classes", max(outputs, int(y.max()) + 1 if low >= 0 else outputs))
+        if integer:
+            return Task("sequence", outputs, y.shape[1])
+        return Task("one-hot", y.shape[1], y.shape[1])
+    finite = y.float()[torch.isfinite(y.float()).all(1)]
+    zero_one = len(finite) > 0 and bool(((finite == 0) | (finite == 1)).all())
+    if zero_one and y.shape[1] == 1:
+        return Task("binary", 2)
+    if zero_one and y.shape[1] > 1 and bool((finite.sum(1) == 1).all()):
+        return Task("one-hot", y.shape[1], y.shape[1])
+    if zero_one and loss in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        return Task("multilabel", 2, y.shape[1])
+    if integer and loss is None and y.shape[1] == 1 and outputs > 1 and int(y.min()) >= 0:
+        return Task("classes", max(outputs, int(y.max()) + 1))
+    return Task("regression", columns=y.shape[1])
+
+
+def predicted_labels(task: Task, predictions: Tensor) -> Tensor:
+    """Return class numbers from probabilities, logits or a single column."""
+    p = predictions.float()
+    if task.kind in ("classes", "one-hot") and p.dim() > 1 and p.shape[-1] > 1:
+        return p.reshape(p.shape[0], -1).argmax(1)
+    if task.kind == "sequence" and p.dim() > 2:
+        return p.argmax(1)
+    p = p.reshape(p.shape[0], -1)
+    if task.kind == "multilabel" or task.kind == "binary" or p.shape[1] == 1:
+        if task.kind == "binary" and p.shape[1] == 2:
+            return p.argmax(1)
+        bounded = bool((p >= 0).all()) and bool((p <= 1).all())
+        cut = 0.5 if bounded else 0.0
+        out = (p > cut).long()
+        return out[:, 0] if task.kind != "multilabel" else out
+    return p.argmax(1)
+
+
+def score(task: Task, predictions: Tensor, targets: Tensor) -> float:
+    """Return accuracy for classes, R² (mean over columns, at least -1) for numbers; -1 where not finite."""
+    n = targets.shape[0]
+    if n == 0 or predictions.shape[0] != n:
+        return math.nan
+    if task.is_classification:
+        if not bool(torch.isfinite(predictions.float()).all()):
+            return 0.0
+        labels = task.labels(targets)
+        found = predicted_labels(task, predictions)
+        if found.shape != labels.shape:
+            return math.nan
+        return float((found == labels).float().mean())
+    p, y = predictions.float().reshape(n, -1), targets.float().reshape(n, -1)
+    if p.shape != y.shape:
+        if p.shape[1] == 1:
+            p = p.expand_as(y)
+        else:
+            return math.nan
+    rows = torch.isfinite(y).all(1)
+    p, y = p[rows], y[rows]
+    if not bool(torch.isfinite(p).all()):
+        return -1.0
+    residual = ((p - y) ** 2).sum(0)
+    total = ((y - y.mean(0)) ** 2).sum(0)
+    varied = total > 1e-12 * (1 + y.mean(0) ** 2) * len(y)
+    if not bool(varied.any()):
+        return math.nan
+    return float((1 - residual[varied] / total[varied]).clamp(min=-1.0).mean())
+
+
+def balanced(task: Task, predictions: Tensor, targets: Tensor) -> float:
+    """Return the mean over classes of the share found (balanced accuracy)."""
+    labels, found = task.labels(targets), predicted_labels(task, predictions)
+    if found.shape != labels.shape:
+        return math.nan
+    return float(
+        torch.stack([(found[labels == c] == c).float().mean() for c in labels.unique()]).mean()
+    )
+
+
+def chance(task: Task, targets: Tensor) -> float:
+    """Return the score of the best constant prediction."""
+    if not task.is_classification:
+        return 0.0
+    labels = task.labels(targets)
+    if task.kind == "multilabel":
+        share = labels.float().mean(0)
+        return float(torch.maximum(share, 1 - share).mean())
+    return float(torch.bincount(labels.reshape(-1).clamp(min=0).long()).max() / labels.numel())

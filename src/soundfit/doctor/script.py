@@ -1,0 +1,189 @@
+"""Run someone's script as it is, watched. Imports torch only when the script does.
+
+The script keeps ``__main__``, ``sys.argv``, ``sys.path[0]``, its exit code and its standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import linecache
+import os
+import sys
+import time
+import traceback
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from soundfit.errors import UsageError
+
+if TYPE_CHECKING:
+    from soundfit.doctor.visit import Visit
+
+__all__ = ["execute", "run_script", "watched_run"]
+
+
+class _AfterTorch(importlib.abc.MetaPathFinder):
+    """Calls ``then`` once, right after the script's own ``import torch``."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.then = then
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Find torch as others would, and have ``then`` called when it is loaded."""
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec("torch")
+        if spec is None or spec.loader is None:
+            return spec
+        load, then = spec.loader.exec_module, self.then
+
+        def exec_module(module: types.ModuleType) -> None:
+            load(module)
+            then()
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+@contextlib.contextmanager
+def _as_main(path: Path, args: Sequence[str]) -> Iterator[types.ModuleType]:
+    """Make ``sys`` look as it does to a script run by Python itself."""
+    module = types.ModuleType("__main__")
+    module.__file__ = str(path)
+    module.__builtins__ = __builtins__  # type: ignore[attr-defined]
+    module.__dict__.update(__spec__=None, __cached__=None, __package__=None)
+    old = sys.argv, list(sys.path), sys.modules.get("__main__")
+    sys.argv = [str(path), *args]
+    sys.path = [str(path.resolve().parent), *[p for p in sys.path[1:] if p != ""]]
+    sys.modules["__main__"] = module
+    try:
+        yield module
+    finally:
+        sys.argv, sys.path = old[0], old[1]
+        if old[2] is not None:
+            sys.modules["__main__"] = old[2]
+
+
+def execute(path: Path, args: Sequence[str]) -> int:
+    """Run a script as ``__main__`` and return its exit code; a traceback goes to standard error."""
+    source = path.read_bytes()
+    linecache.checkcache(str(path))
+    with _as_main(path, args) as module:
+        try:
+            exec(compile(source, str(path), "exec"), module.__dict__)
+        except SystemExit as stop:
+            if stop.code is None:
+                return 0
+            if isinstance(stop.code, int):
+                return stop.code
+            print(stop.code, file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 130
+        except BaseException as error:
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
+                trace = trace.tb_next
+            traceback.print_exception(type(error), error, trace or error.__traceback__)
+            return 1
+        finally:
+            sys.stdout.flush()
+    return 0
+
+
+def watched_run(
+    path: Path, args: Sequence[str], *, price: str = "economy", seconds: float = 25.0
+) -> tuple[int, Visit | None]:
+    """Run a script under the doctor; return its exit code and the visit (None where torch never came)."""
+    visits: list[Visit] = []
+
+    def begin() -> None:
+        from soundfit.doctor.visit import Visit
+
+        visits.append(Visit(price=price, seconds=seconds).begin())
+
+    finder: _AfterTorch | None = None
+    if "torch" in sys.modules:
+        begin()
+    else:
+        finder = _AfterTorch(begin)
+        sys.meta_path.insert(0, finder)
+    try:
+        code = execute(path, args)
+    finally:
+        if finder is not None and finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+        for visit in visits:
+            visit.watch.detach()
+    if not visits:
+        return code, None
+    visit = visits[0]
+    visit.watched_seconds = time.perf_counter() - visit._started
+    visit.end()
+    return code, visit
+
+
+def run_script(
+    path: str | os.PathLike[str],
+    args: Sequence[str] = (),
+    *,
+    fix: bool = False,
+    json_path: str | os.PathLike[str] | None = None,
+    html_path: str | os.PathLike[str] | None = None,
+    price: str = "economy",
+    seconds: float = 25.0,
+    say: TextIO | None = None,
+) -> int:
+    """Run a script as it is, say on standard error what is wrong with its training, return its exit code.
+
+    Args:
+        path: the script.
+        args: its own arguments, untouched.
+        fix: try repairs and keep one that is proven better.
+        json_path: where to write the findings as JSON.
+        html_path: where to write the page of pictures.
+        price: ``economy`` or ``full``.
+        seconds: soft limit for the examination after the script.
+        say: where the verdict goes; standard error when None.
+
+    Raises:
+        UsageError: the script does not exist, or the price is unknown.
+    """
+    script = Path(path)
+    if not script.is_file():
+        raise UsageError("The script must be a file", received=str(script), fix="give the path of a Python script")
+    if price not in ("economy", "full"):
+        raise UsageError("The price must be economy or full", received=repr(price), fix="use --price economy")
+    out = say or sys.stderr
+    code, visit = watched_run(script, args, price=price, seconds=seconds)
+    from soundfit.doctor.speak import verdict_text
+
+    report: dict[str, Any] = {"healthy": True, "diagnoses": [], "repair": None, "overhead": 0.0}
+    if visit is not None:
+        report = visit.to_dict()
+        if fix:
+            from soundfit.doctor.repair import repair
+
+            report["repair"] = repair(script, args, visit)
+    print(verdict_text(report, trained=visit is not None and visit.watch.backwards > 0), file=out, flush=True)
+    if json_path is not None:
+        Path(json_path).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if html_path is not None and visit is not None and visit.trace is not None:
+        render(visit, report, Path(html_path), script)
+    return code
+
+
+def render(visit: Visit, report: dict[str, Any], path: Path, script: Path) -> None:
+    """Hand the trace to whoever draws pages; set by the layer above."""
+    if PAGE is not None and visit.trace is not None:
+        path.write_text(PAGE(visit.trace, report, script.name), encoding="utf-8")
+
+
+PAGE: Callable[[Any, dict[str, Any], str], str] | None = None

@@ -1,0 +1,63 @@
+"""The numbers that a watch gathers, and the Trace that they become. Knows no hook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from soundfit.records import Event, Trace
+
+__all__ = ["Recording"]
+
+
+@dataclass
+class Recording:
+    """Growing lists: one entry per optimiser step in ``steps``, sparse values by name and layer."""
+
+    loss: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    sparse: dict[str, dict[int, float]] = field(default_factory=dict)
+    layers: dict[str, dict[str, dict[int, float]]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def put(self, name: str, step: int, value: float) -> None:
+        """Record a value of a run-wide series at a step."""
+        self.sparse.setdefault(name, {})[step] = value
+
+    def put_layer(self, layer: str, name: str, step: int, value: float) -> None:
+        """Record a value of a layer's series at a step."""
+        self.layers.setdefault(layer, {}).setdefault(name, {})[step] = value
+
+    def event(self, kind: str, step: int, message: str, **detail: Any) -> None:
+        """Record something that happened, the first time only."""
+        if not any(e.kind == kind for e in self.events):
+            self.events.append(Event(kind, step, message, detail=detail))
+
+    def trace(self, facts: dict[str, Any]) -> Trace:
+        """Return the Trace over steps 1 … n with every fact."""
+        n = max([len(self.loss), len(self.rate), *(max(s, default=0) for s in self.sparse.values())], default=0)
+        series = {"training_loss": _padded(self.loss, n), "learning_rate": _padded(self.rate, n)}
+        series |= {name: _spread(values, n) for name, values in self.sparse.items()}
+        layers = {
+            layer: {name: _spread(values, n) for name, values in found.items()}
+            for layer, found in self.layers.items()
+        }
+        at = np.arange(1, n + 1, dtype=np.float64)
+        return Trace("step", at, series, layers, tuple(self.events), {**self.facts, **facts})
+
+
+def _padded(values: list[float], n: int) -> np.ndarray:
+    out = np.full(n, np.nan)
+    out[: min(n, len(values))] = values[:n]
+    return out
+
+
+def _spread(values: dict[int, float], n: int) -> np.ndarray:
+    out = np.full(n, np.nan)
+    for step, value in values.items():
+        if 1 <= step <= n:
+            out[step - 1] = value
+    return out
