@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from soundfit.data.delimited import parse_delimited
-from soundfit.data.source import read, read_frame, unique_names
-from soundfit.errors import DataError, UsageError
+from soundfit.data.source import read, unique_names
+from soundfit.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 N = 40
@@ -325,31 +322,3 @@ def test_categories_named_none_survive_and_padding_goes():
 def test_frames_of_any_dtype_are_read(values):
     table = read(FRAME.assign(b=values), target="y")
     assert len(table) == N
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=300))
-def test_any_bytes_are_a_table_or_an_error_that_teaches(content):
-    try:
-        frame = parse_delimited(content, source="file")
-    except DataError:
-        return
-    assert frame.shape[1] >= 1
-
-
-FIELD = st.text(
-    st.characters(codec="utf-8", exclude_characters="\x00", exclude_categories=("Cc", "Cs")), max_size=6
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(FIELD, FIELD, st.floats(allow_nan=False)), min_size=2, max_size=20))
-def test_what_pandas_writes_is_read_back_in_its_order(tmp_path_factory, rows):
-    """Quotes, blanks and odd letters in cells move no cell to another row or column."""
-    written = pd.DataFrame([(f"a{a}", f"b{b}", y) for a, b, y in rows], columns=["a", "b", "y"])
-    path = tmp_path_factory.mktemp("written") / "t.csv"
-    written.to_csv(path, index=False, encoding="utf-8")
-    frame = read_frame(path)
-    assert frame["a"].str.strip().tolist() == written["a"].str.strip().tolist()
-    assert frame["b"].str.strip().tolist() == written["b"].str.strip().tolist()
-    np.testing.assert_allclose(frame["y"].to_numpy(float), written["y"], rtol=1e-15)
