@@ -31,11 +31,11 @@ class SoundfitError(Exception):
 
     def paragraph(self) -> str:
         """Return the one-paragraph message: rule, received, fix."""
-        parts = [self.rule.rstrip(".") + "."]
+        parts = [_sentence(self.rule)]
         if self.received:
-            parts.append(f"Received: {self.received.rstrip('.')}.")
+            parts.append(_sentence(f"Received: {self.received}"))
         if self.fix:
-            parts.append(f"Fix: {self.fix.rstrip('.')}.")
+            parts.append(_sentence(f"Fix: {self.fix}"))
         return " ".join(parts)
 
 
@@ -53,6 +53,10 @@ class StopError(SoundfitError):
     """A finding stops the work: the score would be a lie (exit code 1)."""
 
     exit_code = 1
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", "!", "…")) else text.rstrip(".") + "."
 
 
 def did_you_mean(received: str, known: Iterable[str]) -> str:

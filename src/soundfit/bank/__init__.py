@@ -1,1 +1,7 @@
+"""The batched engine: M members of one architecture trained as one tensor program."""
 
+from soundfit.bank.bank import Bank
+from soundfit.bank.rows import BankData, MemberRows
+from soundfit.bank.train import Outcome, train_members
+
+__all__ = ["Bank", "BankData", "MemberRows", "Outcome", "train_members"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -71,6 +71,15 @@ class Table:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """Return the table of these rows alone (positions in this table), renumbered from 0."""
+        return replace(
+            self,
+            frame=self.frame.iloc[rows].reset_index(drop=True),
+            target=self.target[rows],
+            file_rows=self.file_rows[rows],
+        )
 
     @property
     def used(self) -> tuple[str, ...]:

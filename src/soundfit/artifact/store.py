@@ -1,0 +1,122 @@
+"""Store: a predictor on disk as safetensors and JSON, and back. No pickle; everything read is checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from soundfit.artifact.predictor import Predictor, build_predictor
+from soundfit.data.encoder import Encoder
+from soundfit.data.target import TargetScale
+from soundfit.errors import SoundfitError, UsageError
+from soundfit.records import Config
+
+__all__ = ["SCHEMA", "load_predictor", "save_predictor"]
+
+SCHEMA = 1
+_MAX_JSON_BYTES = 256_000_000
+_MAX_WIDTH, _MAX_DEPTH, _MAX_MEMBERS = 65_536, 256, 1_000
+
+
+def save_predictor(predictor: Predictor, folder: Path) -> None:
+    """Write ``model.safetensors`` and ``model.json`` into ``folder`` (made if missing)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"member{k}.{name}": tensor.contiguous()
+        for k, module in enumerate(predictor.modules)
+        for name, tensor in module.state_dict().items()
+    }
+    save_file(tensors, str(folder / "model.safetensors"))
+    described = {
+        "schema": SCHEMA,
+        "config": predictor.config.to_dict(),
+        "task": predictor.task,
+        "target": predictor.target,
+        "classes": [c.item() if isinstance(c, np.generic) else c for c in predictor.classes],
+        "members": len(predictor.modules),
+        "encoders": [e.to_dict() for e in predictor.encoders],
+        "scales": [s.to_dict() for s in predictor.scales],
+    }
+    (folder / "model.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+
+
+def load_predictor(run: str | Path) -> Predictor:
+    """Load the predictor of a run folder.
+
+    Raises:
+        UsageError: there is no model there, or its files are damaged or do not fit each other.
+    """
+    folder = Path(run) / "model"
+    described_path, weights_path = folder / "model.json", folder / "model.safetensors"
+    for path in (described_path, weights_path):
+        if not path.is_file():
+            raise UsageError(
+                "A run folder holds model/model.json and model/model.safetensors",
+                received=f"no file {path}",
+                fix="name the folder that soundfit train wrote with --out",
+            )
+    try:
+        return _assemble(_read_description(described_path), load_file(str(weights_path)))
+    except SoundfitError as error:
+        raise _damaged(folder, error.paragraph()) from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged(folder: Path, what: str) -> UsageError:
+    return UsageError(
+        "A saved model is read only when all of it is whole and fits together",
+        received=f"{folder}: {what[:300]}",
+        fix="train again, or restore the folder from a copy",
+    )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise ValueError(f"model.json has {path.stat().st_size:,} bytes, more than any model needs")
+    described = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(described, dict) or described.get("schema") != SCHEMA:
+        raise ValueError(f"model.json is of schema {SCHEMA}")
+    return described
+
+
+def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Predictor:
+    fields = dict(described["config"])
+    options = fields.pop("options", {})
+    config = Config(**fields, options=dict(options))
+    n_members = described["members"]
+    encoders = [Encoder.from_dict(e) for e in described["encoders"]]
+    scales = [TargetScale.from_dict(s) for s in described["scales"]]
+    sane = (
+        isinstance(n_members, int)
+        and 1 <= n_members <= _MAX_MEMBERS
+        and 0 <= config.width <= _MAX_WIDTH
+        and 0 <= config.depth <= _MAX_DEPTH
+        and len(encoders) == n_members
+        and len(scales) == (n_members if described["task"] == "regression" else 0)
+        and described["task"] in ("regression", "classification")
+        and (described["task"] == "regression" or len(described["classes"]) >= 2)
+    )
+    if not sane:
+        raise ValueError("model.json's sizes, task and members do not fit together")
+    if any(not torch.isfinite(t.float()).all() for t in tensors.values()):
+        raise ValueError("the weights hold values that are not finite")
+    states: list[dict[str, torch.Tensor]] = [{} for _ in range(n_members)]
+    for key, tensor in tensors.items():
+        member, _, name = key.partition(".")
+        states[int(member.removeprefix("member"))][name] = tensor
+    return build_predictor(
+        config,
+        states,
+        encoders,
+        scales,
+        task=described["task"],
+        target=str(described["target"]),
+        classes=described["classes"],
+    )

@@ -1,0 +1,272 @@
+"""Bank: M members of one architecture in training, in lockstep, each with its own everything.
+
+Owns the state that changes (parameters, moments, best checkpoints, who is still training); the method
+that matters is :meth:`Bank.run_epoch`. Knows no metrics, no files and nothing of how members were chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundfit.bank.evaluation import exam_groups, validation_losses
+from soundfit.bank.hyper import Hyper
+from soundfit.bank.loss import Loss
+from soundfit.bank.optimizer import OptimizerState, Scales, apply_l1_, clip_gradients_, optimizer_step_
+from soundfit.bank.order import epoch_order, steps_per_epoch
+from soundfit.bank.program import Program
+from soundfit.bank.progress import Progress
+from soundfit.bank.rows import BankData, MemberRows
+from soundfit.bank.schedule import multiplier_table
+from soundfit.bank.stack import Stack
+from soundfit.models.counter import key_of, normal_like
+from soundfit.records import Config, Event
+
+__all__ = ["COMPACT_BELOW", "MAX_ROLLBACKS", "ROLLBACK_FACTOR", "Bank"]
+
+MAX_ROLLBACKS = 5
+ROLLBACK_FACTOR = 0.3
+# Leaving costs a copy and a new trace: worth it once this share of the members is left.
+COMPACT_BELOW = 0.75
+
+
+class Bank:
+    """Members of one architecture, batch size and optimiser in training.
+
+    Args:
+        stack: the members' parameters and buffers.
+        configs: one per member; ``batch_size``, ``optimizer`` and ``beta2`` agree over members.
+        rows: one per member; the number of steps an epoch agrees over members.
+        data: inputs and targets on the stack's device.
+        loss: the loss of one member.
+        seeds: one per member, for its input noise.
+        evaluate_every: epochs between evaluations.
+        scales: per-parameter factors on learning rate and decay.
+        program: a program of the same architecture to share traces with.
+        trace: False runs untraced (the slow twin).
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        configs: Sequence[Config],
+        rows: Sequence[MemberRows],
+        data: BankData,
+        loss: Loss,
+        *,
+        seeds: Sequence[int],
+        evaluate_every: int = 1,
+        scales: Scales | None = None,
+        program: Program | None = None,
+        trace: bool = True,
+    ) -> None:
+        self.device = stack.params_MP.device
+        self.stack, self.data, self.loss, self.rows = stack, data, loss, list(rows)
+        self.scales = scales or Scales()
+        self.program = program or Program(stack, loss, trace=trace)
+        self.batch = min(configs[0].batch_size, len(rows[0].train))
+        self.n_steps = steps_per_epoch(len(rows[0].train), self.batch)
+        self.n_epochs = np.array([c.epochs for c in configs])
+        self.patience = np.array([c.patience for c in configs])
+        self.evaluate_every = evaluate_every
+        self.epoch = 0
+        self.alive = np.arange(stack.size)
+        self.hyper = Hyper.of(configs, seeds, self.device)
+        table = multiplier_table([(c.schedule, c.epochs * self.n_steps, c.warmup) for c in configs])
+        self.multiplier_TM = torch.from_numpy(table).to(self.device)
+        self.optimizer = OptimizerState.zeros(
+            configs[0].optimizer, stack.params_MP, beta2=float(configs[0].get("beta2", 0.999))
+        )
+        self.loss_sum_M = torch.zeros(stack.size, device=self.device)
+        self.best_MP = stack.params_MP.clone()
+        self.best_buffers = {name: b.clone() for name, b in stack.buffers.items()}
+        self.progress = Progress.empty(stack.size)
+        self._index_rows()
+        self._remember_good()
+
+    @property
+    def running(self) -> bool:
+        """Whether any member is still training."""
+        return len(self.alive) > 0
+
+    # ---- one epoch -----------------------------------------------------------------------------------
+
+    def run_epoch(self) -> None:
+        """Train every member for one epoch, evaluate where it is due, let the finished leave."""
+        self.epoch += 1
+        if (self.epoch - 1) % self.evaluate_every == 0:
+            self.loss_sum_M.zero_()
+        orders = [
+            rows_n[epoch_order(len(rows_n), self.batch, seed=seed, epoch=self.epoch, device=self.device)]
+            for rows_n, seed in self.streams
+        ]
+        index_KSB = torch.stack(orders)
+        parameters = tuple(self.stack.views().values())
+        with torch.no_grad():
+            for step in range(self.n_steps):
+                self._step(parameters, index_KSB[:, step], (self.epoch - 1) * self.n_steps + step)
+        self.progress.epochs[self.alive] = self.epoch
+        if self.epoch % self.evaluate_every == 0 or (self.epoch >= self.n_epochs[self.alive]).any():
+            self._check()
+
+    def _step(self, parameters: tuple[Tensor, ...], index_KB: Tensor, step: int) -> None:
+        hyper, stack = self.hyper, self.stack
+        x, y, own = self._batch(index_KB, step)
+        buffers = tuple(stack.buffers.values())
+        grads_MP, loss_M, changed = self.program.step(
+            parameters, buffers, x, y, hyper.smoothing_M1[:, 0], own=own
+        )
+        for name, value in zip(stack.mutated, changed, strict=True):
+            stack.buffers[name].copy_(value)
+        self.loss_sum_M.add_(loss_M)
+        if hyper.any_l1:
+            apply_l1_(grads_MP, stack.params_MP, hyper.l1_M1)
+        if hyper.any_clip:
+            clip_gradients_(grads_MP, hyper.clip_M1)
+        optimizer_step_(
+            self.optimizer,
+            stack.params_MP,
+            grads_MP,
+            learning_rate_M1=hyper.learning_rate_M1 * self.multiplier_TM[step].unsqueeze(1),
+            weight_decay_M1=hyper.weight_decay_M1,
+            momentum_M1=hyper.momentum_M1,
+            scales=self.scales,
+        )
+
+    def _batch(self, index_KB: Tensor, step: int) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
+        """Return inputs, targets, and whether they are each member's own."""
+        if len(self.streams) == 1:
+            view = self.stream_view[0]
+            x = self.data.inputs_VN[view].index_select(0, index_KB[0])
+            y = self.data.targets_VN[view].index_select(0, index_KB[0])
+            own = (False, False)
+        else:
+            flat_MB = (index_KB + self.view_offset_K1).index_select(0, self.stream_of_M)
+            x = self.data.inputs_VN.flatten(0, 1)[flat_MB]
+            y = self.data.targets_VN.flatten(0, 1)[flat_MB]
+            own = (True, True)
+        if self.hyper.any_noise:
+            x = x if own[0] else x.expand(self.stack.size, *x.shape)
+            x = x + self._noise_like(x, step)
+            own = (True, own[1])
+        return x, y, own
+
+    def _noise_like(self, x: Tensor, step: int) -> Tensor:
+        keys_M = key_of(self.hyper.seed_M, torch.tensor(step, dtype=torch.int32, device=self.device))
+        noise = torch.func.vmap(normal_like)(keys_M, x)
+        return noise * self.hyper.noise_M1.view(-1, *([1] * (x.dim() - 1)))
+
+    # ---- after an epoch ------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Evaluate; roll back the non-finite; keep the best; let the finished leave."""
+        training_M, validation_M = validation_losses(
+            self.program, self.stack, self.exams, self.data, self.loss
+        )
+        sound_M = (
+            torch.isfinite(self.loss_sum_M)
+            & torch.isfinite(self.stack.params_MP.sum(1))
+            & torch.isfinite(validation_M)
+        )
+        host = torch.stack([training_M, validation_M, sound_M.float()]).double().cpu().numpy()
+        training, validation, sound = host[0], host[1], host[2] > 0.5
+        if not sound.all():
+            training, validation = np.where(sound, training, np.nan), np.where(sound, validation, np.nan)
+        improved = self.progress.record(self.epoch, self.alive, training, validation)
+        if improved.any():
+            self._keep_best(improved)
+        if not sound.all():
+            self._roll_back(np.flatnonzero(~sound))
+        if self.n_steps * self.evaluate_every >= 8 or self.epoch % 8 == 0:
+            self._remember_good()
+        self._finish()
+
+    def _keep_best(self, improved: np.ndarray) -> None:
+        rows = torch.from_numpy(np.flatnonzero(improved)).to(self.device)
+        target = torch.from_numpy(self.alive[improved]).to(self.device)
+        self.best_MP.index_copy_(0, target, self.stack.params_MP.index_select(0, rows))
+        for name, buffer in self.stack.buffers.items():
+            self.best_buffers[name].index_copy_(0, target, buffer.index_select(0, rows))
+
+    def _state_tensors(self) -> dict[str, Tensor]:
+        tensors = {
+            "params": self.stack.params_MP,
+            "first": self.optimizer.first_MP,
+            "steps": self.optimizer.steps_M,
+        }
+        if self.optimizer.second_MP is not None:
+            tensors["second"] = self.optimizer.second_MP
+        return {**tensors, **{f"buffer.{n}": b for n, b in self.stack.buffers.items()}}
+
+    def _remember_good(self) -> None:
+        self._good = {name: tensor.clone() for name, tensor in self._state_tensors().items()}
+
+    def _roll_back(self, bad: np.ndarray) -> None:
+        """Restore members to their last good state with a smaller rate; give up after a few times."""
+        rows = torch.from_numpy(bad).to(self.device)
+        for name, tensor in self._state_tensors().items():
+            tensor.index_copy_(0, rows, self._good[name].index_select(0, rows))
+        self.hyper.learning_rate_M1[rows] *= ROLLBACK_FACTOR
+        for i in bad:
+            member = int(self.alive[i])
+            self.progress.rollbacks[member] += 1
+            rate = float(self.hyper.learning_rate_M1[i, 0])
+            again = self.progress.rollbacks[member] <= MAX_ROLLBACKS
+            message = f"non-finite loss or weights in epoch {self.epoch}: last good state restored, " + (
+                f"learning rate cut to {rate:.2g}" if again else "given up after repeated rollbacks"
+            )
+            self.progress.events.append(
+                Event("rollback", self.epoch, message, member, {"learning_rate": rate})
+            )
+            if not again:
+                self.progress.status[member] = "failed"
+
+    def _finish(self) -> None:
+        """Mark members that are through and, once enough have left, compact the bank."""
+        progress = self.progress
+        for i in self.alive:
+            if progress.status[i] != "training":
+                continue
+            if self.epoch >= self.n_epochs[i]:
+                progress.status[i] = "done"
+            elif 0 < self.patience[i] <= self.epoch - progress.best_epoch[i]:
+                progress.status[i] = "stopped-early"
+        staying = np.array([progress.status[i] == "training" for i in self.alive], dtype=bool)
+        if not staying.any():
+            self.alive = self.alive[:0]
+        elif staying.mean() < COMPACT_BELOW:
+            self._compact(np.flatnonzero(staying))
+
+    def drop(self, members: Sequence[int]) -> None:
+        """Take members (original positions) out of training: they lost a rung of the search."""
+        for member in members:
+            if self.progress.status[member] == "training":
+                self.progress.status[member] = "dropped"
+        self._finish()
+
+    def _compact(self, rows: np.ndarray) -> None:
+        index = torch.from_numpy(rows).to(self.device)
+        self.stack = self.stack.select(index)
+        self.optimizer = self.optimizer.select(index)
+        self.hyper = self.hyper.select(index)
+        self.multiplier_TM = self.multiplier_TM.index_select(1, index)
+        self.loss_sum_M = self.loss_sum_M.index_select(0, index)
+        self.alive = self.alive[rows]
+        self.rows = [self.rows[i] for i in rows]
+        self._index_rows()
+        self._good = {name: tensor.index_select(0, index) for name, tensor in self._good.items()}
+
+    def _index_rows(self) -> None:
+        """Work out streams (who reads the same batches) and exams (who is evaluated on the same rows)."""
+        streams: dict[object, int] = {}
+        position = [streams.setdefault(r.stream, len(streams)) for r in self.rows]
+        first = [self.rows[position.index(k)] for k in range(len(streams))]
+        self.streams = [(torch.from_numpy(r.train).to(self.device), r.order_seed) for r in first]
+        self.stream_view = [r.view for r in first]
+        self.stream_of_M = torch.tensor(position, device=self.device)
+        offsets = [[r.view * self.data.n_rows] for r in first]
+        self.view_offset_K1 = torch.tensor(offsets, device=self.device)
+        self.exams = exam_groups(self.rows, self.device)

@@ -1,0 +1,70 @@
+"""Rows: what members read. Inputs and targets, and each member's own training and validation rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["BankData", "MemberRows"]
+
+
+@dataclass(frozen=True)
+class BankData:
+    """Inputs (V, N, …) and targets (V, N) or (V, N, C): one view of all rows per preprocessing.
+
+    A fold's statistics are fitted on its training rows alone, so each fold has a view of its own;
+    plain arrays that nobody scales have one.
+    """
+
+    inputs_VN: Tensor
+    targets_VN: Tensor
+
+    @classmethod
+    def of(cls, inputs: NDArray[np.generic] | Tensor, targets: NDArray[np.generic] | Tensor) -> BankData:
+        """Return data from arrays with the views' axis; float64 becomes float32."""
+        x, y = torch.as_tensor(inputs), torch.as_tensor(targets)
+        x = x.float() if x.dtype == torch.float64 else x
+        y = y.float() if y.dtype == torch.float64 else y
+        if x.shape[:2] != y.shape[:2]:
+            raise ValueError(
+                "inputs and targets agree in their first two axes (views, rows), however: "
+                f"{tuple(x.shape)} and {tuple(y.shape)}"
+            )
+        return cls(x.contiguous(), y.contiguous())
+
+    @property
+    def n_rows(self) -> int:
+        """N, the rows of each view."""
+        return self.inputs_VN.shape[1]
+
+    def to(self, device: torch.device) -> BankData:
+        """Return the data on a device."""
+        return BankData(self.inputs_VN.to(device), self.targets_VN.to(device))
+
+    def sample(self, n: int) -> Tensor:
+        """Return the first n rows of the first view."""
+        return self.inputs_VN[0, :n]
+
+
+@dataclass(frozen=True)
+class MemberRows:
+    """One member's rows: its view, training and validation positions, and the seed of its batch order."""
+
+    view: int
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    order_seed: int
+
+    @property
+    def stream(self) -> tuple[int, int, int, int, int]:
+        """A key that is equal for members that read the same batches."""
+        return (self.view, self.order_seed, len(self.train), hash(self.train.tobytes()), 0)
+
+    @property
+    def exam_key(self) -> tuple[int, int, int]:
+        """A key that is equal for members that are evaluated on the same rows."""
+        return (self.view, hash(self.train.tobytes()), hash(self.validation.tobytes()))

@@ -1,0 +1,131 @@
+"""Stack: the parameters and buffers of M modules on a leading axis.
+
+All parameters live in one flat matrix ``params_MP`` (the optimiser sees a single tensor); the modules'
+own shapes are views into it. Knows no loss, no optimiser and no rows.
+
+Shape legend of this package: M members, P parameters of one member, N rows, B batch, F features,
+C outputs, V views of the inputs (one per fold), T steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Slot", "Stack", "stack_modules"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one named parameter stands in a member's flat vector."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass
+class Stack:
+    """M modules of one architecture as tensors.
+
+    Attributes:
+        template: a module of the architecture; its own values are never read.
+        slots: the parameters' places, in the module's order.
+        params_MP: all trainable parameters, float32.
+        buffers: each buffer on a leading axis of M.
+        mutated: names of the buffers that a training pass changes (BatchNorm statistics, counters).
+    """
+
+    template: nn.Module
+    slots: tuple[Slot, ...]
+    params_MP: Tensor
+    buffers: dict[str, Tensor]
+    mutated: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """M, the number of members."""
+        return self.params_MP.shape[0]
+
+    def views(self) -> dict[str, Tensor]:
+        """Return each parameter as a view ``(M, *shape)`` of ``params_MP``."""
+        m = self.params_MP.shape[0]
+        return {s.name: self.params_MP[:, s.start : s.start + s.size].view(m, *s.shape) for s in self.slots}
+
+    def select(self, rows: Tensor) -> Stack:
+        """Return the stack of the members at ``rows`` (a copy)."""
+        buffers = {name: b.index_select(0, rows) for name, b in self.buffers.items()}
+        return Stack(self.template, self.slots, self.params_MP.index_select(0, rows), buffers, self.mutated)
+
+    def module(self, i: int) -> nn.Module:
+        """Return member i as an ordinary module (a copy)."""
+        module = copy.deepcopy(self.template)
+        with torch.no_grad():
+            parameters = dict(module.named_parameters())
+            for slot in self.slots:
+                flat = self.params_MP[i, slot.start : slot.start + slot.size]
+                parameters[slot.name].copy_(flat.view(slot.shape))
+            for name, buffer in module.named_buffers():
+                buffer.copy_(self.buffers[name][i])
+        return module
+
+
+def stack_modules(modules: Sequence[nn.Module], *, sample: Tensor, device: torch.device) -> Stack:
+    """Stack modules of one architecture; ``sample`` (B, …) is a batch to rehearse a training pass with.
+
+    Raises:
+        ValueError: the modules differ in parameter names or shapes, or have none.
+    """
+    first = modules[0]
+    slots, start = [], 0
+    for name, parameter in first.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        slots.append(Slot(name, tuple(parameter.shape), start))
+        start += parameter.numel()
+    if not slots:
+        raise ValueError("a member has at least one trainable parameter, however: the module has none")
+    rows = []
+    for i, module in enumerate(modules):
+        parameters = dict(module.named_parameters())
+        shapes = {n: tuple(p.shape) for n, p in parameters.items()}
+        if any(shapes.get(s.name) != s.shape for s in slots) or len(shapes) != len(list(first.parameters())):
+            raise ValueError(
+                "members of one bank have one architecture, however: "
+                f"module {i} has parameters {shapes}, module 0 {[(s.name, s.shape) for s in slots]}"
+            )
+        rows.append(torch.cat([parameters[s.name].detach().reshape(-1).float() for s in slots]))
+    buffers = {
+        name: torch.stack([dict(m.named_buffers())[name].detach() for m in modules]).to(device)
+        for name, _ in first.named_buffers()
+    }
+    template = copy.deepcopy(first).to(device)
+    return Stack(
+        template,
+        tuple(slots),
+        torch.stack(rows).to(device),
+        buffers,
+        _mutated_buffers(first, sample),
+    )
+
+
+def _mutated_buffers(module: nn.Module, sample: Tensor) -> tuple[str, ...]:
+    """Name the buffers that one training pass changes, by rehearsal on a copy."""
+    trial = copy.deepcopy(module).to(sample.device).train()
+    before = {name: b._version for name, b in trial.named_buffers()}
+    state = torch.random.get_rng_state()
+    with torch.no_grad():
+        trial(sample)
+    torch.random.set_rng_state(state)
+    after = dict(trial.named_buffers())
+    return tuple(name for name, version in before.items() if after[name]._version != version)

@@ -1,0 +1,289 @@
+"""The command line. Imports nothing heavy: each command loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from soundfit.cli import options as opt
+from soundfit.cli.interrupt import asking_to_stop
+from soundfit.errors import SoundfitError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="soundfit",
+    help="Train models on tables and get it right: honest splits, the right capacity, sound numerics.\n\n"
+    "Start with:  soundfit train houses.csv --target price",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXIT_INTERRUPTED = 3
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    if version:
+        from soundfit import __version__
+
+        typer.echo(f"soundfit {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    data: opt.Data,
+    target: opt.Target,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder to write (new or empty).", show_default="runs/NAME")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="auto, linear, mlp or resmlp; auto lets validation choose.")
+    ] = "auto",
+    keep_sealed: Annotated[
+        bool, typer.Option("--keep-sealed", help="Leave the test rows sealed; open them later with exam.")
+    ] = False,
+    task: opt.TaskName = "auto",
+    drop: opt.Drop = [],  # noqa: B006  (typer reads the default)
+    accept: opt.Accept = [],  # noqa: B006
+    folds: opt.Folds = "auto",
+    test: opt.Test = "0.2",
+    group: opt.Group = [],  # noqa: B006
+    time: opt.Time = None,
+    gap: opt.Gap = "0",
+    fold_column: opt.FoldColumn = None,
+    stratify: opt.Stratify = None,
+    seed: opt.Seed = 0,
+    device: opt.Device = "auto",
+    budget: opt.Budget = None,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
+) -> None:
+    """Train on a table: audit, seal test rows, cross-validate, choose, examine, report.
+
+    Example:  soundfit train examples/ames.csv --target Sale_Price --out run/
+    """
+    from soundfit.report.progress import training_progress
+    from soundfit.report.terminal import print_summary
+    from soundfit.workflow.folder import default_folder, write_json_line
+    from soundfit.workflow.options import Options, parse_budget
+    from soundfit.workflow.train import Watcher, train_table
+
+    options = Options(
+        target,
+        task,
+        folds,
+        test,
+        tuple(group),
+        time,
+        gap,
+        fold_column,
+        stratify,
+        tuple(drop),
+        tuple(accept),
+        seed,
+        device,
+        parse_budget(budget),
+        model,
+        keep_sealed,
+        out if out is not None else default_folder(data),
+    )
+    console = _console()
+    silent = quiet or json
+    with (
+        training_progress(console, quiet=silent) as progress,
+        asking_to_stop(lambda: progress.stage("stopping after this epoch, keeping what is done")) as asked,
+    ):
+        run = train_table(
+            data,
+            options,
+            watcher=Watcher(progress.stage, progress.total, progress.advance, asked),
+        )
+    if json:
+        write_json_line(run.document)
+    elif not quiet:
+        print_summary(run.document, console, path=run.path)
+        for remark in run.remarks:
+            console.print(remark)
+    if run.interrupted:
+        _say(f"Interrupted: what was done is kept in {run.path}; train again with another --out to go on.")
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    data: Annotated[str, typer.Argument(help="Table file with the model's columns.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write: .csv, .parquet or .json.", show_default="screen"),
+    ] = None,
+) -> None:
+    """Predict the rows of a table with a trained run."""
+    from soundfit.workflow.predict import predict_file
+
+    text = predict_file(run, data, output)
+    if text:
+        typer.echo(text, nl=False)
+
+
+@app.command()
+def exam(
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    json: opt.Json = False,
+) -> None:
+    """Open the sealed test rows of a run and score its model on them (counted in the ledger)."""
+    from soundfit.report.terminal import print_summary
+    from soundfit.workflow.exam import exam_run
+    from soundfit.workflow.folder import write_json_line
+
+    document, remarks = exam_run(run)
+    if json:
+        write_json_line(document["exam"])
+        return
+    console = _console()
+    print_summary(document, console, path=run)
+    for remark in remarks:
+        console.print(remark)
+
+
+@app.command()
+def audit(
+    data: opt.Data,
+    target: opt.Target,
+    task: opt.TaskName = "auto",
+    drop: opt.Drop = [],  # noqa: B006
+    folds: opt.Folds = "auto",
+    test: opt.Test = "0.2",
+    group: opt.Group = [],  # noqa: B006
+    time: opt.Time = None,
+    gap: opt.Gap = "0",
+    fold_column: opt.FoldColumn = None,
+    stratify: opt.Stratify = None,
+    seed: opt.Seed = 0,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
+) -> None:
+    """Check a table and its split for leaks, duplicates and other traps, without training.
+
+    Exit code 1 where a finding is an error.
+    """
+    from soundfit.report.terminal import print_findings
+    from soundfit.workflow.folder import write_json_line
+    from soundfit.workflow.options import Options
+    from soundfit.workflow.prepare import prepare
+    from soundfit.workflow.record import audit_record, data_record, split_record
+
+    options = Options(
+        target,
+        task,
+        folds,
+        test,
+        tuple(group),
+        time,
+        gap,
+        fold_column,
+        stratify,
+        tuple(drop),
+        seed=seed,
+    )
+    prepared = prepare(data, options)
+    if json:
+        write_json_line(
+            {
+                **audit_record(prepared.findings),
+                "data": data_record(prepared.table),
+                "split": split_record(prepared.plan),
+            }
+        )
+    elif not quiet:
+        print_findings(prepared.findings, _console())
+    if any(f.severity == "error" for f in prepared.findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a run's report.html anew."""
+    from soundfit.report.html import write_report
+    from soundfit.workflow.folder import read_run
+
+    read_run(run)
+    path = write_report(run)
+    typer.echo(f"wrote {path}")
+    if open_:
+        import webbrowser
+
+        webbrowser.open(path.absolute().as_uri())
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def run() -> None:
+    """Run the command line: errors become one paragraph and an exit code; a traceback only with --debug."""
+    # Before torch starts: OpenMP threads that wait by spinning starve each other on small machines.
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("Interrupted before training began: nothing was written.")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output left (| head): no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except SoundfitError as error:
+        if debug:
+            raise
+        _say(f"error: {error.paragraph()}")
+        sys.exit(error.exit_code)
+    except MemoryError:
+        if debug:
+            raise
+        _say("error: The work needs more memory than this machine gives. Fix: use fewer rows or columns.")
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _say(
+            f"error: soundfit met something it did not expect: {type(error).__name__}: {error}. "
+            "Fix: this is a bug; run the command with 'soundfit --debug …' and report what it prints."
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,101 @@
+"""The options that train, audit and study share, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Accept",
+    "Budget",
+    "Data",
+    "Device",
+    "Drop",
+    "FoldColumn",
+    "Folds",
+    "Gap",
+    "Group",
+    "Json",
+    "Quiet",
+    "Seed",
+    "Stratify",
+    "Target",
+    "TaskName",
+    "Test",
+    "Time",
+]
+
+_SPLIT = "How rows are split"
+_DATA = "What is read"
+
+Data = Annotated[str, typer.Argument(help="Table file: CSV, TSV, Parquet or Feather.", show_default=False)]
+Target = Annotated[str, typer.Option(help="Column to predict.", show_default=False)]
+TaskName = Annotated[
+    str, typer.Option("--task", help="auto, regression or classification.", rich_help_panel=_DATA)
+]
+Drop = Annotated[
+    list[str], typer.Option(help="Column that models must not read (repeatable).", rich_help_panel=_DATA)
+]
+Folds = Annotated[
+    str,
+    typer.Option(
+        help="Number of folds, holdout, or auto: 10 below 1,000 training rows, 5 below 20,000, "
+        "one holdout above.",
+        rich_help_panel=_SPLIT,
+    ),
+]
+Test = Annotated[
+    str,
+    typer.Option(help="Fraction of rows to seal for the exam, or a file with them.", rich_help_panel=_SPLIT),
+]
+Group = Annotated[
+    list[str],
+    typer.Option(
+        help="Rows with equal values here belong together and stay on one side of each split "
+        "(repeatable: equal in all of them).",
+        rich_help_panel=_SPLIT,
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        help="Column in whose order rows are split: train on the past, test on the future. "
+        "'row' is the file's order.",
+        rich_help_panel=_SPLIT,
+    ),
+]
+Gap = Annotated[
+    str,
+    typer.Option(
+        help="With --time: times, or a span such as 7d, left out between training and later rows.",
+        rich_help_panel=_SPLIT,
+    ),
+]
+FoldColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that says each row's fold (or train, validation, test).", rich_help_panel=_SPLIT
+    ),
+]
+Stratify = Annotated[
+    bool | None,
+    typer.Option(
+        "--stratify/--no-stratify",
+        help="Keep the target's distribution in each fold.",
+        rich_help_panel=_SPLIT,
+        show_default="where it makes sense",
+    ),
+]
+Accept = Annotated[
+    list[str],
+    typer.Option(help="Code of an error finding to train in spite of (repeatable).", rich_help_panel=_DATA),
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(help="Time to train for, such as 90s, 5m or 1h.", show_default="as long as it takes"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]

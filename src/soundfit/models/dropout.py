@@ -1,0 +1,71 @@
+"""CounterDropout: dropout whose rate is a buffer and whose mask is a function of (seed, step, position)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from soundfit.models.counter import key_of, uniform16
+
+__all__ = ["CounterDropout", "replace_dropout"]
+
+
+class CounterDropout(nn.Module):
+    """Dropout (Srivastava et al. 2014, inverted scaling) that a bank can stack.
+
+    The rate ``p``, the ``seed`` and the ``step`` (training passes so far) are buffers, so each member
+    has its own, and the mask is drawn by counter: the same alone and in a bank.
+
+    Shape:
+        - Input: any shape; output: the same.
+
+    Example:
+        >>> import torch
+        >>> drop = CounterDropout(0.5, seed=1)
+        >>> x = torch.ones(4, 8)
+        >>> bool(((drop(x) == 0) | (drop(x) == 2)).all())
+        True
+        >>> bool((drop.eval()(x) == x).all())
+        True
+    """
+
+    p: Tensor
+    seed: Tensor
+    step: Tensor
+
+    def __init__(self, p: float, *, seed: int = 0) -> None:
+        super().__init__()
+        if not 0.0 <= p < 1.0:
+            raise ValueError(f"a dropout rate is at least 0 and below 1, however: {p=}")
+        self.register_buffer("p", torch.tensor(float(p)))
+        self.register_buffer("seed", torch.tensor(seed % 2**31, dtype=torch.int32))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop in training mode; the identity in evaluation mode."""
+        if not self.training:
+            return x
+        self.step.add_(1)
+        draw = uniform16(key_of(self.seed, self.step), x.numel()).reshape(x.shape)
+        threshold = self.p * 65536.0 - 32768.0
+        scale = (1.0 / (1.0 - self.p)).to(x.dtype)
+        return x * ((draw >= threshold).to(x.dtype) * scale)
+
+
+def replace_dropout(module: nn.Module, *, seed: int) -> int:
+    """Replace each ``nn.Dropout`` in ``module`` by a :class:`CounterDropout` of its rate.
+
+    Layers get consecutive seeds. A rate of 0 stays: other members of the bank may drop there.
+    Returns the number of layers replaced.
+    """
+    n = 0
+    for name, child in list(module.named_children()):
+        if type(child) is nn.Dropout:
+            setattr(module, name, CounterDropout(child.p, seed=seed * 1009 + n))
+            n += 1
+        elif isinstance(child, CounterDropout):
+            child.seed.fill_((seed * 1009 + n) % 2**31)
+            n += 1
+        else:
+            n += replace_dropout(child, seed=seed * 31 + n + 1)
+    return n

@@ -1,0 +1,213 @@
+"""Nets for table rows: linear, MLP, residual MLP. One factory builds them from a configuration.
+
+Knows nothing of banks. A dropout rate of 0 builds no dropout layer, so that members without dropout
+do not pay for it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from soundfit.models.dropout import CounterDropout
+from soundfit.records import Config
+
+__all__ = ["ACTIVATIONS", "MODELS", "Linear", "Mlp", "ResMlp", "build", "count_parameters"]
+
+MODELS = ("linear", "mlp", "resmlp")
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "selu": nn.SELU,
+    "mish": nn.Mish,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
+
+
+def build(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
+    """Build the net of a configuration.
+
+    Raises:
+        ValueError: no model or activation of that name.
+    """
+    if config.model == "linear" or (config.model == "mlp" and config.depth == 0):
+        return Linear(n_inputs, n_outputs)
+    nets = {"mlp": Mlp, "resmlp": ResMlp}
+    if config.model not in nets:
+        raise ValueError(f"a table model is one of {MODELS}, however: {config.model!r}")
+    return nets[config.model](
+        n_inputs,
+        n_outputs,
+        width=config.width,
+        depth=config.depth,
+        dropout=config.dropout,
+        activation=config.get("activation", "relu"),
+    )
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+class Linear(nn.Module):
+    """One affine map: linear regression, or softmax regression on logits.
+
+    Starts at zero, the mean prediction: a convex loss needs no symmetry breaking.
+
+    Shape:
+        - Input: (B, F); output: (B, C).
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(n_inputs, n_outputs)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (B, C)."""
+        return self.output(x)
+
+
+class FeatureScale(nn.Module):
+    """One learned factor per input: a soft feature selection that decay can shrink.
+
+    Source: the scaling layer of RealMLP (Holzmüller et al. 2024, "Better by default").
+
+    Shape:
+        - Input: (B, F); output: (B, F).
+    """
+
+    def __init__(self, n_inputs: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(n_inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale each feature."""
+        return x * self.factor
+
+
+class Mlp(nn.Module):
+    """Feature scaling, then ``depth`` hidden layers of ``width`` units, then an affine output.
+
+    Weights start at He scale (He et al. 2015), the output layer near zero, so that the first
+    predictions are the mean and the first gradients neither vanish nor explode.
+    ``parameter_scales`` gives each weight a learning rate in proportion to 1/√fan-in, as under the
+    neural-tangent parametrisation: one base rate then serves all widths.
+
+    Shape:
+        - Input: (B, F); output: (B, C).
+
+    Example:
+        >>> import torch
+        >>> Mlp(8, 1, width=16, depth=2)(torch.randn(4, 8)).shape
+        torch.Size([4, 1])
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        *,
+        width: int,
+        depth: int,
+        dropout: float = 0.0,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"an activation is one of {sorted(ACTIVATIONS)}, however: {activation!r}")
+        layers: list[nn.Module] = [FeatureScale(n_inputs)]
+        fan_in = n_inputs
+        for _ in range(depth):
+            layers += [_he_linear(fan_in, width), ACTIVATIONS[activation]()]
+            if dropout > 0:
+                layers.append(CounterDropout(dropout))
+            fan_in = width
+        self.hidden = nn.Sequential(*layers)
+        self.output = nn.Linear(fan_in, n_outputs)
+        nn.init.normal_(self.output.weight, std=0.1 / math.sqrt(fan_in))
+        nn.init.zeros_(self.output.bias)
+        self.parameter_scales = _rate_scales(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (B, C)."""
+        return self.output(self.hidden(x))
+
+
+class ResMlp(nn.Module):
+    """Residual MLP: ``depth`` pre-activation blocks ``x + W₂ f(W₁ norm(x))`` (Gorishniy et al. 2021).
+
+    The second map of each block starts at zero, so the net starts as the identity and depth costs
+    no signal (zero-init of the residual branch, Goyal et al. 2017).
+
+    Shape:
+        - Input: (B, F); output: (B, C).
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        *,
+        width: int,
+        depth: int,
+        dropout: float = 0.0,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.input = nn.Sequential(FeatureScale(n_inputs), _he_linear(n_inputs, width))
+        self.blocks = nn.ModuleList(_Block(width, dropout, activation) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.activation = ACTIVATIONS[activation]()
+        self.output = nn.Linear(width, n_outputs)
+        nn.init.normal_(self.output.weight, std=0.1 / math.sqrt(width))
+        nn.init.zeros_(self.output.bias)
+        self.parameter_scales = _rate_scales(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (B, C)."""
+        x = self.input(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.output(self.activation(self.norm(x)))
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, dropout: float, activation: str) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.LayerNorm(width), _he_linear(width, width)]
+        layers.append(ACTIVATIONS[activation]())
+        if dropout > 0:
+            layers.append(CounterDropout(dropout))
+        last = nn.Linear(width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.branch = nn.Sequential(*layers, last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+def _he_linear(fan_in: int, fan_out: int) -> nn.Linear:
+    layer = nn.Linear(fan_in, fan_out)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _rate_scales(module: nn.Module) -> dict[str, tuple[float, float]]:
+    """Factors on (learning rate, weight decay) per parameter: 1/√fan-in for weights, no decay for biases."""
+    scales = {}
+    for name, parameter in module.named_parameters():
+        if parameter.dim() == 2:
+            scales[name] = (1.0 / math.sqrt(parameter.shape[1]), 1.0)
+        elif name.endswith("factor"):
+            scales[name] = (1.0, 1.0)
+        else:
+            scales[name] = (0.1, 0.0)
+    return scales

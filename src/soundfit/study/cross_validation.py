@@ -1,0 +1,281 @@
+"""Cross-validation: folds × configurations × seeds as members, their scores, and the choice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from soundfit.bank import Outcome, train_members
+from soundfit.data.table import Table
+from soundfit.metrics.scores import MeanMetric, Metric, metric_named
+from soundfit.models.net import build
+from soundfit.records import Config, Fold, Member, MemberResult, Plan, StudyResult
+from soundfit.study.arrays import ArrayViews, array_views
+from soundfit.study.grid import expand_grid
+from soundfit.study.selection import one_se_rule, paired_row_se
+from soundfit.study.views import TableViews, table_views
+
+__all__ = ["Hooks", "StudyRun", "cross_validate", "cross_validate_views"]
+
+MakeModule = Callable[[Config], nn.Module]
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a study tells its caller and asks of it while it trains."""
+
+    on_total: Callable[[int], None] = lambda n: None
+    on_epoch: Callable[[int], None] = lambda n: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A study's result together with its trained members (in the order of ``result.members``)."""
+
+    result: StudyResult
+    outcomes: tuple[Outcome, ...]
+
+    def chosen_outcomes(self) -> list[tuple[Member, Outcome]]:
+        """Return the members of the chosen configuration with their outcomes, by fold and seed."""
+        pairs = zip(self.result.members, self.outcomes, strict=True)
+        mine = [(r.member, o) for r, o in pairs if r.member.configuration == self.result.chosen]
+        return [(m, o) for m, o in mine if o.best_epoch > 0]
+
+
+def cross_validate_views(
+    views: TableViews,
+    configurations: Sequence[Config],
+    *,
+    seeds: Sequence[int] = (0,),
+    device: torch.device | None = None,
+    hooks: Hooks | None = None,
+) -> StudyRun:
+    """Cross-validate soundfit's own nets on a table's views and choose a configuration."""
+
+    def make_module(config: Config) -> nn.Module:
+        return build(config, views.n_inputs, views.n_outputs)
+
+    return _study(
+        make_module,
+        configurations,
+        seeds,
+        views,
+        views.loss,
+        views.metric,
+        device,
+        hooks or Hooks(),
+    )
+
+
+def cross_validate(
+    make_module: MakeModule,
+    data: Table | NDArray[Any] | torch.Tensor,
+    target: NDArray[Any] | torch.Tensor | Plan | None = None,
+    plan: Plan | None = None,
+    *,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    config: Config | None = None,
+    folds: int | Sequence[tuple[Any, Any]] = 5,
+    seeds: int | Sequence[int] = 1,
+    loss: str | LossFunction | None = None,
+    metric: str | None = None,
+    standardize: bool = True,
+    device: str | torch.device | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> StudyResult:
+    """Train folds × configurations × seeds of any module as one bank and score them.
+
+    Args:
+        make_module: ``make_module(config) -> nn.Module``; reads what it likes from the configuration.
+        data: a :class:`Table`, or inputs (N, …).
+        target: for arrays: (N,) values or class codes (integers: classification).
+        plan: for a table: from :func:`soundfit.split`; its test rows stay sealed.
+        grid: values per configuration field or option; their product is tried.
+        config: what the grid varies (epochs, batch size, schedule, …).
+        folds: for arrays: a number of folds, or (training, validation) positions per fold.
+        seeds: a number of seeds, or the seeds.
+        loss: ``"mse"``, ``"cross_entropy"`` or ``loss(output, target)``; by the task if None.
+        metric: a metric's name; ``rmse`` or ``log_loss`` by the task if None.
+        standardize: for arrays: scale float inputs (N, F) and a regression target with the training
+            rows' mean and standard deviation, per fold.
+        device: where to train.
+        progress: called with the number of member-epochs just done.
+
+    Returns:
+        The study's result; ``scores_CK`` in the metric's unit, ``predictions`` out of fold.
+
+    Raises:
+        ValueError: shapes, folds or grid do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> from torch import nn
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(120, 3)); y = x @ [1.0, -2.0, 0.5]
+        >>> result = cross_validate(
+        ...     lambda config: nn.Linear(3, 1), x, y,
+        ...     config=Config(epochs=40, batch_size=16), grid={"learning_rate": [0.01, 0.05]},
+        ... )
+        >>> result.scores_CK.shape, bool(result.scores_CK.min() < 0.1)
+        ((2, 5), True)
+    """
+    seed_list = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    configurations = expand_grid(config or Config(), grid)
+    where = torch.device(device) if device is not None else None
+    hooks = Hooks(on_epoch=progress or (lambda n: None))
+    if isinstance(data, Table):
+        the_plan = target if isinstance(target, Plan) else plan
+        if the_plan is None:
+            raise ValueError("a table is cross-validated with a plan: pass soundfit.split(table)")
+        views = table_views(data, the_plan)
+        the_metric = metric_named(metric) if metric else views.metric
+        return _study(
+            make_module, configurations, seed_list, views, loss or views.loss, the_metric, where, hooks
+        ).result
+    arrays = array_views(data, target, folds=folds, metric=metric, standardize=standardize)
+    return _study(
+        make_module, configurations, seed_list, arrays, loss or arrays.loss, arrays.metric, where, hooks
+    ).result
+
+
+def _study(
+    make_module: MakeModule,
+    configurations: Sequence[Config],
+    seeds: Sequence[int],
+    views: TableViews | ArrayViews,
+    loss: str | LossFunction,
+    metric: Metric,
+    device: torch.device | None,
+    hooks: Hooks,
+) -> StudyRun:
+    start = time.perf_counter()
+    folds, target = views.folds, views.target
+    members = [
+        Member(fold, c, seed, config)
+        for c, config in enumerate(configurations)
+        for seed in seeds
+        for fold in range(len(folds))
+    ]
+    hooks.on_total(sum(m.config.epochs for m in members))
+    outcomes = train_members(
+        make_module,
+        [m.config for m in members],
+        [views.member_rows(m.fold, order_seed=m.seed) for m in members],
+        views.data,
+        # Folds of a configuration start from different weights too: they are an ensemble later.
+        seeds=[m.seed * 1_000 + m.fold for m in members],
+        loss=loss,
+        device=device,
+        on_epoch=hooks.on_epoch,
+        should_stop=hooks.should_stop,
+    )
+    predicted = [
+        views.predictions(m.fold, o.validation_outputs.double().numpy())
+        for m, o in zip(members, outcomes, strict=True)
+    ]
+    results = [
+        _member_result(m, o, p, folds[m.fold], metric, target)
+        for m, o, p in zip(members, outcomes, predicted, strict=True)
+    ]
+    shape = (len(configurations), len(seeds), len(folds))
+    scores_CK = np.array([r.validation_score for r in results]).reshape(shape).mean(axis=1)
+    training_CK = np.array([r.training_score for r in results]).reshape(shape).mean(axis=1)
+    parameters = tuple(o.n_parameters for o in outcomes[:: len(seeds) * len(folds)])
+    se_C = None
+    if len(folds) == 1:
+        se_C = _holdout_se(predicted, scores_CK, metric, target[folds[0].validation], len(seeds))
+    choice = one_se_rule(scores_CK, parameters, greater_is_better=metric.greater_is_better, holdout_se_C=se_C)
+    mine = [i for i, m in enumerate(members) if m.configuration == choice.chosen]
+    result = StudyResult(
+        "cv",
+        metric.name,
+        metric.greater_is_better,
+        tuple(configurations),
+        parameters,
+        tuple(results),
+        scores_CK,
+        training_CK,
+        choice.chosen,
+        choice.rule,
+        len({o.bank for o in outcomes}),
+        time.perf_counter() - start,
+        _out_of_fold([members[i] for i in mine], [predicted[i] for i in mine], folds, len(target)),
+        {"best": choice.best},
+    )
+    return StudyRun(result, tuple(outcomes))
+
+
+def _member_result(
+    member: Member,
+    outcome: Outcome,
+    predicted: NDArray[np.float64],
+    fold: Fold,
+    metric: Metric,
+    target: NDArray[Any],
+) -> MemberResult:
+    trained = outcome.best_epoch > 0
+    score = metric(target[fold.validation], predicted) if trained else float("nan")
+    return MemberResult(
+        member,
+        outcome.status,
+        outcome.best_epoch,
+        outcome.epochs,
+        _score_from_loss(metric, outcome, score),
+        score,
+        outcome.training_loss,
+        outcome.validation_loss,
+        outcome.trace,
+    )
+
+
+def _score_from_loss(metric: Metric, outcome: Outcome, score: float) -> float:
+    """Return the training score by way of the losses, which the bank measured on both kinds of rows.
+
+    A root mean square is in proportion to the root of a squared loss, a log-loss is the loss.
+    """
+    if not outcome.validation_loss > 0:
+        return float("nan")
+    if metric.name in ("rmse", "rmse_log"):
+        return score * (outcome.training_loss / outcome.validation_loss) ** 0.5
+    return outcome.training_loss if metric.name == "log_loss" else float("nan")
+
+
+def _holdout_se(
+    predicted: Sequence[NDArray[np.float64]],
+    scores_CK: NDArray[np.float64],
+    metric: Metric,
+    target: NDArray[Any],
+    n_seeds: int,
+) -> NDArray[np.float64] | None:
+    if not isinstance(metric, MeanMetric) or metric.name == "r2":
+        return None
+    loss = -scores_CK[:, 0] if metric.greater_is_better else scores_CK[:, 0]
+    best = int(np.nanargmin(loss))
+    rows_CN = np.stack([metric.row_statistics(target, p)[..., 0] for p in predicted[::n_seeds]])
+    return paired_row_se(rows_CN, best, root=metric.name in ("rmse", "rmse_log"))
+
+
+def _out_of_fold(
+    members: Sequence[Member],
+    predicted: Sequence[NDArray[np.float64]],
+    folds: Sequence[Fold],
+    n_rows: int,
+) -> NDArray[np.float64]:
+    """Average each row's validation predictions (over seeds, and over repeats of a fold)."""
+    shape = (n_rows, *predicted[0].shape[1:])
+    total, count = np.zeros(shape), np.zeros(n_rows)
+    for member, values in zip(members, predicted, strict=True):
+        rows = folds[member.fold].validation
+        total[rows] += values
+        count[rows] += 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(total / count.reshape(-1, *([1] * (total.ndim - 1))))

@@ -1,0 +1,82 @@
+"""Grid: the configurations a study tries, and the ones ``train`` tries when nobody says otherwise."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from soundfit.records import Config
+
+__all__ = ["default_configurations", "expand_grid", "sized_to_rows"]
+
+
+def expand_grid(base: Config, grid: Mapping[str, Sequence[Any]] | None) -> tuple[Config, ...]:
+    """Return the product of a grid's values over a base configuration.
+
+    >>> [c.width for c in expand_grid(Config(), {"width": [8, 16], "dropout": [0.0]})]
+    [8, 16]
+
+    Raises:
+        ValueError: a grid entry has no values.
+    """
+    if not grid:
+        return (base,)
+    for name, values in grid.items():
+        if isinstance(values, str) or not len(list(values)):
+            raise ValueError(f"a grid has a list of one or more values per name, however: {name}={values!r}")
+    names = list(grid)
+    return tuple(
+        base.with_(**dict(zip(names, combination, strict=True)))
+        for combination in itertools.product(*(list(grid[n]) for n in names))
+    )
+
+
+def sized_to_rows(n_train: int) -> tuple[int, int, int]:
+    """Return batch size, epochs and patience for that many training rows.
+
+    Small tables need many passes of small batches to take as many steps; a million rows learn as much
+    in few passes. Steps stay between about 500 and 20,000.
+    """
+    if n_train < 1_000:
+        return 32, 100, 30
+    if n_train < 5_000:
+        return 128, 48, 14
+    if n_train < 50_000:
+        return 256, 32, 8
+    if n_train < 300_000:
+        return 512, 16, 5
+    return 1024, 8, 3
+
+
+def default_configurations(n_train: int, *, task: str, model: str = "auto") -> tuple[Config, ...]:
+    """Return what ``train`` tries: linear models over decay, MLPs over size, decay, dropout and rate.
+
+    Args:
+        n_train: training rows of a fold.
+        task: ``regression`` or ``classification``.
+        model: ``auto`` for all, or one family alone.
+    """
+    batch, epochs, patience = sized_to_rows(n_train)
+    base = Config(batch_size=batch, epochs=epochs, patience=patience, options={"beta2": 0.95})
+    linear = [
+        base.with_(model="linear", width=0, depth=0, learning_rate=rate, weight_decay=decay, warmup=0.0)
+        for rate, decay in itertools.product((0.01, 0.003), (0.0, 0.1, 1.0))
+    ]
+    nets = [
+        base.with_(
+            model=model if model in ("mlp", "resmlp") else "mlp",
+            width=width,
+            depth=depth,
+            dropout=dropout,
+            weight_decay=decay,
+            learning_rate=rate,
+            label_smoothing=0.0,
+        )
+        for (width, depth), (dropout, decay), rate in itertools.product(
+            ((32, 1), (64, 2), (128, 2)), ((0.0, 0.02), (0.0, 0.3), (0.15, 0.3)), (0.01, 0.03)
+        )
+    ]
+    if model == "linear":
+        return tuple(linear)
+    return tuple(linear + nets) if model == "auto" else tuple(nets)

@@ -1,0 +1,107 @@
+"""Views: a table's non-test rows as the bank reads them, one view per fold.
+
+Each fold's encoder and target scale are fitted on that fold's training rows alone. Test rows are cut
+off before anything is fitted: nothing here can see them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundfit.bank import BankData, MemberRows
+from soundfit.data.encoder import Encoder, fit_encoder
+from soundfit.data.layout import plan_features
+from soundfit.data.table import Table
+from soundfit.data.target import TargetScale, Transform, choose_transform, fit_target
+from soundfit.metrics.scores import Metric, metric_named
+from soundfit.records import Fold, Plan
+
+__all__ = ["TableViews", "table_views"]
+
+
+@dataclass(frozen=True)
+class TableViews:
+    """What a study of a table works on.
+
+    Attributes:
+        table: the non-test rows alone, renumbered.
+        folds: the plan's folds in those numbers.
+        data: inputs (K, N, F) and targets, a view per fold.
+        encoders: one per fold.
+        scales: target scales, one per fold; empty for classification.
+        transform: of the target, the same in all folds.
+        metric: what configurations are chosen by.
+    """
+
+    table: Table
+    folds: tuple[Fold, ...]
+    data: BankData
+    encoders: tuple[Encoder, ...]
+    scales: tuple[TargetScale, ...]
+    transform: Transform
+    metric: Metric
+
+    @property
+    def target(self) -> NDArray[Any]:
+        """The non-test rows' targets (N,) in their own unit, or class codes."""
+        return self.table.target
+
+    @property
+    def n_inputs(self) -> int:
+        """F, the matrix columns."""
+        return self.data.inputs_VN.shape[2]
+
+    @property
+    def n_outputs(self) -> int:
+        """C: 1 for regression, the number of classes otherwise."""
+        return len(self.table.classes) if self.table.task == "classification" else 1
+
+    @property
+    def loss(self) -> str:
+        """The training loss by name."""
+        return "cross_entropy" if self.table.task == "classification" else "mse"
+
+    def member_rows(self, fold: int, *, order_seed: int = 0) -> MemberRows:
+        """Return a fold's rows for one member."""
+        f = self.folds[fold]
+        return MemberRows(fold, f.train, f.validation, order_seed * 1_000 + fold)
+
+    def predictions(self, fold: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn raw outputs (n, C) of a fold's member into predictions (n,) or probabilities (n, C)."""
+        if self.table.task == "classification":
+            return softmax(outputs)
+        return self.scales[fold].inverse(outputs[:, 0])
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities of logits (…, C), in float64."""
+    shifted = np.asarray(logits, dtype=np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def table_views(table: Table, plan: Plan) -> TableViews:
+    """Cut off the test rows, renumber the folds, and fit each fold's preprocessing on its training rows."""
+    rows = plan.train
+    seen = table.take(rows)
+    position = np.full(plan.n_rows, -1, dtype=np.int64)
+    position[rows] = np.arange(len(rows))
+    folds = tuple(Fold(position[f.train], position[f.validation]) for f in plan.folds)
+    layout = plan_features(seen, np.arange(len(seen)))
+    encoders = tuple(fit_encoder(layout, seen.frame, f.train) for f in folds)
+    inputs = np.stack([encoder.transform(seen.frame) for encoder in encoders])
+    if seen.task == "classification":
+        targets = np.stack([seen.target.astype(np.int64)] * len(folds))
+        return TableViews(
+            seen, folds, BankData.of(inputs, targets), encoders, (), "identity", metric_named("log_loss")
+        )
+    transform = choose_transform(seen.target, np.arange(len(seen)))
+    scales = tuple(fit_target(seen.target, f.train, transform) for f in folds)
+    targets = np.stack([s.forward(seen.target)[:, None] for s in scales]).astype(np.float32)
+    # On a logarithmic scale errors are proportional to the target, and so they are scored.
+    metric = metric_named("rmse_log" if transform == "log" else "rmse")
+    return TableViews(seen, folds, BankData.of(inputs, targets), encoders, scales, transform, metric)

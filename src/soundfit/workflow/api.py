@@ -1,0 +1,84 @@
+"""The main job as a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from soundfit.workflow.options import Options, parse_budget
+from soundfit.workflow.run import Run
+from soundfit.workflow.train import Watcher, train_table
+
+__all__ = ["train"]
+
+
+def train(
+    data: str | Path | pd.DataFrame,
+    *,
+    target: str,
+    task: str = "auto",
+    model: str = "auto",
+    folds: int | str = "auto",
+    test: float | str | Path = 0.2,
+    group: str | tuple[str, ...] | list[str] = (),
+    time: str | None = None,
+    stratify: bool | None = None,
+    drop: str | tuple[str, ...] | list[str] = (),
+    accept: str | tuple[str, ...] | list[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    budget: str | float | None = None,
+    keep_sealed: bool = False,
+    out: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Do what ``soundfit train`` does: read, audit, seal, split, train, choose, examine.
+
+    Args:
+        data: a table file or a DataFrame.
+        target: the column to predict.
+        task: ``auto``, ``regression`` or ``classification``.
+        model: ``auto``, ``linear``, ``mlp`` or ``resmlp``.
+        folds: number of folds, ``auto`` or ``holdout``.
+        test: fraction of rows to seal, or a file with the test rows.
+        group: columns whose equal values stay on one side of each split.
+        time: a column in whose order rows are split, or ``"row"``.
+        stratify: keep the target's distribution in each fold (None: where it makes sense).
+        drop: columns that models must not read.
+        accept: codes of error findings to train in spite of.
+        seed: for everything drawn.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        budget: seconds, or a text such as ``"5m"``.
+        keep_sealed: do not open the test rows.
+        out: also write the run folder there.
+        progress: called with the number of member-epochs just done.
+
+    Raises:
+        UsageError: data or options cannot be used as given.
+        StopError: a finding says that the score would be a lie.
+    """
+    options = Options(
+        target=target,
+        task=task,
+        folds=str(folds),
+        test=str(test),
+        group=_several(group),
+        time=time,
+        stratify=stratify,
+        drop=_several(drop),
+        accept=_several(accept),
+        seed=seed,
+        device=device,
+        budget=parse_budget(None if budget is None else str(budget)),
+        model=model,
+        keep_sealed=keep_sealed,
+        out=Path(out) if out is not None else None,
+    )
+    return train_table(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))
+
+
+def _several(names: Any) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

@@ -1,0 +1,91 @@
+"""Examine: open the sealed test rows, score the predictor on them, and count the opening."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from soundfit.artifact import Predictor
+from soundfit.data.ledger import Ledger, LedgerWarning
+from soundfit.data.seal import seal, sketch
+from soundfit.data.table import Table
+from soundfit.metrics.interval import score_interval
+from soundfit.metrics.scores import Metric, metric_named, others
+from soundfit.records import Plan
+
+__all__ = ["Exam", "examine"]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """An exam's record for ``run.json`` and what the ledger had to say."""
+
+    record: dict[str, Any]
+    remarks: tuple[str, ...]
+
+
+def examine(
+    predictor: Predictor, table: Table, plan: Plan, metric: Metric, *, run: str, ledger: Ledger | None = None
+) -> Exam:
+    """Open the seal: score, 95 % interval widened for the number of openings, other scores.
+
+    Args:
+        predictor: the final model.
+        table: with all rows; only ``plan.test`` is read.
+        plan: says which rows are sealed, and which belong together.
+        metric: the one the configuration was chosen by.
+        run: name of the run, for the ledger.
+        ledger: this machine's by default.
+    """
+    ledger = ledger or Ledger()
+    rows = plan.test
+    target = table.target[rows]
+    output = predictor.outputs(table.frame.iloc[rows].reset_index(drop=True))
+    value = metric(target, output)
+    mark, outline = seal(table, rows), sketch(table, rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LedgerWarning)
+        overlap = ledger.overlap(mark, outline)
+        openings = ledger.record_opening(
+            mark, rows=len(rows), sketch=outline, run=run, metric=metric.name, value=value
+        )
+    groups = _groups(table, plan)
+    widened = max(openings, 1) + overlap.openings
+    interval = score_interval(metric, target, output, openings=widened, groups=groups)
+    extra: dict[str, Any] = dict(others(table.task, target, output, but=metric.name))
+    if table.task == "classification":
+        accuracy = score_interval(metric_named("accuracy"), target, output, openings=widened, groups=groups)
+        extra["accuracy_low"], extra["accuracy_high"] = accuracy.low, accuracy.high
+    remarks = [str(overlap)] if overlap.openings else []
+    if ledger.problem:
+        remarks.append(ledger.problem)
+    record = {
+        "metric": metric.name,
+        "value": value,
+        "low": interval.low,
+        "high": interval.high,
+        "level": interval.level,
+        "rows": len(rows),
+        "openings": openings,
+        "others": extra,
+    }
+    return Exam(record, tuple(remarks))
+
+
+def _groups(table: Table, plan: Plan) -> NDArray[Any] | None:
+    if not plan.group:
+        return None
+    frame = table.frame.iloc[plan.test]
+    keys = pd.util.hash_pandas_object(frame[list(plan.group)].astype(str), index=False)
+    return np.asarray(keys, dtype=np.uint64)
+
+
+def run_name(path: Path | None) -> str:
+    """Return the name under which the ledger remembers a run."""
+    return str(path.absolute()) if path is not None else "<python>"

@@ -1,0 +1,53 @@
+"""Predict: a run's model on the rows of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from soundfit.artifact import load_predictor
+from soundfit.data.source import read_frame
+from soundfit.errors import UsageError
+
+__all__ = ["predict_file"]
+
+_ENDINGS = (".csv", ".parquet", ".json")
+
+
+def predict_file(run: str | Path, data: str | Path, output: Path | None) -> str:
+    """Write one prediction per row, in order; without ``output`` return them as CSV text.
+
+    Raises:
+        UsageError: no such run, an ending that is not known, or a place that cannot be written.
+        DataError: the data lack a column that the model reads.
+    """
+    if output is not None and output.suffix.lower() not in _ENDINGS:
+        raise UsageError(
+            f"Predictions are written as {', '.join(_ENDINGS)}",
+            received=f"-o {output}",
+            fix=f"write -o {output.with_suffix('.csv')}",
+        )
+    predictions = load_predictor(run).predict(read_frame(data))
+    if output is None:
+        return predictions.to_csv(index=False)
+    try:
+        _write(predictions, output)
+    except OSError as error:
+        raise UsageError(
+            "Predictions are written where there is room and permission",
+            received=str(error),
+            fix="choose another -o",
+        ) from error
+    return ""
+
+
+def _write(predictions: pd.DataFrame, output: Path) -> None:
+    partial = output.with_name(f".{output.name}.part")
+    if output.suffix.lower() == ".csv":
+        predictions.to_csv(partial, index=False)
+    elif output.suffix.lower() == ".parquet":
+        predictions.to_parquet(partial, index=False)
+    else:
+        predictions.to_json(partial, orient="records", force_ascii=False, indent=1, double_precision=15)
+    partial.replace(output)

@@ -1,0 +1,85 @@
+"""Run: what one training leaves behind, in memory and as a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from soundfit.artifact import Predictor, load_predictor, save_predictor
+from soundfit.data.source import read_frame
+from soundfit.data.split import split_frame
+from soundfit.data.table import Table
+from soundfit.records import Plan, StudyResult, Verdict
+from soundfit.report.html import write_report
+from soundfit.workflow import record as records
+from soundfit.workflow.folder import check_free, whole_folder, write_json
+
+__all__ = ["Run", "load_run_predictor"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        document: the content of ``run.json``.
+        predictor: the final model.
+        table, plan, result: what it was trained on and how.
+        verdict: what the evidence says about the fit.
+        path: the run folder, once saved.
+        remarks: what the ledger had to say at the exam.
+        interrupted: whether training was ended early by the user.
+    """
+
+    document: dict[str, Any]
+    predictor: Predictor
+    table: Table
+    plan: Plan
+    result: StudyResult
+    verdict: Verdict
+    path: Path | None = None
+    remarks: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exam(self) -> dict[str, Any] | None:
+        """The exam's record, or None while the test rows are sealed."""
+        return self.document["exam"]  # type: ignore[no-any-return]
+
+    def predict(self, data: str | Path | pd.DataFrame) -> pd.DataFrame:
+        """Predict rows of a table file or frame; the target column may be there or not.
+
+        Raises:
+            DataError: a column that the model reads is missing.
+        """
+        return self.predictor.predict(read_frame(data))
+
+    def save(self, path: str | Path) -> Run:
+        """Write the run folder (all of it or nothing) and return the run with its ``path``.
+
+        Raises:
+            UsageError: the folder is not empty or cannot be written.
+        """
+        out = Path(path)
+        check_free(out)
+        with whole_folder(out) as folder:
+            save_predictor(self.predictor, folder / "model")
+            split_frame(self.plan, self.table).to_parquet(folder / "split.parquet", index=False)
+            tables = {
+                "predictions": records.predictions_frame(self.table, self.plan, self.result),
+                "trace": records.trace_frame(self.result),
+                "members": records.members_frame(self.result),
+            }
+            for name, frame in tables.items():
+                frame.to_parquet(folder / f"{name}.parquet", index=False)
+            write_json(folder / "run.json", self.document)
+            write_report(folder)
+        return replace(self, path=out)
+
+
+def load_run_predictor(run: str | Path) -> Predictor:
+    """Load the final model of a run folder."""
+    return load_predictor(run)

@@ -1,0 +1,209 @@
+"""Train: the story in order. Read, audit, seal, split, study, choose, examine, save, report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import soundfit
+from soundfit.artifact import Predictor, build_predictor
+from soundfit.bank.threads import one_thread
+from soundfit.errors import StopError, UsageError
+from soundfit.records import Plan, StudyResult, Verdict
+from soundfit.study.baselines import trivial_name, trivial_scores
+from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
+from soundfit.study.grid import default_configurations
+from soundfit.study.verdict import reach_verdict
+from soundfit.study.views import TableViews, table_views
+from soundfit.workflow import record as records
+from soundfit.workflow.examine import examine, run_name
+from soundfit.workflow.folder import check_free
+from soundfit.workflow.hardware import describe_hardware, describe_versions
+from soundfit.workflow.options import Options, pick_device
+from soundfit.workflow.prepare import Prepared, prepare, stop_on_errors
+from soundfit.workflow.run import Run
+
+__all__ = ["Watcher", "train_table"]
+
+MODELS = ("auto", "linear", "mlp", "resmlp")
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """How a training tells its caller where it is, and asks whether to go on."""
+
+    on_stage: Callable[[str], None] = lambda name: None
+    on_total: Callable[[int], None] = lambda n: None
+    on_epoch: Callable[[int], None] = lambda n: None
+    interrupted: Callable[[], bool] = lambda: False
+
+
+def train_table(
+    source: str | Path | pd.DataFrame, options: Options, *, watcher: Watcher | None = None
+) -> Run:
+    """Do the main job on a table and return the run; with ``options.out`` it is saved there too.
+
+    Raises:
+        UsageError: data or options cannot be used as given.
+        StopError: a finding says that the score would be a lie; or nothing could be trained.
+    """
+    watcher = watcher or Watcher()
+    started, created = time.perf_counter(), datetime.now(UTC)
+    if options.model not in MODELS:
+        raise UsageError(
+            f"A model for a table is one of {', '.join(MODELS)}",
+            received=repr(options.model),
+            fix="leave --model out to let validation choose",
+        )
+    if options.out is not None:
+        check_free(options.out)
+    device = pick_device(options.device)
+    watcher.on_stage("reading and auditing the data")
+    prepared = prepare(source, options)
+    stop_on_errors(prepared.findings, options.accept)
+    table, plan = prepared.table, prepared.plan
+    watcher.on_stage("fitting preprocessing on training rows")
+    views = table_views(table, plan)
+    watcher.on_stage("training")
+    with one_thread():
+        study = _study(views, options, device, watcher, started)
+        result = study.result
+        trivial_K = trivial_scores(views)
+        verdict = reach_verdict(result, trivial_K)
+        predictor = _final_predictor(views, plan, study)
+        exam = None
+        remarks: tuple[str, ...] = ()
+        if not options.keep_sealed and not watcher.interrupted():
+            watcher.on_stage("opening the sealed test rows")
+            examined = examine(predictor, table, plan, views.metric, run=run_name(options.out))
+            exam, remarks = examined.record, examined.remarks
+    document = _document(
+        prepared, result, verdict, trivial_name(views), trivial_K, exam, options, device, created
+    )
+    document["seconds"] = round(time.perf_counter() - started, 2)
+    run = Run(
+        document,
+        predictor,
+        table,
+        plan,
+        result,
+        verdict,
+        path=None,
+        remarks=remarks,
+        interrupted=watcher.interrupted(),
+    )
+    if options.out is not None:
+        watcher.on_stage("writing the run folder and the report")
+        run = run.save(options.out)
+    return run
+
+
+def _study(
+    views: TableViews, options: Options, device: torch.device, watcher: Watcher, started: float
+) -> StudyRun:
+    n_train = int(np.median([len(f.train) for f in views.folds]))
+    configurations = default_configurations(n_train, task=views.table.task, model=options.model)
+
+    def should_stop() -> bool:
+        spent = time.perf_counter() - started
+        return watcher.interrupted() or (options.budget is not None and spent > options.budget)
+
+    hooks = Hooks(on_total=watcher.on_total, on_epoch=watcher.on_epoch, should_stop=should_stop)
+    try:
+        return cross_validate_views(views, configurations, seeds=(options.seed,), device=device, hooks=hooks)
+    except ValueError as error:
+        if "finite score on every fold" not in str(error):
+            raise
+        raise StopError(
+            "A run needs at least one configuration trained on every fold",
+            received="training ended before that" if should_stop() else "every member went non-finite",
+            fix="give it a longer --budget" if should_stop() else "look for extreme values in the data",
+        ) from error
+
+
+def _final_predictor(views: TableViews, plan: Plan, study: StudyRun) -> Predictor:
+    """Average the chosen configuration's fold members.
+
+    By time, early folds saw little: only folds that trained on at least half as many rows as the
+    largest one speak.
+    """
+    chosen = study.chosen_outcomes()
+    largest = max(len(views.folds[m.fold].train) for m, _ in chosen)
+    speaking = [(m, o) for m, o in chosen if 2 * len(views.folds[m.fold].train) >= largest]
+    return build_predictor(
+        study.result.chosen_config,
+        [o.module.state_dict() for _, o in speaking],
+        [views.encoders[m.fold] for m, _ in speaking],
+        [views.scales[m.fold] for m, _ in speaking] if views.scales else [],
+        task=views.table.task,
+        target=views.table.target_name,
+        classes=views.table.classes,
+    )
+
+
+def _document(
+    prepared: Prepared,
+    result: StudyResult,
+    verdict: Verdict,
+    trivial: str,
+    trivial_K: Any,
+    exam: dict[str, Any] | None,
+    options: Options,
+    device: torch.device,
+    created: datetime,
+) -> dict[str, Any]:
+    table, plan = prepared.table, prepared.plan
+    return {
+        "schema": 1,
+        "soundfit": soundfit.__version__,
+        "created": created.isoformat(timespec="seconds"),
+        "command": shlex.join(["soundfit", *sys.argv[1:]]) if options.out is not None else "<python>",
+        "data": records.data_record(table),
+        "audit": records.audit_record(prepared.findings),
+        "split": records.split_record(plan),
+        "study": {
+            "members": len(result.members),
+            "banks": result.banks,
+            "configurations": len(result.configurations),
+            "folds": len(plan.folds),
+            "seconds": round(result.seconds, 2),
+        },
+        "cv": records.cv_record(result),
+        "chosen": records.chosen_record(result),
+        "baselines": _baselines(result, trivial, float(trivial_K.mean())),
+        "curves": {
+            "capacity": records.capacity_curve_record(result),
+            "learning": [],
+            "regularization": records.regularization_record(result),
+        },
+        "verdict": records.verdict_record(verdict),
+        "stability": records.stability_record(result),
+        "exam": exam,
+        "hardware": describe_hardware(device),
+        "versions": describe_versions(),
+        "seconds": 0.0,
+    }
+
+
+def _baselines(result: StudyResult, trivial: str, value: float) -> list[dict[str, Any]]:
+    """Return the trivial baseline and the best linear model, cross-validated on the same folds."""
+    baselines = [{"name": trivial, "metric": result.metric, "value": value}]
+    linear = [
+        float(result.scores_CK[i].mean())
+        for i, c in enumerate(result.configurations)
+        if c.model == "linear" and np.isfinite(result.scores_CK[i].mean())
+    ]
+    if linear:
+        best = max(linear) if result.greater_is_better else min(linear)
+        baselines.append({"name": "linear", "metric": result.metric, "value": best})
+    return baselines
