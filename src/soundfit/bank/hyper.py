@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -52,5 +52,5 @@ class Hyper:
 
     def select(self, rows: Tensor) -> Hyper:
         """Return the columns of the members at ``rows``."""
-        values = [getattr(self, f.name) for f in fields(self)]
-        return Hyper(*(v.index_select(0, rows) if isinstance(v, Tensor) else v for v in values))
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith(("_M1", "_M"))}
+        return replace(self, **{name: c.index_select(0, rows) for name, c in columns.items()})

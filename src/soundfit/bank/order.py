@@ -27,8 +27,8 @@ def epoch_order(n_rows: int, batch_size: int, *, seed: int, epoch: int, device: 
     """
     batch = min(batch_size, n_rows)
     steps = steps_per_epoch(n_rows, batch)
-    scalar = {"dtype": torch.int32, "device": device}
-    key = key_of(torch.tensor(seed % 2**31, **scalar), torch.tensor(epoch, **scalar))
+    scalars = torch.tensor([seed % 2**31, epoch], dtype=torch.int32, device=device)
+    key = key_of(scalars[0], scalars[1])
     # Two 16-bit draws a row make ties rare; a stable sort makes the rest reproducible.
     high, low = uniform16(key, 2 * n_rows).to(torch.int32).split(n_rows)
     order = torch.sort(high * 65536 + low, stable=True).indices

@@ -40,7 +40,9 @@ class Progress:
             ["training"] * m,
         )
 
-    def record(self, epoch: int, members: NDArray[np.int64], training: Array, validation: Array) -> Array:
+    def record(
+        self, epoch: int, members: NDArray[np.int64], training: Array, validation: Array
+    ) -> NDArray[np.bool_]:
         """Record one evaluation; return which of ``members`` improved on their best (boolean)."""
         open_ = np.array([self.status[i] == "training" for i in members], dtype=bool)
         improved = open_ & (np.nan_to_num(validation, nan=np.inf) < self.best_loss[members])

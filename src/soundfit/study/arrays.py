@@ -70,11 +70,11 @@ def array_views(
         spread = np.where(deviation > 0, deviation, 1.0)
     scaled = standardize and x.ndim == 2 and np.issubdtype(x.dtype, np.floating)
     x_VN = np.stack([_standardized(x, f.train) for f in the_folds]) if scaled else x[None]
+    y_VN: NDArray[Any]
     if classification:
         y_VN = np.broadcast_to(y.astype(np.int64), (len(the_folds), len(y)))
     else:
-        y_VN = (y - center[:, None]) / spread[:, None]
-        y_VN = y_VN[:, :, None]
+        y_VN = ((y - center[:, None]) / spread[:, None])[:, :, None]
     n_views = max(len(x_VN), 1 if classification or not standardize else len(y_VN))
     data = BankData.of(
         np.ascontiguousarray(np.broadcast_to(x_VN, (n_views, *x_VN.shape[1:]))),

@@ -130,7 +130,7 @@ def _numbers(result: StudyResult, e: _Evidence) -> tuple[str, ...]:
     lines = [
         f"training {name} {abs(e.training):.4g}, validation {name} {abs(e.validation):.4g} "
         f"(SE {e.se:.2g}), gap {gap:.3g} ({_percent(gap, e.validation)} of the validation error)",
-        f"trivial baseline {abs(e.trivial):.4g}: the model is better by {e.gain:.4g} (paired SE {e.gain_se:.2g})",
+        f"trivial baseline {abs(e.trivial):.4g}: the model is better by {e.gain:.4g}, SE {e.gain_se:.2g}",
     ]
     if e.linear is not None:
         lines.append(f"best linear model {abs(e.linear):.4g}")
@@ -215,7 +215,7 @@ def _underfitting(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) -> 
         return None
     return Verdict(
         "underfitting",
-        "Underfitting: the largest model tried is the best and the validation error still falls with capacity.",
+        "Underfitting: the largest model tried is best and validation error still falls with capacity.",
         (*lines, _curve_line(result, e), f"last step of the curve {step:.3g} (paired SE {se:.2g})"),
         (Prescription("Try wider or deeper models, or more training epochs."),),
         confidence=0.8,
@@ -264,10 +264,6 @@ def _noise_limited(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) ->
         "Noise-limited: training and validation error agree and larger models are no better, so what is "
         "left is noise, or information that these columns do not hold.",
         (*lines, _curve_line(result, e)),
-        (
-            Prescription(
-                "Better or more features, or cleaner targets; neither capacity nor rows will help much."
-            ),
-        ),
+        (Prescription("Better features or cleaner targets; neither capacity nor rows help much."),),
         confidence=0.7,
     )

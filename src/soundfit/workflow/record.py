@@ -105,7 +105,7 @@ def capacity_curve_record(result: StudyResult) -> list[dict[str, Any]]:
 def regularization_record(result: StudyResult) -> list[dict[str, Any]]:
     """Return ``curves.regularization``: best score over weight decay and dropout at the chosen size."""
     chosen = result.chosen_config
-    points = {}
+    points: dict[tuple[float, float], tuple[float, int]] = {}
     for i, config in enumerate(result.configurations):
         if (config.model, config.width, config.depth) != (chosen.model, chosen.width, chosen.depth):
             continue

@@ -47,7 +47,8 @@ class Run:
     @property
     def exam(self) -> dict[str, Any] | None:
         """The exam's record, or None while the test rows are sealed."""
-        return self.document["exam"]  # type: ignore[no-any-return]
+        exam: dict[str, Any] | None = self.document["exam"]
+        return exam
 
     def predict(self, data: str | Path | pd.DataFrame) -> pd.DataFrame:
         """Predict rows of a table file or frame; the target column may be there or not.

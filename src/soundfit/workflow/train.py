@@ -112,7 +112,7 @@ def _study(
     views: TableViews, options: Options, device: torch.device, watcher: Watcher, started: float
 ) -> StudyRun:
     n_train = int(np.median([len(f.train) for f in views.folds]))
-    configurations = default_configurations(n_train, task=views.table.task, model=options.model)
+    configurations = default_configurations(n_train, model=options.model)
 
     def should_stop() -> bool:
         spent = time.perf_counter() - started
