@@ -1,0 +1,61 @@
+"""Configurations tried: members grouped into one line each, best first. Knows no page."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from soundfit.report.run_view import RunView
+
+__all__ = ["HYPER_PARAMETERS", "by_architecture", "configurations"]
+
+HYPER_PARAMETERS = ("model", "width", "depth", "dropout", "weight_decay", "learning_rate")
+
+
+def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
+    """Return one row per configuration, best validation score first; empty where members are unknown.
+
+    Columns: ``configuration``, those of :data:`HYPER_PARAMETERS` and ``parameters`` that are recorded,
+    ``training``, ``validation`` (means over folds, each the mean over its seeds), ``se`` of the latter,
+    ``best_epoch``, ``members``, ``failed``, ``chosen`` and ``near`` (within one standard error of the
+    best). A configuration with failed members or fewer folds than others sorts last.
+    """
+    if not view.has("members", "configuration", "fold", "validation_score"):
+        return pd.DataFrame()
+    members = view.members.copy()
+    for absent in {"training_score", "best_epoch"} - set(members.columns):
+        members[absent] = float("nan")
+    if "status" not in members:
+        members["status"] = "done"
+    if "chosen" not in members:
+        members["chosen"] = False
+    by_fold = members.groupby(["configuration", "fold"])[["training_score", "validation_score"]].mean()
+    folds = by_fold.groupby("configuration")
+    known = [name for name in (*HYPER_PARAMETERS, "parameters") if name in members]
+    each = members.groupby("configuration")
+    table = each[known].first() if known else pd.DataFrame(index=each.size().index)
+    table["training"] = folds["training_score"].mean()
+    table["validation"] = folds["validation_score"].mean()
+    table["se"] = folds["validation_score"].sem()
+    table["best_epoch"] = each["best_epoch"].mean()
+    table["members"] = each.size()
+    table["failed"] = each["status"].agg(lambda status: int((status == "failed").sum()))
+    table["chosen"] = each["chosen"].any().astype(bool)
+    measured = folds["validation_score"].count()
+    table["whole"] = (measured == measured.max()) & (table["failed"] == 0)
+    table = table.reset_index().sort_values(
+        ["whole", "validation"], ascending=[False, not greater_is_better], kind="stable", na_position="last"
+    )
+    best = table.iloc[0]
+    reach = best["se"] if pd.notna(best["se"]) else 0.0
+    lag = table["validation"] - best["validation"]
+    table["near"] = table["whole"] & ((-lag if greater_is_better else lag) <= reach)
+    return table.reset_index(drop=True)
+
+
+def by_architecture(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the best configuration of each architecture, smallest first; ``table`` is best first."""
+    if table.empty or "parameters" not in table:
+        return pd.DataFrame()
+    shape = [name for name in ("model", "width", "depth") if name in table]
+    whole = table[table["whole"] & table["parameters"].notna()]
+    return whole.drop_duplicates(subset=[*shape, "parameters"]).sort_values("parameters", kind="stable")

@@ -1,0 +1,115 @@
+"""RunView: a run folder as the report reads it. Older and interrupted runs lack pieces; it never minds.
+
+Knows the names of DESIGN's run folder and nothing of pages or pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from soundfit.errors import UsageError
+
+__all__ = ["RunView", "read_run", "view_of"]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What one run left behind: ``run.json`` and its tables, each empty where it is absent."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    split: pd.DataFrame
+    predictions: pd.DataFrame
+    trace: pd.DataFrame
+    members: pd.DataFrame
+
+    def get(self, *path: str, default: Any = None) -> Any:
+        """Return ``record[path[0]][path[1]]…``, or ``default`` where any step is missing or null."""
+        value: Any = self.record
+        for name in path:
+            if not isinstance(value, Mapping) or value.get(name) is None:
+                return default
+            value = value[name]
+        return value
+
+    def points(self, *path: str) -> list[Mapping[str, Any]]:
+        """Return a list of records; empty where there is none."""
+        found = self.get(*path, default=[])
+        is_list = isinstance(found, Sequence) and not isinstance(found, str)
+        return [point for point in found if isinstance(point, Mapping)] if is_list else []
+
+    def lines(self, *path: str) -> list[str]:
+        """Return a list of texts; a record stands for its ``text``."""
+        found = self.get(*path, default=[])
+        if isinstance(found, str):
+            found = [found]
+        texts = [line.get("text", "") if isinstance(line, Mapping) else str(line) for line in found]
+        return [text for text in texts if text]
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target is a class."""
+        return self.get("data", "task") == "classification" or bool(self.get("data", "classes"))
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nobody has seen the test rows yet."""
+        return not isinstance(self.get("exam"), Mapping)
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Return whether a table is there, has rows, and has all of these columns."""
+        frame: pd.DataFrame = getattr(self, table)
+        return len(frame) > 0 and set(columns) <= set(frame.columns)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of ``run.json``, else of the probability columns."""
+        named = [str(name) for name in self.get("data", "classes", default=[])]
+        prefix = "probability_"
+        in_table = [str(c).removeprefix(prefix) for c in self.predictions if str(c).startswith(prefix)]
+        return named or in_table
+
+
+def view_of(record: Mapping[str, Any], folder: Path = Path()) -> RunView:
+    """Return a view of a record alone, without tables."""
+    empty = pd.DataFrame()
+    return RunView(folder, record, empty, empty, empty, empty)
+
+
+def read_run(folder: Path) -> RunView:
+    """Return what is in a run folder.
+
+    Raises:
+        UsageError: it has no readable ``run.json``.
+    """
+    folder = Path(folder)
+    path = folder / "run.json"
+    rule = "A run folder has a run.json, written by soundfit train"
+    fix = "name the folder that was given to --out"
+    if not path.is_file():
+        raise UsageError(rule, received=f"{folder}, which has none", fix=fix)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(rule, received=f"{path}, which cannot be read ({error})", fix=fix) from error
+    if not isinstance(record, dict):
+        raise UsageError(rule, received=f"{path}, which holds no JSON object", fix=fix)
+    tables = {
+        name: _table(folder / f"{name}.parquet") for name in ("split", "predictions", "trace", "members")
+    }
+    return RunView(folder, record, **tables)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Return the table; empty where it is absent, or damaged by an interruption."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException):
+        return pd.DataFrame()

@@ -1,0 +1,179 @@
+"use strict";
+// Draws each figure from its data with Observable Plot, in the colours of the page's style sheet.
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const ink = { training: "var(--training)", validation: "var(--validation)", test: "var(--test)",
+    baseline: "var(--baseline)", chosen: "var(--chosen)", card: "var(--card)", muted: "var(--muted)" };
+  const several = ["var(--training)", "var(--validation)", "var(--test)", "var(--baseline)", "#cc79a7", "#56b4e9", "#e69f00", "#a0a000"];
+  const big = d3.format("~s");
+  const whole = (v) => (Math.abs(v) >= 1e4 ? big(v).replace("G", "B") : d3.format(",~r")(+v.toPrecision(3)));
+  const fine = (v) => (v === 0 ? "0" : Math.abs(v) >= 1e4 ? big(v) : Math.abs(v) >= 1e-4 ? d3.format(",~r")(+v.toPrecision(4)) : v.toExponential(1));
+  const share = d3.format(".1~%");
+  const present = (key) => (d) => d[key] !== null && d[key] !== undefined && Number.isFinite(d[key]);
+  const wide = (values) => { const [a, b] = d3.extent(values); return a > 0 && b / a > 12; };
+
+  // Ticks of a log scale at 1, 2, 5 × powers of ten, thinned to what fits.
+  const logTicks = (values, most) => {
+    const [a, b] = d3.extent(values);
+    const at = (steps) => d3.range(Math.floor(Math.log10(a)), Math.ceil(Math.log10(b)) + 1)
+      .flatMap((e) => steps.map((s) => s * 10 ** e)).filter((v) => v >= a * 0.999 && v <= b * 1.001);
+    return [[1, 2, 5], [1, 3], [1]].map(at).find((t) => t.length <= most && t.length >= 2) ?? [a, b];
+  };
+  const frame = (figure, width, height, rest) => Plot.plot({
+    width, height, marginLeft: 50, marginRight: 16, marginTop: 14, marginBottom: 38,
+    ariaLabel: `${figure.label}. ${figure.sentence}`, style: { background: "none", fontSize: "12px", color: "inherit" }, ...rest,
+  });
+  const axes = (d, yFormat, xFormat, xTicks) => [
+    Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 5 }),
+    Plot.axisY({ ticks: 5, tickFormat: yFormat, tickSize: 0, label: null, color: ink.muted }),
+    Plot.axisX({ ticks: xTicks ?? 5, tickFormat: xFormat, tickSize: 4, label: d.x.label, labelAnchor: "center", labelArrow: "none",
+      color: ink.muted }),
+  ];
+  const yFormat = (d) => (d.y.fraction ? share : fine);
+  const errorBars = (points, x) => {
+    const known = points.filter((p) => present("se")(p) && p.se > 0);
+    return Plot.ruleX(known, { x, y1: (p) => p.validation - p.se, y2: (p) => p.validation + p.se,
+      stroke: ink.validation, strokeWidth: 1.6, strokeOpacity: 0.75 });
+  };
+  const pairOfLines = (points, x, size) => [
+    Plot.lineY(points.filter(present("training")), { x, y: "training", stroke: ink.training, strokeWidth: 2, strokeDasharray: "5 4" }),
+    Plot.dot(points.filter(present("training")), { x, y: "training", fill: ink.card, stroke: ink.training, strokeWidth: 1.6, r: size }),
+    Plot.lineY(points, { x, y: "validation", stroke: ink.validation, strokeWidth: 2.2 }),
+    errorBars(points, x),
+    Plot.dot(points, { x, y: "validation", fill: ink.validation, r: size }),
+  ];
+  const ring = (at, x, y) => [
+    Plot.ruleX([at], { x, stroke: ink.chosen, strokeOpacity: 0.4, strokeDasharray: "2 3" }),
+    Plot.dot([at], { x, y, r: 7.5, stroke: ink.chosen, strokeWidth: 2.2, fill: "none" }),
+  ];
+  const tip = (points, x, y, title) => Plot.tip(points, Plot.pointerX({ x, y, title, fill: ink.card, stroke: "var(--line)" }));
+  const both = (d, format, name) => (p) => [name(p), `${d.words.training}: ${p.training === null ? "–" : format(p.training)}`,
+    `${d.words.validation}: ${format(p.validation)}${p.se ? ` ± ${format(p.se)}` : ""}`].join("\n");
+
+  const draw = {
+    curve(figure, width) {
+      const d = figure.data, format = yFormat(d), xs = d.points.map((p) => p.x);
+      const ys = d.points.flatMap((p) => [p.training, p.validation]).filter((v) => v > 0);
+      const ticks = d.x.log ? logTicks(xs, Math.floor(width / 62)) : 5;
+      return frame(figure, width, 225, {
+        x: { type: d.x.log ? "log" : "linear", nice: false, insetLeft: 8, insetRight: 8 },
+        y: { type: wide(ys) && ys.length === 2 * d.points.length ? "log" : "linear", nice: true },
+        marks: [...axes(d, format, whole, ticks), ...pairOfLines(d.points, "x", 3.2),
+          ...(d.chosen && d.chosen.y !== null ? ring(d.chosen, "x", "y") : []),
+          tip(d.points, "x", "validation", both(d, format, (p) => `${p.name && p.name !== "–" ? p.name + ", " : ""}${whole(p.x)} ${d.x.label}`))],
+      });
+    },
+    path(figure, width) {
+      const d = figure.data, format = yFormat(d);
+      return frame(figure, width, 225, {
+        x: { type: "linear", insetLeft: 12, insetRight: 12 }, y: { nice: true },
+        marks: [...axes(d, format, (i) => d.points[i]?.tick ?? "", d.points.map((p) => p.at)), ...pairOfLines(d.points, "at", 3.2),
+          tip(d.points, "at", "validation", both(d, format, (p) => `${d.x.label} ${p.tick}`))],
+      });
+    },
+    epochs(figure, width) {
+      const d = figure.data, shown = d.mean.filter(present("validation"));
+      const ys = d.mean.flatMap((p) => [p.training, p.validation]).filter(Number.isFinite);
+      const log = wide(ys);
+      const low = d3.min(ys), high = log ? d3.max(ys) : Math.min(d3.max(ys), d3.quantile(ys, 0.97) * 1.5);
+      return frame(figure, width, 225, {
+        x: { insetLeft: 4, insetRight: 4 }, y: { type: log ? "log" : "linear", domain: log ? [low, high] : [Math.min(low * 0.95, low), high], clamp: true, nice: true },
+        marks: [...axes(d, fine, whole, Math.floor(width / 62)),
+          Plot.lineY(d.thin.filter(present("y")), { x: "x", y: "y", z: "member", stroke: ink.validation, strokeOpacity: 0.28, strokeWidth: 1, clip: true }),
+          Plot.lineY(d.mean.filter(present("training")), { x: "x", y: "training", stroke: ink.training, strokeWidth: 2, strokeDasharray: "5 4" }),
+          Plot.lineY(shown, { x: "x", y: "validation", stroke: ink.validation, strokeWidth: 2.4 }),
+          ...ring(d.best, "x", "y"),
+          tip(shown, "x", "validation", both(d, fine, (p) => `${d.x.label} ${p.x}`))],
+      });
+    },
+    folds(figure, width) {
+      const d = figure.data, format = yFormat(d), few = d.points.length <= 12;
+      return frame(figure, width, 225, {
+        x: { type: "linear", domain: [0.4, d.points.length + 0.6] },
+        y: { nice: true, zero: false },
+        marks: [...axes(d, format, (v) => (Number.isInteger(v) ? v : ""), few ? d.points.map((p) => p.fold) : 8),
+          ...(d.se ? [Plot.rect([d], { x1: 0.4, x2: d.points.length + 0.6, y1: d.mean - d.se, y2: d.mean + d.se, fill: ink.validation, fillOpacity: 0.16 })] : []),
+          Plot.ruleY([d.mean], { stroke: ink.validation, strokeWidth: 1.6 }),
+          ...(d.baseline ? [Plot.ruleY([d.baseline.y], { stroke: ink.baseline, strokeWidth: 1.8, strokeDasharray: "5 4" })] : []),
+          Plot.dot(d.points, { x: "fold", y: "y", fill: ink.validation, stroke: ink.card, r: few ? 6 : 3.5 }),
+          tip(d.points, "fold", "y", (p) => `${d.x.label} ${p.fold}: ${format(p.y)}`)],
+      });
+    },
+    split(figure, width) {
+      const d = figure.data;
+      const margin = Math.min(d3.max(d.lanes, (l) => l.length) * 6.6 + 14, width * 0.34);
+      return frame(figure, width, d.lanes.length * 20 + 58, {
+        marginLeft: margin,
+        x: { domain: [0, d.n] }, y: { type: "band", domain: d.lanes, padding: 0.16, label: null },
+        marks: [
+          Plot.axisY({ tickSize: 0, color: ink.muted }),
+          Plot.axisX({ ticks: Math.floor(width / 90), tickFormat: whole, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
+          Plot.barX(d.cells, { y: "lane", x1: "from", x2: "to", insetRight: 0.4, fill: (c) => ink[c.colour], fillOpacity: (c) => 0.1 + 0.9 * c.share }),
+        ],
+        opacity: { type: "identity" }, color: { type: "identity" },
+      });
+    },
+    scatter(figure, width) {
+      const d = figure.data, points = d.points.map(([row, x, y]) => ({ row, x, y }));
+      const ends = d3.extent(points.flatMap((p) => [p.x, p.y]));
+      const type = d.log ? "log" : "linear", ticks = d.log ? logTicks(ends, Math.floor(width / 70)) : 5;
+      return frame(figure, width, Math.min(width * 0.8, 380), {
+        marginTop: 30,
+        x: { type, domain: ends, nice: !d.log }, y: { type, domain: ends, nice: !d.log },
+        marks: [
+          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks }), Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks }),
+          Plot.axisY({ ticks, tickFormat: whole, tickSize: 0, label: d.y.label, labelArrow: "none", color: ink.muted }),
+          Plot.axisX({ ticks, tickFormat: whole, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
+          Plot.dot(points, { x: "x", y: "y", r: 2.2, fill: ink.validation, fillOpacity: points.length > 400 ? 0.35 : 0.6 }),
+          Plot.line([[ends[0], ends[0]], [ends[1], ends[1]]], { stroke: ink.baseline, strokeWidth: 1.6, strokeDasharray: "5 4" }),
+          Plot.tip(points, Plot.pointer({ x: "x", y: "y", fill: ink.card, stroke: "var(--line)",
+            title: (p) => `${d.words.row} ${p.row}\n${d.words.true}: ${fine(p.x)}\n${d.words.predicted}: ${fine(p.y)}` })),
+        ],
+      });
+    },
+    reliability(figure, width) {
+      const d = figure.data;
+      const ends = d.unit ? [0, 1] : d3.extent(d.points.flatMap((p) => [p.x, p.low, p.high]));
+      const type = d.log ? "log" : "linear", format = d.unit ? d3.format(".0%") : whole;
+      const ticks = d.log ? logTicks(ends, Math.floor(width / 70)) : 5, most = d3.max(d.points, (p) => p.n);
+      return frame(figure, width, Math.min(width * 0.8, 380), {
+        marginTop: 30,
+        x: { type, domain: ends, nice: !d.unit && !d.log }, y: { type, domain: ends, nice: !d.unit && !d.log }, r: { type: "identity" },
+        marks: [
+          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks }), Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks }),
+          Plot.axisY({ ticks, tickFormat: format, tickSize: 0, label: d.y.label, labelArrow: "none", color: ink.muted }),
+          Plot.axisX({ ticks, tickFormat: format, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
+          Plot.line([[ends[0], ends[0]], [ends[1], ends[1]]], { stroke: ink.baseline, strokeWidth: 1.6, strokeDasharray: "5 4" }),
+          Plot.ruleX(d.points, { x: "x", y1: "low", y2: "high", stroke: ink.validation, strokeWidth: 1.8 }),
+          Plot.dot(d.points, { x: "x", y: "y", fill: ink.validation, r: (p) => 3 + 4 * Math.sqrt(p.n / most) }),
+          tip(d.points, "x", "y", (p) => `${format(p.x)} → ${format(p.y)}\n${p.n} ${d.words.rows}`),
+        ],
+      });
+    },
+    series(figure, width) {
+      const d = figure.data;
+      return frame(figure, width, 260, {
+        x: {}, y: { type: wide(d.points.map((p) => p.y)) ? "log" : "linear" }, color: { domain: d.names, range: several, legend: d.names.length > 1 },
+        marks: [...axes(d, fine, whole, Math.floor(width / 62)), Plot.lineY(d.points, { x: "x", y: "y", z: "name", stroke: "name", strokeWidth: 1.8 }),
+          tip(d.points, "x", "y", (p) => `${p.name}, ${d.x.label} ${p.x}: ${fine(p.y)}`)],
+      });
+    },
+  };
+
+  const widths = new WeakMap();
+  const render = (place) => {
+    const figure = figures[place.dataset.figure], width = Math.floor(place.clientWidth);
+    if (!figure || !draw[figure.kind] || width < 60 || widths.get(place) === width) return;
+    widths.set(place, width);
+    const drawn = draw[figure.kind](figure, width);
+    const svg = drawn.tagName.toLowerCase() === "svg" ? drawn : drawn.querySelector("svg:last-of-type");
+    svg.setAttribute("role", "img");
+    svg.querySelectorAll("[aria-label]").forEach((part) => part.removeAttribute("aria-label")); // one image, one name
+    place.replaceChildren(drawn);
+  };
+  const places = [...document.querySelectorAll("[data-figure]")];
+  places.forEach(render);
+  let waiting = 0;
+  new ResizeObserver(() => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(() => {
+    if (!matchMedia("print").matches) places.forEach(render); }); }).observe(document.body);
+})();

@@ -1,0 +1,93 @@
+"""What a verdict is called, how it looks, and what to do next. Knows no page."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from soundfit.report.run_view import RunView
+from soundfit.report.words import Words
+
+__all__ = ["Step", "next_steps", "run_name", "verdict_title", "verdict_tone"]
+
+TONES = {
+    "good-fit": "good",
+    "underfitting": "mild",
+    "overfitting": "warn",
+    "noise-limited": "mild",
+    "not-learning": "bad",
+    "unstable": "bad",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do: a sentence, and a command where one does it."""
+
+    text: str
+    command: str = ""
+
+
+def verdict_title(code: str, _: Words) -> str:
+    """Return the name of a verdict."""
+    titles = {
+        "good-fit": _("Good fit"),
+        "underfitting": _("Underfitting"),
+        "overfitting": _("Overfitting"),
+        "noise-limited": _("Limited by noise"),
+        "not-learning": _("Not learning"),
+        "unstable": _("Unstable training"),
+    }
+    return titles.get(code, code or _("No verdict"))
+
+
+def verdict_tone(code: str) -> str:
+    """Return ``good``, ``mild``, ``warn`` or ``bad``."""
+    return TONES.get(code, "mild")
+
+
+def next_steps(view: RunView, _: Words) -> list[Step]:
+    """Return what to do next, most pressing first: what makes the score a lie, the verdict's advice, use."""
+    steps = []
+    for finding in view.points("audit", "findings"):
+        if finding.get("severity") == "error":
+            told = str(finding.get("message", finding.get("code", ""))).rstrip(".")
+            fix = str(finding.get("fix", ""))
+            is_option = fix.startswith("--")
+            text = (
+                told if is_option or not fix else _("{problem}. Do this: {fix}").format(problem=told, fix=fix)
+            )
+            steps.append(Step(text.rstrip(".") + ".", _again(view, fix) if is_option else ""))
+    steps += [Step(text) for text in view.lines("verdict", "prescriptions")]
+    name = shlex.quote(run_name(view))
+    if view.is_sealed:
+        steps.append(
+            Step(
+                _("When every choice is made, open the seal once: only that score is honest."),
+                f"soundfit exam {name}",
+            )
+        )
+    steps.append(Step(_("Predict for new rows:"), f"soundfit predict {name} new.csv"))
+    return steps
+
+
+def _again(view: RunView, option: str) -> str:
+    """Return the run's command with one more option; the option alone where the command is unknown."""
+    command = view.get("command", default="")
+    words = command if isinstance(command, str) else shlex.join(str(word) for word in command)
+    return f"{words} {option}".strip()
+
+
+def run_name(view: RunView) -> str:
+    """Return the run folder as the user called it: its ``--out``, else the folder's own name."""
+    command = view.get("command", default="")
+    try:
+        words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    except ValueError:
+        words = []
+    for position, word in enumerate(words):
+        if word in ("--out", "-o") and position + 1 < len(words):
+            return words[position + 1]
+        if word.startswith("--out="):
+            return word.removeprefix("--out=")
+    return view.folder.name or "run"

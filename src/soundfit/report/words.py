@@ -1,0 +1,28 @@
+"""Words: visible text in the reader's language, through gettext. Knows no run and no page.
+
+Every visible string of the report passes through one object, by convention named ``_``, so that the
+extraction tools of gettext find it. Where a catalogue lacks a message, English stands.
+"""
+
+from __future__ import annotations
+
+import gettext
+from importlib.resources import files
+
+__all__ = ["Words"]
+
+
+class Words:
+    """Translates: ``_("text")``, and ``_.many("{n} row", "{n} rows", n)`` where a number decides."""
+
+    def __init__(self, lang: str = "en") -> None:
+        self.lang = lang
+        folder = files("soundfit.report") / "locale"
+        self._catalogue = gettext.translation("soundfit", str(folder), languages=[lang], fallback=True)
+
+    def __call__(self, text: str) -> str:
+        return self._catalogue.gettext(text)
+
+    def many(self, one: str, more: str, n: int) -> str:
+        """Return the form for ``n`` things, with ``{n}`` filled in with thousands set apart."""
+        return self._catalogue.ngettext(one, more, n).format(n=f"{n:,}")
