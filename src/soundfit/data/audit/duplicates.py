@@ -6,40 +6,33 @@ equal rows by nature, so equal rows count as copies only where chance does not e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from soundfit.data.audit.chance import NO_COINCIDENCE, expected_twins, share_beyond_chance
 from soundfit.data.audit.crossing import crossing_share
-from soundfit.data.audit.hashes import clusters, log_chance, mix, row_hashes, sizes
-from soundfit.data.audit.view import View
+from soundfit.data.audit.hashes import clusters, mix, row_hashes, sizes
+from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
 
-__all__ = ["find_conflicts", "find_duplicates", "surprising"]
+__all__ = ["find_conflicts", "find_duplicates"]
 
 #: Above this share of examined rows with a twin among the training rows the score flatters for certain.
 LIE = 0.05
-#: log(expected equal rows, columns taken as independent) below which an equal row is no coincidence;
-#: the wide margin stands for the dependence between columns.
-NO_COINCIDENCE = np.log(1e-3)
 
 Flags = NDArray[np.bool_]
 
 
-def surprising(view: View, cluster: NDArray[np.int64], chance: NDArray[np.float64]) -> Flags:
-    """Return which rows have a twin that chance does not explain, shape (N,).
-
-    Two signs must agree. The row's combination of values is rare (``chance``); and twins are about as
-    frequent among the rarest rows of the table as elsewhere, as copying takes rows blindly where
-    coincidence takes the common ones.
-    """
-    twin = sizes(cluster) > 1
-    rare = twin & (chance < NO_COINCIDENCE)
-    if not rare.any():
-        return rare
-    rarest = chance <= np.quantile(chance, 1 / 3)
-    if twin[rarest].mean() < 0.25 * twin.mean():
-        return np.zeros(view.n, dtype=bool)
-    return rare
+def copied(view: View, cluster: NDArray[np.int64], features: Sequence[Feature]) -> tuple[Flags, float]:
+    """Return which rows have a twin that chance does not explain, (N,), and what share of all rows do."""
+    own = sizes(cluster)
+    twin = own > 1
+    if not twin.any():
+        return twin, 0.0
+    expected = expected_twins(features, view.n, own, view.seed, neighbours=True).log_expected
+    return twin & (expected < NO_COINCIDENCE), share_beyond_chance(twin, expected)
 
 
 def find_duplicates(view: View) -> list[Finding]:
@@ -57,19 +50,18 @@ def find_duplicates(view: View) -> list[Finding]:
     if not twin.any():
         return []
     copies = int(view.n - len(np.unique(cluster)))
-    chance = log_chance(content, view.n)
-    strange = surprising(view, cluster, chance)
+    _, strange = copied(view, cluster, content)
     share = crossing_share(cluster, view.plan)
-    strange_share = share * float(strange.sum() / twin.sum())
+    strange_share = share * min(1.0, strange / float(twin.mean()))
     severity: Severity = "note"
     if strange_share >= LIE and not _kept_together(view, cluster):
         severity = "error"
-    elif strange_share > 0.002:
+    elif strange_share >= 0.01 and copies >= 5:
         severity = "warning"
     where = "of the examined rows have" if view.plan is not None else "of a random exam's rows would have"
     nature = (
         "The values are too rare for this to be chance: rows were copied"
-        if strange.sum() > 0.5 * twin.sum()
+        if strange > 0.5 * twin.mean()
         else "Chance alone may explain them: the values in these rows are common"
     )
     return [
@@ -84,7 +76,7 @@ def find_duplicates(view: View) -> list[Finding]:
                 "copies": copies,
                 "share_crossing": round(share, 4),
                 "share_crossing_beyond_chance": round(strange_share, 4),
-                "rows_beyond_chance": int(strange.sum()),
+                "share_of_rows_beyond_chance": round(strange, 4),
             },
             fix="Remove the copies from the file; keep them on one side with --group COL where a column names "
             "what they copy; or, if they are separate observations, --accept duplicate-rows."
@@ -125,6 +117,11 @@ def find_conflicts(view: View) -> list[Finding]:
     return _contradicting(view, known, cluster, count, high > low)
 
 
+def row_clusters(view: View) -> NDArray[np.int64]:
+    """Return a cluster for each row; rows equal in every feature share it."""
+    return clusters(row_hashes((f.codes for f in view.content), view.n))
+
+
 def _contradicting(
     view: View, known: NDArray[np.int64], cluster: NDArray[np.int64], count: NDArray[np.int64], mixed: Flags
 ) -> list[Finding]:
@@ -136,8 +133,9 @@ def _contradicting(
     best = np.zeros(len(count), dtype=np.int64)
     np.maximum.at(best, cluster[mixed[cluster]], np.bincount(cell)[cell])
     floor = float((count[mixed] - best[mixed]).sum() / len(known))
-    rare = log_chance(view.content, view.n)[rows] < NO_COINCIDENCE
-    severity: Severity = "warning" if rare.sum() >= max(2, 0.005 * len(known)) else "note"
+    rare, share = copied(view, row_clusters(view), view.content)
+    rare = rare[rows]
+    severity: Severity = "warning" if share >= 0.005 and rare.sum() >= max(2, 0.005 * len(known)) else "note"
     return [
         Finding(
             "label-conflict",
@@ -171,8 +169,11 @@ def _far_apart(
     mean = np.bincount(cluster, y) / count
     within = float(((y - mean[cluster])[repeated] ** 2).sum() / (count[count > 1] - 1).sum())
     floor = float(np.sqrt(within))
-    rare = log_chance(view.content, view.n)[rows] < NO_COINCIDENCE
-    enough = rare.sum() >= max(4, 0.005 * len(known)) and far.sum() >= 0.05 * (count > 1).sum()
+    rare, share = copied(view, row_clusters(view), view.content)
+    rare = rare[rows]
+    enough = (
+        share >= 0.005 and rare.sum() >= max(4, 0.005 * len(known)) and far.sum() >= 0.05 * (count > 1).sum()
+    )
     severity: Severity = "warning" if enough else "note"
     return [
         Finding(

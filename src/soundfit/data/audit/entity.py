@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from soundfit.data.audit.chance import NO_COINCIDENCE, expected_twins, share_beyond_chance
 from soundfit.data.audit.crossing import crossing_share
-from soundfit.data.audit.duplicates import NO_COINCIDENCE
 from soundfit.data.audit.evidence import (
     EVIDENCE_COLUMNS,
     EVIDENCE_ROWS,
@@ -21,7 +21,7 @@ from soundfit.data.audit.evidence import (
     group_folds,
     measure_optimism,
 )
-from soundfit.data.audit.hashes import clusters, log_chance, row_hashes, sizes
+from soundfit.data.audit.hashes import clusters, row_hashes, sizes
 from soundfit.data.audit.names import names_cluster, names_individual, says_clock
 from soundfit.data.audit.partners import Partners
 from soundfit.data.audit.view import Feature, View
@@ -105,7 +105,7 @@ def _named(view: View, feature: Feature) -> Entity | None:
 def _numbered(feature: Feature) -> bool:
     """Whether the values are names with a number, as P001 or user-17, of many individuals."""
     values = feature.series.dropna().unique()
-    if not 20 <= len(values):
+    if len(values) < 20:
         return False
     some = [str(v) for v in values[:200]]
     match = [re.fullmatch(r"([A-Za-z]+[ _\-#:]?)\d{1,9}", s) for s in some]
@@ -127,8 +127,12 @@ def hidden_entity(view: View, partners: Partners, unique: Rows) -> Entity | None
         return None
     agree = partners.equal_PF[strange].mean(axis=0)
     best: Entity | None = None
+    tried: set[int] = set()
     for level in (0.97, 0.9, 0.8):
         chosen = np.flatnonzero(agree >= level)
+        if len(chosen) in tried:
+            continue
+        tried.add(len(chosen))
         candidate = _constant_columns(view, [content[j] for j in chosen], unique)
         if candidate is not None and (best is None or len(candidate.columns) > len(best.columns)):
             best = candidate
@@ -143,13 +147,11 @@ def _constant_columns(view: View, features: list[Feature], unique: Rows) -> Enti
     cluster = clusters(row_hashes((f.codes for f in features), view.n))
     _, within = np.unique(cluster[unique], return_inverse=True)
     twin = sizes(within) > 1
-    chance = log_chance(features, view.n)[unique]
-    beyond = twin & (chance < NO_COINCIDENCE)
-    n_groups = int(within.max()) + 1
-    if beyond.mean() < 0.25 or n_groups < 12:
+    if twin.mean() < 0.25 or int(within.max()) + 1 < 12:
         return None
-    rarest = chance <= np.quantile(chance, 1 / 3)
-    if twin[rarest].mean() < 0.25 * twin.mean():
+    chance = expected_twins(features, view.n, sizes(cluster), view.seed).log_expected[unique]
+    n_groups = int(within.max()) + 1
+    if share_beyond_chance(twin, chance) < 0.25:
         return None
     telling = tuple(f.name for f in features if f.n_distinct > 1)
     return Entity(
@@ -181,7 +183,6 @@ def _needed(view: View, names: tuple[str, ...], n_groups: int) -> tuple[str, ...
 def _judge(view: View, entity: Entity) -> Finding | None:
     rows = _whole_groups(view, entity.cluster, EVIDENCE_ROWS)
     groups = np.unique(entity.cluster[rows], return_inverse=True)[1]
-    n_groups = int(entity.cluster[view.known].max()) + 1
     if len(np.unique(groups)) < FOLDS or len(rows) < 30:
         return None
     optimism = measure_optimism(

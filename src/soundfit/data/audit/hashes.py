@@ -10,9 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from soundfit.data.audit.view import Feature
-
-__all__ = ["cell_hashes", "clusters", "log_chance", "mix", "row_hashes", "sizes"]
+__all__ = ["cell_hashes", "clusters", "mix", "row_hashes", "sizes"]
 
 Hashes = NDArray[np.uint64]
 
@@ -55,15 +53,3 @@ def clusters(hashes: Hashes) -> NDArray[np.int64]:
 def sizes(cluster: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each row the number of rows in its cluster."""
     return np.bincount(cluster)[cluster]
-
-
-def log_chance(features: Iterable[Feature], n_rows: int) -> NDArray[np.float64]:
-    """Return for each row log(expected rows equal to it) if columns were independent.
-
-    Far below zero: an equal row is no coincidence. Real columns depend on each other, so callers leave
-    a wide margin.
-    """
-    total = np.full(n_rows, np.log(max(n_rows, 1)))
-    for feature in features:
-        total += np.log(np.maximum(feature.counts, 1) / n_rows)[feature.codes]
-    return total

@@ -16,7 +16,7 @@ from soundfit.data.audit.identifiers import find_identifiers, find_near_constant
 from soundfit.data.audit.labels import find_imbalance, find_rare_classes
 from soundfit.data.audit.leak import find_leaks, find_suspects
 from soundfit.data.audit.missing import find_informative_missing
-from soundfit.data.audit.near import find_near_duplicates
+from soundfit.data.audit.near import find_near_duplicates, find_rewritten
 from soundfit.data.audit.order import find_order
 from soundfit.data.audit.outliers import find_infinite, find_outliers
 from soundfit.data.audit.partners import find_partners
@@ -103,11 +103,13 @@ def _find_leaks_and_parts(view: View) -> list[Finding]:
 def _find_repeated(view: View) -> list[Finding]:
     whole = row_hashes((f.codes for f in view.content), view.n)
     unique = np.sort(np.unique(whole, return_index=True)[1]).astype(np.int64)
+    rewritten = find_rewritten(view, unique)
+    unique = np.setdiff1d(unique, rewritten[:, 1])
     partners = find_partners(view.content, unique, view.seed)
     entities = find_entities(view, partners, unique)
     loud = [f for f in entities if f.severity != "note"]
     hidden = any(len(f.columns) > 1 for f in loud)
-    near = [] if hidden else find_near_duplicates(view, partners, unique)
+    near = [] if hidden and not len(rewritten) else find_near_duplicates(view, partners, unique, rewritten)
     order = find_order(view, grouped=bool(loud)) if view.seconds_left() > 0 else []
     return entities + near + order
 

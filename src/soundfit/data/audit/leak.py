@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from soundfit.data.audit.alone import explained
 from soundfit.data.audit.evidence import EVIDENCE_ROWS, losses, row_folds, skill
-from soundfit.data.audit.names import says_clock
+from soundfit.data.audit.names import names_individual, says_clock
 from soundfit.data.audit.view import ALONE_ROWS, Feature, View
 from soundfit.records import Finding, Severity
 
@@ -34,18 +34,15 @@ EASY = 3
 class Suspect:
     """A column with ``forward``, the share of the target's variance it explains, ``backward``, the share of
     its own that the target explains, and ``present``, the share of rows where it has a value. With
-    ``partial`` both shares are of the rows where it has one."""
+    ``partial`` both shares are of the rows where it has one. ``copy``: the column is the target in
+    another scale, rounded or cut into bins: it has one value for each stretch of the target."""
 
     feature: Feature
     forward: float
     backward: float
     present: float
     partial: bool
-
-    @property
-    def copy(self) -> bool:
-        """Whether the column is an exact function of the target (bins, rounding, a sign)."""
-        return self.backward >= 0.9999 and self.forward >= 0.5
+    copy: bool
 
 
 def find_suspects(view: View) -> list[Suspect]:
@@ -57,14 +54,17 @@ def find_suspects(view: View) -> list[Suspect]:
     target = view.target(rows)
     suspects = []
     for feature in view.inputs:
-        if feature.kind == "date" or view.is_counter(feature) or feature.name in (*view.group, view.time):
+        if feature.kind == "date" or view.is_counter(feature) or names_individual(feature.name):
+            continue
+        if feature.name in (*view.group, view.time):
             continue
         forward = view.alone[feature.name]
         missing = feature.missing[rows]
         suspect = None
         if forward >= SUSPICIOUS or (view.regression and forward >= 0.5):
             backward = _backward(view, feature, rows, rng)
-            suspect = Suspect(feature, forward, backward, float(1 - missing.mean()), partial=False)
+            share = float(1 - missing.mean())
+            suspect = Suspect(feature, forward, backward, share, False, _is_copy(view, feature, rows))
         if 0.02 < missing.mean() < 0.8 and (suspect is None or forward < PERFECT_CLASS):
             here = rows[~missing]
             there = view.target(here)
@@ -74,7 +74,8 @@ def find_suspects(view: View) -> list[Suspect]:
             inside = explained(feature.along(here), there, rng, ordered=feature.numbers is not None)
             if len(here) >= 30 and enough and inside >= SUSPICIOUS:
                 share = float(1 - missing.mean())
-                suspect = Suspect(feature, inside, _backward(view, feature, here, rng), share, partial=True)
+                backward = _backward(view, feature, here, rng)
+                suspect = Suspect(feature, inside, backward, share, True, _is_copy(view, feature, here))
         if suspect is not None and (suspect.forward >= SUSPICIOUS or suspect.copy):
             suspects.append(suspect)
     return sorted(suspects, key=lambda s: -s.forward)
@@ -100,7 +101,9 @@ def find_leaks(view: View, suspects: list[Suspect], *, skip: frozenset[str]) -> 
         severity = _severity(view, suspect, compared, others, n_perfect=len(perfect))
         if severity is not None:
             findings.append(_finding(view, suspect, compared, severity, len(rows), bool(others)))
-    return findings
+    loud = [f for f in findings if f.severity == "error"]
+    quiet = [f for f in findings if f.severity != "error"]
+    return loud + quiet[: max(1, EASY - len(loud))]
 
 
 def _perfect(view: View) -> float:
@@ -122,13 +125,16 @@ def _severity(
     if many_values or known_before:
         return None if known_before else "warning"
     if view.regression:
-        exact = suspect.copy or (suspect.forward >= 0.9995 and suspect.backward >= 0.9995)
+        exact = suspect.copy or min(suspect.forward, suspect.backward) >= 0.9995
         near = min(suspect.forward, suspect.backward) >= PERFECT_NUMBER and rest >= 0.05
         lie = exact or (near and not _others_explain_residual(view, suspect, others))
         legit = n_perfect >= EASY and not suspect.copy
     else:
-        lie = suspect.forward >= PERFECT_CLASS and rest <= 0.9
-        legit = n_perfect >= EASY
+        # Two features may well part two classes by nature: then a few others prove nothing.
+        lie = suspect.forward >= PERFECT_CLASS and rest <= 0.75 and (suspect.copy or len(others) >= 4)
+        legit = n_perfect >= EASY and not suspect.copy
+    if legit and (not others or rest > 0.5):
+        return None
     if not others or legit or (suspect.partial and suspect.present < 0.2):
         return "warning"
     return "error" if lie else "warning"
@@ -166,6 +172,27 @@ def _is_lag(view: View, feature: Feature) -> bool:
         if both.sum() > 10 and np.mean(np.isclose(y[:-lag][both], feature.numbers[lag:][both])) > 0.9:
             return True
     return False
+
+
+def _is_copy(view: View, feature: Feature, rows: NDArray[np.int64]) -> bool:
+    """Whether, with rows in the target's order, the column rises, falls, or changes once for each value."""
+    y = view.table.target[rows]
+    codes = feature.codes[rows]
+    distinct = len(np.unique(codes))
+    if distinct < 2:
+        return False
+    if not view.regression:
+        shared = len(np.unique(np.stack([codes, y]), axis=1).T)
+        return shared == distinct == len(np.unique(y))
+    if feature.numbers is not None:
+        x = feature.numbers[rows]
+        steps = np.diff(x[np.lexsort((x, y))])
+        falls = np.diff(x[np.lexsort((-x, y))])
+        if distinct > 0.02 * len(rows) and max(np.mean(steps >= 0), np.mean(falls <= 0)) >= 0.999:
+            return True
+    runs = int(np.count_nonzero(np.diff(codes[np.lexsort((codes, y))]))) + 1
+    smallest = int(np.bincount(codes)[np.unique(codes)].min())
+    return runs <= distinct + 1 and distinct <= 0.5 * len(rows) and (distinct > 2 or smallest >= 10)
 
 
 def _backward(view: View, feature: Feature, rows: NDArray[np.int64], rng: np.random.Generator) -> float:

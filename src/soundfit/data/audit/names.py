@@ -24,6 +24,10 @@ _CLOCK = {
     "year": 0, "yr": 0, "years": 0, "quarter": 1, "qtr": 1, "month": 2, "mnth": 2, "mon": 2, "mo": 2, "week": 3,
     "wk": 3, "day": 4, "date": 4, "dteday": 4, "hour": 5, "hr": 5, "minute": 6, "min": 6, "second": 7, "sec": 7,
 }  # fmt: skip
+_QUALIFIERS = frozenset(
+    "of the in sold sale sales obs observed observation num number no index name start order record trip pickup "
+    "purchase transaction measurement sample survey local".split()
+)
 _TIMES = frozenset(
     "date datetime time timestamp day t epoch period step tick when dteday ts month mnth year yr week wk quarter "
     "hour hr".split()
@@ -77,5 +81,5 @@ def clock_unit(name: str) -> int | None:
     parts = words(name)
     if names_birth(name) or not parts:
         return None
-    units = [_CLOCK[p] for p in parts if p in _CLOCK]
-    return units[0] if len(units) == 1 and len(parts) <= 3 else None
+    bare = [p for p in parts if p not in _QUALIFIERS]
+    return _CLOCK.get(bare[0]) if len(bare) == 1 else None

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from soundfit.data.audit.chance import NO_COINCIDENCE, expected_twins, share_beyond_chance
 from soundfit.data.audit.crossing import crossing_share
-from soundfit.data.audit.duplicates import LIE, NO_COINCIDENCE
-from soundfit.data.audit.hashes import clusters, log_chance, row_hashes, sizes
+from soundfit.data.audit.duplicates import LIE
+from soundfit.data.audit.hashes import clusters, row_hashes, sizes
 from soundfit.data.audit.partners import Partners
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
 
-__all__ = ["find_near_duplicates"]
+__all__ = ["find_near_duplicates", "find_rewritten"]
 
 Rows = NDArray[np.int64]
 #: Numbers closer than this share of their column's spread are one number.
@@ -29,30 +30,29 @@ MUCH_NEARER = 20.0
 QUERIES = 1500
 
 
-def find_near_duplicates(view: View, partners: Partners, unique: Rows) -> list[Finding]:
-    """Find rows that nearly equal another; exact copies (all but one row of each in ``unique``) aside.
+def find_near_duplicates(view: View, partners: Partners, unique: Rows, rewritten: Rows) -> list[Finding]:
+    """Find rows that nearly equal another; exact copies aside.
 
     Args:
         view: the table.
         partners: best partners among the ``unique`` rows.
         unique: one row of each set of equal rows, ascending.
+        rewritten: pairs from :func:`find_rewritten`, shape (P, 2).
     """
     if len(unique) < 20 or len(view.content) < 2:
         return []
-    found = _rewritten(view, unique)
-    how = "but for letter case, spacing or digits beyond the third"
-    if len(found) < 0.002 * len(unique):
-        found, how = _one_cell_changed(view, partners), "but for one cell"
-    pairs = found
-    share_of_rows = len(np.unique(pairs)) / len(unique) if len(pairs) else 0.0
-    if share_of_rows < 0.01:
-        noisy, share = _noisy(view, unique)
-        if share > max(share_of_rows, 0.01):
-            pairs, share_of_rows, how = noisy, share, "but for a little noise on its numbers"
-    n_rows = round(share_of_rows * len(unique))
-    if len(pairs) == 0 or n_rows < 4 or share_of_rows < 0.002:
+    pairs, how = rewritten, "but for letter case, spacing or digits beyond the third"
+    if len(pairs) < 0.002 * len(unique):
+        pairs, how = _one_cell_changed(view, partners), "but for one cell"
+    share = len(np.unique(pairs)) / len(unique)
+    if share < 0.01:
+        noisy, noisy_share = _noisy(view, unique)
+        if noisy_share > max(share, 0.01):
+            pairs, share, how = noisy, noisy_share, "but for a little noise on its numbers"
+    n_rows = round(share * len(unique))
+    if len(pairs) == 0 or n_rows < 4 or share < 0.002:
         return []
-    return [_finding(view, pairs, share_of_rows, n_rows, how, len(unique))]
+    return [_finding(view, pairs, share, n_rows, how, len(unique))]
 
 
 def _finding(view: View, pairs: Rows, share: float, n_rows: int, how: str, n_unique: int) -> Finding:
@@ -96,7 +96,7 @@ def _target_agreement(view: View, pairs: Rows) -> float:
     return float(1 - within / between) if between > 0 else 0.0
 
 
-def _rewritten(view: View, unique: Rows) -> Rows:
+def find_rewritten(view: View, unique: Rows) -> Rows:
     """Return pairs of rows equal after normalising text and rounding numbers, shape (P, 2)."""
     codes = [_normal_codes(f) for f in view.content]
     changed = any(c is not f.codes for c, f in zip(codes, view.content, strict=True))
@@ -116,11 +116,12 @@ def _rewritten(view: View, unique: Rows) -> Rows:
 
 def _normal_codes(feature: Feature) -> NDArray[np.int32]:
     if feature.numbers is None:
-        texts = feature.series.astype(object).map(_normal_text, na_action="ignore")
+        first = np.unique(feature.codes, return_index=True)[1]
+        texts = feature.series.iloc[first].astype(object).map(_normal_text, na_action="ignore")
         codes, uniques = pd.factorize(texts)
         if len(uniques) + int(feature.missing.any()) == feature.n_distinct:
             return feature.codes
-        return np.where(codes < 0, len(uniques), codes).astype(np.int32)
+        return np.where(codes < 0, len(uniques), codes).astype(np.int32)[feature.codes]
     if not feature.continuous or feature.whole:
         return feature.codes
     low, high = np.nanquantile(feature.numbers, [0.25, 0.75])
@@ -143,15 +144,20 @@ def _one_cell_changed(view: View, partners: Partners) -> Rows:
         return np.zeros((0, 2), dtype=np.int64)
     differ = ~partners.equal_PF
     one = differ.sum(axis=1) == 1
-    chance = np.log(view.n) - partners.information
-    strange = one & (chance < NO_COINCIDENCE)
+    rows = partners.row
+    quick = np.log(view.n) - partners.information
+    if not (one & (quick < NO_COINCIDENCE)).any():
+        return np.zeros((0, 2), dtype=np.int64)
+    own = np.ones(view.n, dtype=np.int64)
+    own[rows[one]] = 2
+    chance = expected_twins(view.content, view.n, own, view.seed)
+    # Any one cell may be the changed one.
+    expected = (chance.log_expected + chance.largest)[rows] + np.log(n_features)
+    strange = one & (expected < NO_COINCIDENCE)
     where = differ[strange].sum(axis=0)
     if strange.sum() == 0 or where.max() > max(0.7, 2.5 / n_features) * strange.sum():
         return np.zeros((0, 2), dtype=np.int64)
-    # Coincidence takes rows of common values: copies must be as frequent among the rare ones.
-    rarity = log_chance(view.content, view.n)[partners.row]
-    rarest = rarity <= np.quantile(rarity, 1 / 3)
-    if strange[rarest].mean() < 0.25 * strange.mean():
+    if share_beyond_chance(strange, expected) < 0.25 * strange.mean():
         return np.zeros((0, 2), dtype=np.int64)
     return np.stack([partners.row[strange], partners.partner[strange]], axis=1)
 

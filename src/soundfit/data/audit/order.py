@@ -67,6 +67,8 @@ def _clock_order(view: View, clock: Clock) -> Finding | None:
     drift = measure_drift(view, np.lexsort((shuffled, clock.ties)))
     if drift.p_value > 1e-3 and not clock.in_file_order:
         return None
+    if drift.p_value > 1e-3:
+        return _undrifted(view, clock, drift) if len(np.unique(clock.ties)) >= 20 else None
     optimism = _optimism(view, clock)
     severity: Severity = "note"
     flattered = optimism.flatter >= FLATTERS and optimism.low > 0 and optimism.skill > 0
@@ -77,6 +79,22 @@ def _clock_order(view: View, clock: Clock) -> Finding | None:
     elif not clock.in_file_order or len(np.unique(clock.ties)) < 10:
         return None
     return _finding(view, clock, drift, optimism, severity)
+
+
+def _undrifted(view: View, clock: Clock, drift: Drift) -> Finding:
+    return Finding(
+        "time-order",
+        "note",
+        f"The rows are dated by {', '.join(map(repr, clock.columns))} and the file is in time order, but targets "
+        f"near each other in time are no more alike than others (correlation {drift.neighbours:.2f}).",
+        columns=clock.columns,
+        evidence={
+            "neighbour_correlation": round(drift.neighbours, 4),
+            "p_value": drift.p_value,
+            "time": clock.time,
+        },
+        fix=f"Nothing; --time {clock.time} if the model will be used on later rows.",
+    )
 
 
 def _file_order(view: View, clock: Clock) -> Finding | None:

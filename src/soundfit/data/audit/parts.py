@@ -26,6 +26,8 @@ SCREEN, NEAR, EXACT = 0.5, 0.999, 0.999999
 NEEDED = 10.0
 ROWS = 3000
 COLUMNS = 60
+#: Pairs that triples grow from in wide tables, and sets verified on complete rows.
+WIDE = 100
 VERIFIED = 25
 
 
@@ -174,15 +176,16 @@ def _candidates(x: Floats, goal: Floats) -> list[tuple[int, ...]]:
     centred = goal - goal.mean()
     r = z.T @ (centred / np.sqrt((centred**2).sum()))
     gram = z.T @ z
-    pairs = np.array(list(combinations(range(len(alive)), 2)))
+    pairs = np.stack(np.triu_indices(len(alive), 1), axis=1)
     pair_score = _explained_by(gram, r, pairs)
-    scored = [(s, tuple(p)) for s, p in zip(pair_score, pairs, strict=True)]
+    scored = [(pair_score[i], tuple(pairs[i])) for i in np.argsort(-pair_score)[:VERIFIED]]
     if len(alive) <= COLUMNS:
         triples = np.array(list(combinations(range(len(alive)), 3)), dtype=np.int64).reshape(-1, 3)
     else:
-        best = pairs[np.argsort(-pair_score)[:200]]
-        wide = [(*p, k) for p in best for k in range(len(alive)) if k not in p]
-        triples = np.unique(np.sort(np.array(wide), axis=1), axis=0)
+        best = pairs[np.argsort(-pair_score)[:WIDE]]
+        third = np.tile(np.arange(len(alive)), len(best))
+        triples = np.column_stack([np.repeat(best, len(alive), axis=0), third])
+        triples = triples[(triples[:, 0] != third) & (triples[:, 1] != third)]
     if len(triples):
         score = _explained_by(gram, r, triples)
         top = np.argsort(-score)[: 4 * VERIFIED]
