@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from soundfit.report.numbers import decimals_for, finite, fixed, percent
+from soundfit.report.numbers import NO_BREAK, decimals_for, finite, fixed, percent
 from soundfit.report.words import Words
 
 __all__ = ["MetricWords", "metric_words"]
 
+PLUS_MINUS = f"{NO_BREAK}±{NO_BREAK}"
 FRACTIONS = ("accuracy", "balanced_accuracy", "mape")
 GREATER_IS_BETTER = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "r2")
 
@@ -35,7 +36,7 @@ class MetricWords:
             return "–"
         if self.name in FRACTIONS:
             decimals = 1 if finite(spread) is None else max(decimals_for(100, 100 * float(spread)), 1)
-            return f"{fixed(100 * number, min(decimals, 2))}\N{NO-BREAK SPACE}%"
+            return f"{fixed(100 * number, min(decimals, 2))}{NO_BREAK}%"
         return fixed(number, decimals_for(number, spread))
 
     def show_spread(self, value: Any, spread: Any, *, like: Any = None) -> str:
@@ -44,10 +45,10 @@ class MetricWords:
         shown = self.show(value, finite(like) or error)
         if error is None or finite(value) is None:
             return shown
-        number, space, unit = shown.partition("\N{NO-BREAK SPACE}")
+        number, space, unit = shown.partition(NO_BREAK)
         scale = 100 if self.name in FRACTIONS else 1
         decimals = len(number.partition(".")[2])
-        return f"{number} ± {fixed(scale * error, decimals)}{space}{unit}"
+        return f"{number}{PLUS_MINUS}{fixed(scale * error, decimals)}{space}{unit}"
 
     def show_interval(self, value: Any, low: Any, high: Any) -> tuple[str, str]:
         """Return the value and ``low to high``, written with the same digits."""

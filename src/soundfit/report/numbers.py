@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["count", "duration", "finite", "percent", "plus_minus", "signed_percent", "significant"]
+__all__ = ["count", "duration", "finite", "percent", "signed_percent", "significant"]
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -59,18 +59,6 @@ def decimals_for(value: Any, spread: Any = None) -> int:
     if not number:
         return 3
     return min(max(2 - math.floor(math.log10(abs(number))), 0), 6)
-
-
-def plus_minus(value: Any, spread: Any) -> str:
-    """Return a value and its standard error to the digits that the error leaves certain.
-
-    >>> plus_minus(0.12345, 0.0034)
-    '0.1235 ± 0.0034'
-    """
-    decimals = decimals_for(value, spread)
-    if finite(spread) is None:
-        return fixed(value, decimals)
-    return f"{fixed(value, decimals)} ± {fixed(spread, decimals)}"
 
 
 def percent(fraction: Any, digits: int = 2) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundfit.report.metric_words import MetricWords, metric_words
+from soundfit.report.metric_words import PLUS_MINUS, MetricWords, metric_words
 from soundfit.report.numbers import count, finite, percent
 from soundfit.report.run_view import RunView
 from soundfit.report.words import Words
@@ -59,7 +59,7 @@ def score_lines(view: RunView, _: Words) -> list[ScoreLine]:
                 name=_("Model, cross-validated"),
                 value=value,
                 shown=metric.show(value, se),
-                interval=_("SE {se}").format(se=metric.show_spread(value, se).partition(" ± ")[2])
+                interval=_("SE {se}").format(se=metric.show_spread(value, se).partition(PLUS_MINUS)[2])
                 if se is not None
                 else "",
                 note=_.many("{n} fold", "{n} folds", n_folds) if n_folds else "",
@@ -136,16 +136,17 @@ def score_remarks(view: RunView, _: Words) -> list[str]:
     value, se = finite(view.get("cv", "value")), finite(view.get("cv", "se"))
     exam = None if view.is_sealed else finite(view.get("exam", "value"))
     same = view.get("exam", "metric") == metric.name
-    ours, where = (exam, _("In the exam")) if exam is not None and same else (value, _("In cross-validation"))
+    is_examined = exam is not None and same
     said = []
-    meaning = metric.meaning(ours)
-    if meaning:
-        said.append(f"{where}: {meaning}.")
+    meaning = metric.meaning(exam if is_examined else value)
     against = [metric.compared(value, theirs, _in_text(name, _)) for name, theirs in _known(view, metric)]
-    if value is not None and any(against):
-        said.append(
-            _("In cross-validation: {list}.").format(list=", ".join(part for part in against if part))
-        )
+    against = [part for part in against if part] if value is not None else []
+    if meaning and is_examined:
+        said.append(_("In the exam: {meaning}.").format(meaning=meaning))
+    elif meaning:
+        against = [meaning, *against]
+    if against:
+        said.append(_("In cross-validation: {list}.").format(list=", ".join(against)))
     if exam is not None and same and value is not None:
         said.append(_agreement(view, metric, exam, value, se, _))
     openings = finite(view.get("exam", "openings"))

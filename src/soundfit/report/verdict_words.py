@@ -22,10 +22,14 @@ TONES = {
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: a sentence, and a command where one does it."""
+    """One thing to do: a sentence, and a command where one does it.
+
+    ``short`` says the same where the finding behind it is already in view.
+    """
 
     text: str
     command: str = ""
+    short: str = ""
 
 
 def verdict_title(code: str, _: Words) -> str:
@@ -57,7 +61,10 @@ def next_steps(view: RunView, _: Words) -> list[Step]:
             text = (
                 told if is_option or not fix else _("{problem}. Do this: {fix}").format(problem=told, fix=fix)
             )
-            steps.append(Step(text.rstrip(".") + ".", _again(view, fix) if is_option else ""))
+            short = _("Settle “{code}” as its fix says, then train again.").format(
+                code=finding.get("code", "")
+            )
+            steps.append(Step(text.rstrip(".") + ".", _again(view, fix) if is_option else "", short))
     steps += [Step(text) for text in view.lines("verdict", "prescriptions")]
     name = shlex.quote(run_name(view))
     if view.is_sealed:
