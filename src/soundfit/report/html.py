@@ -28,7 +28,7 @@ from soundfit.report.metric_words import MetricWords
 from soundfit.report.mistakes import confusion, worst_rows
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, read_run
-from soundfit.report.scoreboard import ScoreLine, baselines, others, score_lines, score_metric, score_remarks
+from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
 from soundfit.report.verdict_words import next_steps, verdict_title, verdict_tone
 from soundfit.report.words import Words
 
@@ -76,7 +76,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
     figures = {
         "first": [figure for figure in first if figure],
         "split": split_figure(view, _),
-        "folds": folds_figure(view, metric, baselines(view, metric, _), _),
+        "folds": folds_figure(view, table, metric, _),
         "paths": regularisation_figures(view, metric, _),
         "predicted": predicted_figure(view, _),
         "calibration": calibration_figure(view, _),
@@ -105,6 +105,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
             ],
             steps=next_steps(view, _),
             findings=_by_severity(view),
+            shown_findings=_n_shown(_by_severity(view)),
             tried=_tried(table, metric),
             n_tried=len(table),
             confusion=confusion(view, _),
@@ -176,6 +177,12 @@ def _by_severity(view: RunView) -> list[dict[str, Any]]:
     order = {"error": 0, "warning": 1, "note": 2}
     found = [dict(finding) for finding in view.points("audit", "findings")]
     return sorted(found, key=lambda finding: order.get(str(finding.get("severity")), 3))
+
+
+def _n_shown(findings: list[dict[str, Any]]) -> int:
+    """Return how many findings are in plain view: all errors and warnings, a few notes."""
+    pressing = sum(finding.get("severity") in ("error", "warning") for finding in findings)
+    return max(pressing + 3, 6)
 
 
 def _tried(table: pd.DataFrame, metric: MetricWords) -> list[dict[str, Any]]:

@@ -50,6 +50,16 @@ class MetricWords:
         decimals = len(number.partition(".")[2])
         return f"{number}{PLUS_MINUS}{fixed(scale * error, decimals)}{space}{unit}"
 
+    def show_difference(self, value: Any, spread: Any) -> str:
+        """Return a difference of two scores with its standard error, both to the digits of the latter."""
+        scale = 100 if self.name in FRACTIONS else 1
+        number, error = finite(value), finite(spread)
+        if number is None or not error:
+            return self.show(value)
+        decimals = decimals_for(scale * number, scale * error)
+        unit = NO_BREAK + self._("points") if scale == 100 else ""
+        return f"{fixed(scale * number, decimals)}{PLUS_MINUS}{fixed(scale * error, decimals)}{unit}"
+
     def show_interval(self, value: Any, low: Any, high: Any) -> tuple[str, str]:
         """Return the value and ``low to high``, written with the same digits."""
         ends = finite(low), finite(high)
@@ -95,8 +105,11 @@ class MetricWords:
         """Return the value as an error that is zero at best."""
         return 1.0 - value if self.greater_is_better else value
 
-    def compared(self, ours: Any, theirs: Any, other: str) -> str:
-        """Return how ``ours`` stands against ``theirs``, which is called ``other``, as a clause."""
+    def compared(self, ours: Any, theirs: Any, other: str, spread: Any = None) -> str:
+        """Return how ``ours`` stands against ``theirs``, which is called ``other``, as a clause.
+
+        ``spread`` is the standard error of ours: a smaller difference is called small.
+        """
         a, b = finite(ours), finite(theirs)
         _ = self._
         if a is None or b is None:
@@ -105,8 +118,11 @@ class MetricWords:
         if b <= 0 or a < 0 or math.isclose(a, b, rel_tol=5e-3):
             return _("about the same error as {other}").format(other=other)
         if a < b:
-            return _("{share} less error than {other}").format(share=percent(1 - a / b), other=other)
-        return _("{share} more error than {other}").format(share=percent(a / b - 1), other=other)
+            said = _("{share} less error than {other}").format(share=percent(1 - a / b), other=other)
+        else:
+            said = _("{share} more error than {other}").format(share=percent(a / b - 1), other=other)
+        is_small = abs(a - b) < (finite(spread) or 0.0)
+        return said + " " + _("(less than one standard error)") if is_small else said
 
 
 def metric_words(name: str, _: Words, *, greater_is_better: bool | None = None) -> MetricWords:

@@ -11,14 +11,14 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from soundfit.report.numbers import duration
 
@@ -96,6 +96,22 @@ class _Lines:
             self.name = ""
 
 
+class _Left(ProgressColumn):
+    """How much is done and how long the rest will take; nothing while that is unknown."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Return ``12/50 · 8 s left``."""
+        if not task.total:
+            return Text("")
+        text = Text(f"{task.completed:,.0f}/{task.total:,.0f}")
+        left = task.time_remaining
+        if left is not None and not task.finished:
+            text.append(f" · {duration(max(left, 1.0))} left", style="dim")
+        return text
+
+
 class _Bars:
     """One line with a bar for the stage at work, a ticked line for each stage done."""
 
@@ -105,11 +121,7 @@ class _Bars:
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("·", style="dim"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left,", style="dim"),
-            TimeElapsedColumn(),
+            _Left(),
             console=console,
             transient=True,
         )

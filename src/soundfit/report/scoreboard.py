@@ -139,7 +139,7 @@ def score_remarks(view: RunView, _: Words) -> list[str]:
     is_examined = exam is not None and same
     said = []
     meaning = metric.meaning(exam if is_examined else value)
-    against = [metric.compared(value, theirs, _in_text(name, _)) for name, theirs in _known(view, metric)]
+    against = [metric.compared(value, theirs, _in_text(name, _), se) for name, theirs in _known(view, metric)]
     against = [part for part in against if part] if value is not None else []
     if meaning and is_examined:
         said.append(_("In the exam: {meaning}.").format(meaning=meaning))

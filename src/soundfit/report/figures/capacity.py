@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from soundfit.report.configurations import by_architecture
-from soundfit.report.figures.curve import curve_keys, curve_rows, is_better, relative_change
+from soundfit.report.figures.curve import curve_keys, curve_rows, is_better, is_clear, relative_change
 from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.metric_words import MetricWords
 from soundfit.report.numbers import count, finite, percent
@@ -101,7 +101,9 @@ def _sentence(points: list[Point], chosen: Point | None, metric: MetricWords, _:
     ]
     last = points[-1]
     worse = relative_change(metric, best["validation"], last["validation"])
-    if last is not best and worse is not None and worse > 0.005:
+    if not any(is_clear(metric, best, point) for point in points):
+        said.append(_("No size differs from it by more than a standard error: capacity hardly matters here."))
+    elif last is not best and worse is not None and is_clear(metric, best, last):
         fitted = relative_change(metric, best["training"], last["training"])
         if fitted is not None and fitted < -0.05:
             said.append(

@@ -10,7 +10,7 @@ from soundfit.report.metric_words import MetricWords
 from soundfit.report.numbers import finite
 from soundfit.report.words import Words
 
-__all__ = ["curve_keys", "curve_rows", "is_better", "relative_change"]
+__all__ = ["curve_keys", "curve_rows", "is_better", "is_clear", "relative_change"]
 
 
 def curve_keys(_: Words) -> tuple[Key, ...]:
@@ -30,6 +30,18 @@ def is_better(metric: MetricWords, a: Any, b: Any) -> bool:
     """Return whether ``a`` beats ``b``; a missing number beats nothing."""
     first, second = finite(a), finite(b)
     return first is not None and (second is None or metric.is_better(first, second))
+
+
+def is_clear(metric: MetricWords, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Return whether the validation errors of two points differ by more than either's standard error.
+
+    Both are means over the same folds, so this asks for more than a paired comparison would.
+    """
+    first, second = finite(a.get("validation")), finite(b.get("validation"))
+    if first is None or second is None:
+        return False
+    reach = max(finite(a.get("se")) or 0.0, finite(b.get("se")) or 0.0)
+    return abs(metric.error(first) - metric.error(second)) > reach
 
 
 def relative_change(metric: MetricWords, start: Any, end: Any) -> float | None:

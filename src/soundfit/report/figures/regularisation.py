@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from soundfit.report.figures.curve import curve_keys, curve_rows, is_better, relative_change
+from soundfit.report.figures.curve import curve_keys, curve_rows, is_better, is_clear, relative_change
 from soundfit.report.figures.figure import Figure
 from soundfit.report.metric_words import MetricWords
 from soundfit.report.numbers import finite, percent, significant
@@ -12,6 +12,8 @@ from soundfit.report.run_view import RunView
 from soundfit.report.words import Words
 
 __all__ = ["regularisation_figures"]
+
+REGULARISERS = ("weight_decay", "dropout")
 
 
 def regularisation_figures(view: RunView, metric: MetricWords, _: Words) -> list[Figure]:
@@ -22,18 +24,8 @@ def regularisation_figures(view: RunView, metric: MetricWords, _: Words) -> list
 
 
 def _figure(view: RunView, name: str, label: str, metric: MetricWords, _: Words) -> Figure | None:
-    points: list[dict[str, Any]] = [
-        {
-            "x": finite(p.get(name)),
-            "training": finite(p.get("training")),
-            "validation": finite(p.get("validation")),
-            "se": finite(p.get("se")),
-        }
-        for p in view.points("curves", "regularization")
-        if name in p
-    ]
-    points = [p for p in points if p["x"] is not None and p["validation"] is not None]
-    if len({p["x"] for p in points}) < 2:
+    points = _along(view, name, metric)
+    if len(points) < 2:
         return None
     points.sort(key=lambda p: p["x"])
     for position, point in enumerate(points):
@@ -56,6 +48,27 @@ def _figure(view: RunView, name: str, label: str, metric: MetricWords, _: Words)
     )
 
 
+def _along(view: RunView, name: str, metric: MetricWords) -> list[dict[str, Any]]:
+    """Return one point per value of a regulariser; where others vary too, they stay at the chosen values.
+
+    Where that leaves no path, each value stands with the best of its points.
+    """
+    measured = [p for p in view.points("curves", "regularization") if finite(p.get(name)) is not None]
+    others = {other: finite(view.get("chosen", other)) for other in REGULARISERS if other != name}
+    held = [p for p in measured if all(finite(p.get(o)) in (None, value) for o, value in others.items())]
+    if len({finite(p[name]) for p in held}) < 2:
+        held = measured
+    best: dict[float, dict[str, Any]] = {}
+    for p in held:
+        at = finite(p[name])
+        point = {"x": at, **{key: finite(p.get(key)) for key in ("training", "validation", "se")}}
+        if at is None or point["validation"] is None:
+            continue
+        if at not in best or is_better(metric, point["validation"], best[at]["validation"]):
+            best[at] = point
+    return list(best.values())
+
+
 def _sentence(points: list[dict[str, Any]], label: str, metric: MetricWords, _: Words) -> str:
     best = points[0]
     for point in points[1:]:
@@ -68,16 +81,19 @@ def _sentence(points: list[dict[str, Any]], label: str, metric: MetricWords, _: 
     ]
     none, most = points[0], points[-1]
     gain = relative_change(metric, none["validation"], best["validation"])
+    if not any(is_clear(metric, best, point) for point in points):
+        said.append(_("No other value differs from it by more than a standard error."))
+        return " ".join(said)
     if best is none:
         said.append(_("The least regularised net wins here: holding it back buys nothing."))
-    elif gain is not None:
+    elif gain is not None and is_clear(metric, none, best):
         said.append(
             _("Against {least} it saves {share} of the error.").format(
                 least=none["tick"], share=percent(-gain)
             )
         )
     cost = relative_change(metric, best["validation"], most["validation"])
-    if most is not best and cost is not None and cost > 0.005:
+    if most is not best and cost is not None and is_clear(metric, best, most):
         said.append(
             _("At {most} the net is held back too much: {share} more error.").format(
                 most=most["tick"], share=percent(cost)

@@ -23,9 +23,9 @@
     width, height, marginLeft: 50, marginRight: 16, marginTop: 14, marginBottom: 38,
     ariaLabel: `${figure.label}. ${figure.sentence}`, style: { background: "none", fontSize: "12px", color: "inherit" }, ...rest,
   });
-  const axes = (d, yFormat, xFormat, xTicks) => [
-    Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 5 }),
-    Plot.axisY({ ticks: 5, tickFormat: yFormat, tickSize: 0, label: null, color: ink.muted }),
+  const axes = (d, yFormat, xFormat, xTicks, yTicks = 5) => [
+    Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: yTicks }),
+    Plot.axisY({ ticks: yTicks, tickFormat: yFormat, tickSize: 0, label: null, color: ink.muted }),
     Plot.axisX({ ticks: xTicks ?? 5, tickFormat: xFormat, tickSize: 4, label: d.x.label, labelAnchor: "center", labelArrow: "none",
       color: ink.muted }),
   ];
@@ -55,10 +55,11 @@
       const d = figure.data, format = yFormat(d), xs = d.points.map((p) => p.x);
       const ys = d.points.flatMap((p) => [p.training, p.validation]).filter((v) => v > 0);
       const ticks = d.x.log ? logTicks(xs, Math.floor(width / 62)) : 5;
+      const log = wide(ys) && ys.length === 2 * d.points.length;
       return frame(figure, width, 225, {
         x: { type: d.x.log ? "log" : "linear", nice: false, insetLeft: 8, insetRight: 8 },
-        y: { type: wide(ys) && ys.length === 2 * d.points.length ? "log" : "linear", nice: true },
-        marks: [...axes(d, format, whole, ticks), ...pairOfLines(d.points, "x", 3.2),
+        y: { type: log ? "log" : "linear", nice: !log },
+        marks: [...axes(d, format, whole, ticks, log ? logTicks(ys, 6) : 5), ...pairOfLines(d.points, "x", 3.2),
           ...(d.chosen && d.chosen.y !== null ? ring(d.chosen, "x", "y") : []),
           tip(d.points, "x", "validation", both(d, format, (p) => `${p.name && p.name !== "–" ? p.name + ", " : ""}${whole(p.x)} ${d.x.label}`))],
       });
@@ -77,8 +78,8 @@
       const log = wide(ys);
       const low = d3.min(ys), high = log ? d3.max(ys) : Math.min(d3.max(ys), d3.quantile(ys, 0.97) * 1.5);
       return frame(figure, width, 225, {
-        x: { insetLeft: 4, insetRight: 4 }, y: { type: log ? "log" : "linear", domain: log ? [low, high] : [Math.min(low * 0.95, low), high], clamp: true, nice: true },
-        marks: [...axes(d, fine, whole, Math.floor(width / 62)),
+        x: { insetLeft: 4, insetRight: 4 }, y: { type: log ? "log" : "linear", domain: log ? [low, high] : [Math.min(low * 0.95, low), high], clamp: true, nice: !log },
+        marks: [...axes(d, fine, whole, Math.floor(width / 62), log ? logTicks(ys, 6) : 5),
           Plot.lineY(d.thin.filter(present("y")), { x: "x", y: "y", z: "member", stroke: ink.validation, strokeOpacity: 0.28, strokeWidth: 1, clip: true }),
           Plot.lineY(d.mean.filter(present("training")), { x: "x", y: "training", stroke: ink.training, strokeWidth: 2, strokeDasharray: "5 4" }),
           Plot.lineY(shown, { x: "x", y: "validation", stroke: ink.validation, strokeWidth: 2.4 }),
@@ -95,8 +96,10 @@
           ...(d.se ? [Plot.rect([d], { x1: 0.4, x2: d.points.length + 0.6, y1: d.mean - d.se, y2: d.mean + d.se, fill: ink.validation, fillOpacity: 0.16 })] : []),
           Plot.ruleY([d.mean], { stroke: ink.validation, strokeWidth: 1.6 }),
           ...(d.baseline ? [Plot.ruleY([d.baseline.y], { stroke: ink.baseline, strokeWidth: 1.8, strokeDasharray: "5 4" })] : []),
+          Plot.ruleX(d.points.filter(present("other")), { x: "fold", y1: "y", y2: "other", stroke: ink.baseline, strokeOpacity: 0.6 }),
+          Plot.dot(d.points.filter(present("other")), { x: "fold", y: "other", fill: ink.card, stroke: ink.baseline, strokeWidth: 2, r: few ? 4.5 : 3 }),
           Plot.dot(d.points, { x: "fold", y: "y", fill: ink.validation, stroke: ink.card, r: few ? 6 : 3.5 }),
-          tip(d.points, "fold", "y", (p) => `${d.x.label} ${p.fold}: ${format(p.y)}`)],
+          tip(d.points, "fold", "y", (p) => `${d.x.label} ${p.fold}: ${format(p.y)}${present("other")(p) ? `\n${d.other}: ${format(p.other)}` : ""}`)],
       });
     },
     split(figure, width) {
