@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundfit.bank.evaluation import exam_groups, validation_losses
+from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets
 from soundfit.bank.hyper import Hyper
 from soundfit.bank.loss import Loss
 from soundfit.bank.optimizer import OptimizerState, Scales, apply_l1_, clip_gradients_, optimizer_step_
@@ -64,7 +64,7 @@ class Bank:
         trace: bool = True,
     ) -> None:
         self.device = stack.params_MP.device
-        self.stack, self.data, self.loss, self.rows = stack, data, loss, list(rows)
+        self.stack, self.data, self.rows = stack, data, list(rows)
         self.scales = scales or Scales()
         self.program = program or Program(stack, loss, trace=trace)
         self.batch = min(configs[0].batch_size, len(rows[0].train))
@@ -163,9 +163,7 @@ class Bank:
 
     def _check(self) -> None:
         """Evaluate; roll back the non-finite; keep the best; let the finished leave."""
-        training_M, validation_M = validation_losses(
-            self.program, self.stack, self.exams, self.data, self.loss
-        )
+        training_M, validation_M = exam_losses(self.program, self.stack, self.exams, self.data)
         sound_M = (
             torch.isfinite(self.loss_sum_M)
             & torch.isfinite(self.stack.params_MP.sum(1))
@@ -269,4 +267,4 @@ class Bank:
         self.stream_of_M = torch.tensor(position, device=self.device)
         offsets = [[r.view * self.data.n_rows] for r in first]
         self.view_offset_K1 = torch.tensor(offsets, device=self.device)
-        self.exams = exam_groups(self.rows, self.device)
+        self.exams = exam_sheets(exam_groups(self.rows, self.device), self.data)

@@ -1,7 +1,7 @@
 """Evaluation of all members of a bank: loss on validation rows and on as many training rows.
 
-Members that share a view and validation rows (all configurations and seeds of a fold) are evaluated
-together on rows that are read once. No loop over members, no synchronisation with the host.
+One pass for all members that fit, no loop over members, no synchronisation with the host. Members that
+share a view and rows (all configurations and seeds of a fold) read them once.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
-from soundfit.bank.loss import Loss
 from soundfit.bank.program import Program
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.stack import Stack
 
-__all__ = ["ExamGroup", "exam_groups", "member_outputs", "validation_losses"]
+__all__ = ["ExamGroup", "ExamSheet", "exam_groups", "exam_losses", "exam_sheets", "member_outputs"]
 
-# Rows a pass: enough to amortise dispatch, few enough that activations of a chunk stay in cache.
+# Rows a pass: enough to amortise dispatch, few enough that a chunk's activations stay in cache.
 ROWS_A_PASS = 2048
+# Members with different rows are examined together while a copy of all their rows stays this small.
+GATHER_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,19 @@ class ExamGroup:
     view: int
     validation: Tensor
     training: Tensor
+
+
+@dataclass(frozen=True)
+class ExamSheet:
+    """What adjacent members are asked in one pass: flat row positions and each row's weights.
+
+    ``rows`` is (R,) where all read the same, else (m, R); ``weights`` is (m, 2, R): the training
+    rows' share in the first row, the validation rows' in the second.
+    """
+
+    members: slice
+    rows: Tensor
+    weights: Tensor
 
 
 def exam_groups(rows: Sequence[MemberRows], device: torch.device) -> list[ExamGroup]:
@@ -61,6 +74,78 @@ def exam_groups(rows: Sequence[MemberRows], device: torch.device) -> list[ExamGr
     return groups
 
 
+def exam_sheets(groups: Sequence[ExamGroup], data: BankData) -> list[list[ExamSheet]]:
+    """Return the sheets of an evaluation, in passes whose results are added up per member.
+
+    Small groups are put on one sheet, rows padded with weight 0; large ones get sheets of their own,
+    cut into passes of :data:`ROWS_A_PASS` rows.
+    """
+    n_members = groups[-1].members.stop
+    n_rows = max(len(g.validation) + len(g.training) for g in groups)
+    row_bytes = data.inputs_VN[0, 0].numel() * data.inputs_VN.element_size()
+    if len(groups) > 1 and n_rows <= ROWS_A_PASS and n_members * n_rows * row_bytes <= GATHER_BYTES:
+        sheets = [_sheet(g, data, n_rows) for g in groups]
+        rows = torch.cat([s.rows.expand(len(s.weights), -1) for s in sheets])
+        return [[ExamSheet(slice(0, n_members), rows, torch.cat([s.weights for s in sheets]))]]
+    return [_cut(_sheet(g, data, len(g.validation) + len(g.training))) for g in groups]
+
+
+def _sheet(group: ExamGroup, data: BankData, width: int) -> ExamSheet:
+    n_training, n_validation = len(group.training), len(group.validation)
+    m = group.members.stop - group.members.start
+    device = group.training.device
+    rows = torch.zeros(width, dtype=torch.long, device=device)
+    rows[:n_training] = group.training
+    rows[n_training : n_training + n_validation] = group.validation
+    weights = torch.zeros(2, width, device=device)
+    weights[0, :n_training] = 1.0 / n_training
+    # Without validation rows a member is judged by its training rows.
+    if n_validation:
+        weights[1, n_training : n_training + n_validation] = 1.0 / n_validation
+    else:
+        weights[1] = weights[0]
+    return ExamSheet(group.members, rows + group.view * data.n_rows, weights.expand(m, 2, width).contiguous())
+
+
+def _cut(sheet: ExamSheet) -> list[ExamSheet]:
+    cuts = range(0, len(sheet.rows), ROWS_A_PASS)
+    return [
+        ExamSheet(
+            sheet.members,
+            sheet.rows[i : i + ROWS_A_PASS],
+            sheet.weights[:, :, i : i + ROWS_A_PASS].contiguous(),
+        )
+        for i in cuts
+    ]
+
+
+def exam_losses(
+    program: Program, stack: Stack, sheets: Sequence[Sequence[ExamSheet]], data: BankData
+) -> tuple[Tensor, Tensor]:
+    """Return training and validation losses (M,), each member on its own rows, without smoothing."""
+    inputs, targets = data.inputs_VN.flatten(0, 1), data.targets_VN.flatten(0, 1)
+    views = tuple(stack.views().values())
+    losses_ME = []
+    with torch.no_grad():
+        for passes in sheets:
+            total: Tensor | None = None
+            for sheet in passes:
+                own = sheet.rows.dim() == 2
+                part = program.exam(
+                    tuple(v[sheet.members] for v in views),
+                    tuple(b[sheet.members] for b in stack.buffers.values()),
+                    inputs[sheet.rows],
+                    targets[sheet.rows],
+                    sheet.weights,
+                    own=(own, own),
+                )
+                total = part if total is None else total + part
+            assert total is not None
+            losses_ME.append(total)
+    both = torch.cat(losses_ME)
+    return both[:, 0], both[:, 1]
+
+
 def member_outputs(
     program: Program, stack: Stack, members: slice, inputs: Tensor, *, rows_a_pass: int = ROWS_A_PASS
 ) -> Tensor:
@@ -73,28 +158,3 @@ def member_outputs(
             for i in range(0, len(inputs), rows_a_pass)
         ]
     return passes[0] if len(passes) == 1 else torch.cat(passes, dim=1)
-
-
-def validation_losses(
-    program: Program, stack: Stack, groups: Sequence[ExamGroup], data: BankData, loss: Loss
-) -> tuple[Tensor, Tensor]:
-    """Return training and validation losses (M,), each member on its own rows, without smoothing."""
-    training, validation = [], []
-    zero = torch.zeros((), device=stack.params_MP.device)
-
-    def plain(output: Tensor, target: Tensor) -> Tensor:
-        return loss(output, target, zero)
-
-    of_members = vmap(plain, in_dims=(0, None))
-    for group in groups:
-        both = torch.cat([group.validation, group.training])
-        outputs = member_outputs(program, stack, group.members, data.inputs_VN[group.view][both])
-        targets = data.targets_VN[group.view][both]
-        n = len(group.validation)
-        with torch.no_grad():
-            training.append(of_members(outputs[:, n:], targets[n:]))
-            if n:
-                validation.append(of_members(outputs[:, :n], targets[:n]))
-            else:
-                validation.append(training[-1])
-    return torch.cat(training), torch.cat(validation)

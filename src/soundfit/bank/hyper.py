@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from soundfit.models.counter import stir
 from soundfit.records import Config
 
 __all__ = ["Hyper"]
@@ -44,7 +45,7 @@ class Hyper:
             column([c.l1 for c in configs]),
             column([c.label_smoothing for c in configs]),
             column([c.input_noise for c in configs]),
-            torch.tensor([s % 2**31 for s in seeds], dtype=torch.int32, device=device),
+            torch.tensor([stir(s) for s in seeds], dtype=torch.int32, device=device),
             any(c.gradient_clip > 0 for c in configs),
             any(c.l1 > 0 for c in configs),
             any(c.input_noise > 0 for c in configs),

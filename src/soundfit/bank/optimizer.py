@@ -16,12 +16,22 @@ __all__ = ["OPTIMIZERS", "OptimizerState", "Scales", "apply_l1_", "clip_gradient
 OPTIMIZERS = ("adamw", "sgd")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scales:
     """Factors (1, P) on learning rate and weight decay per parameter; None means 1 everywhere."""
 
     learning_rate_1P: Tensor | None = None
     weight_decay_1P: Tensor | None = None
+    _decay: tuple[Tensor, Tensor] | None = None
+
+    def decay_MP(self, weight_decay_M1: Tensor) -> Tensor:
+        """Return decay × both factors (M, P), kept for as long as the members' decay is the same tensor."""
+        assert self.learning_rate_1P is not None
+        assert self.weight_decay_1P is not None
+        if self._decay is None or self._decay[0] is not weight_decay_M1:
+            product = weight_decay_M1 * (self.learning_rate_1P * self.weight_decay_1P)
+            self._decay = (weight_decay_M1, product)
+        return self._decay[1]
 
 
 @dataclass
@@ -94,39 +104,33 @@ def optimizer_step_(
 ) -> None:
     """Update ``params_MP`` and ``state`` in place by one step of each member's own rate and decay."""
     state.steps_M.add_(1)
-    rate = learning_rate_M1
-    if scales.learning_rate_1P is not None:
-        rate = learning_rate_M1 * scales.learning_rate_1P
-    decay = rate * weight_decay_M1
-    if scales.weight_decay_1P is not None:
-        decay = decay * scales.weight_decay_1P
     if state.kind == "adamw":
-        _adamw_(state, params_MP, grads_MP, rate, decay)
+        update_MP = _adamw_update_(state, grads_MP)
     else:
-        _sgd_(state, params_MP, grads_MP, rate, decay, momentum_M1)
+        state.first_MP.mul_(momentum_M1).add_(grads_MP)
+        update_MP = state.first_MP
+    if scales.learning_rate_1P is None:
+        params_MP.mul_(1.0 - learning_rate_M1 * weight_decay_M1)
+        params_MP.addcmul_(update_MP, learning_rate_M1, value=-1.0)
+        return
+    update_MP = torch.mul(update_MP, scales.learning_rate_1P, out=state.scratch_MP)
+    if scales.weight_decay_1P is not None:
+        update_MP.addcmul_(params_MP, scales.decay_MP(weight_decay_M1))
+    params_MP.addcmul_(update_MP, learning_rate_M1, value=-1.0)
 
 
-def _adamw_(state: OptimizerState, params: Tensor, grads: Tensor, rate: Tensor, decay: Tensor) -> None:
-    """AdamW (Loshchilov & Hutter 2019) with decoupled decay."""
+def _adamw_update_(state: OptimizerState, grads: Tensor) -> Tensor:
+    """Advance AdamW's moments and return the update before learning rate and decay.
+
+    AdamW is Loshchilov & Hutter 2019, with decoupled decay; ``SGDW`` of the same paper for SGD.
+    """
     assert state.second_MP is not None
     steps_M1 = state.steps_M.unsqueeze(1)
     correction1_M1 = 1.0 - state.beta1**steps_M1
-    correction2_M1 = 1.0 - state.beta2**steps_M1
+    root2_M1 = (1.0 - state.beta2**steps_M1).sqrt_()
     state.first_MP.lerp_(grads, 1.0 - state.beta1)
     state.second_MP.mul_(state.beta2).addcmul_(grads, grads, value=1.0 - state.beta2)
-    # m/c1 / (sqrt(v/c2) + e) = sqrt(c2)/c1 · m / (sqrt(v) + e·sqrt(c2)): no pass over (M, P) for c1, c2.
-    root_M1 = correction2_M1.sqrt()
+    # m/c1 / (sqrt(v)/r2 + e) = m / (sqrt(v)·c1/r2 + e·c1): both corrections in one pass over (M, P).
     scratch = torch.sqrt(state.second_MP, out=state.scratch_MP)
-    scratch.add_(root_M1 * state.epsilon)
-    torch.div(state.first_MP, scratch, out=scratch)
-    params.mul_(1.0 - decay)
-    params.addcmul_(scratch, rate * (root_M1 / correction1_M1), value=-1.0)
-
-
-def _sgd_(
-    state: OptimizerState, params: Tensor, grads: Tensor, rate: Tensor, decay: Tensor, momentum: Tensor
-) -> None:
-    """SGD with momentum (as ``torch.optim.SGD``) and decoupled decay (SGDW, Loshchilov & Hutter 2019)."""
-    state.first_MP.mul_(momentum).add_(grads)
-    params.mul_(1.0 - decay)
-    params.addcmul_(state.first_MP, rate.expand_as(params), value=-1.0)
+    torch.addcmul(correction1_M1 * state.epsilon, scratch, correction1_M1 / root2_M1, out=scratch)
+    return torch.div(state.first_MP, scratch, out=scratch)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from soundfit.models.counter import key_of, uniform16
+from soundfit.models.counter import key_of, stir, uniform16
 
 __all__ = ["epoch_order", "steps_per_epoch"]
 
@@ -27,7 +27,7 @@ def epoch_order(n_rows: int, batch_size: int, *, seed: int, epoch: int, device: 
     """
     batch = min(batch_size, n_rows)
     steps = steps_per_epoch(n_rows, batch)
-    scalars = torch.tensor([seed % 2**31, epoch], dtype=torch.int32, device=device)
+    scalars = torch.tensor([stir(seed), epoch], dtype=torch.int32, device=device)
     key = key_of(scalars[0], scalars[1])
     # Two 16-bit draws a row make ties rare; a stable sort makes the rest reproducible.
     high, low = uniform16(key, 2 * n_rows).to(torch.int32).split(n_rows)

@@ -8,6 +8,7 @@ Knows no optimiser and no epochs.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,9 @@ __all__ = ["Program"]
 
 Tensors = tuple[Tensor, ...]
 Own = tuple[bool, bool]
+
+# Tracing patches torch for the whole process: one thread at a time.
+_TRACING = threading.RLock()
 
 
 class Program:
@@ -53,6 +57,15 @@ class Program:
         """
         return self._run("step", own, params, buffers, x, y, smoothing_M)
 
+    def exam(
+        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor, *, own: Own
+    ) -> Tensor:
+        """Return weighted sums (M, E) of the rows' losses in evaluation mode, without smoothing.
+
+        ``weights`` is (M, E, B): E sets of rows, each row's weight in each (0: not in it).
+        """
+        return self._run("exam", own, params, buffers, x, y, weights)
+
     def outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """Return outputs (M, B, C) in evaluation mode for inputs (B, …) that all members read."""
         return self._run("evaluate", (False, False), params, buffers, x)
@@ -66,16 +79,20 @@ class Program:
         return graph(*args)
 
     def _compile(self, kind: str, own: Own, args: tuple[Any, ...]) -> Callable[..., Any]:
+        with _TRACING:
+            return self._compile_alone(kind, own, args)
+
+    def _compile_alone(self, kind: str, own: Own, args: tuple[Any, ...]) -> Callable[..., Any]:
         # torch.func reads the mode from the module: one template, set before each trace.
         self.template.train(kind == "step")
-        if kind == "step":
-            function = self._mapped_step(own)
-        else:
-            function = self._mapped_outputs()
+        function = {"step": self._mapped_step, "exam": self._mapped_exam, "evaluate": self._mapped_outputs}[
+            kind
+        ](own)
         if not self.trace:
             return self._eager(function, kind)
         with torch.no_grad():
-            return simplify(make_fx(function)(*args))
+            # The bound method, not the module: while another thread traces, calling modules is patched.
+            return simplify(make_fx(function)(*args)).forward
 
     def _mapped_step(self, own: Own) -> Callable[..., Any]:
         x_axis, y_axis = (0 if each else None for each in own)
@@ -86,7 +103,16 @@ class Program:
 
         return step
 
-    def _mapped_outputs(self) -> Callable[..., Any]:
+    def _mapped_exam(self, own: Own) -> Callable[..., Any]:
+        x_axis, y_axis = (0 if each else None for each in own)
+        mapped = vmap(self._member_exam, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
+
+        def exam(params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor) -> Any:
+            return mapped(params, buffers, x, y, weights)
+
+        return exam
+
+    def _mapped_outputs(self, own: Own) -> Callable[..., Any]:
         mapped = vmap(self._member_outputs, in_dims=(0, 0, None), randomness="different")
 
         def outputs(params: Tensors, buffers: Tensors, x: Tensor) -> Any:
@@ -96,8 +122,8 @@ class Program:
 
     def _eager(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
-            self.template.train(kind == "step")
-            with torch.no_grad():
+            with _TRACING, torch.no_grad():
+                self.template.train(kind == "step")
                 return function(*args)
 
         return run
@@ -107,13 +133,27 @@ class Program:
     ) -> tuple[Tensor, Tensor, Tensors]:
         def loss_of(params: Tensors) -> tuple[Tensor, Tensors]:
             # Clones: a transform may not change its captured inputs in place.
-            own = {n: b.clone() for n, b in zip(self.buffer_names, buffers, strict=True)}
+            own = {
+                n: b.clone() if n in self.mutated else b
+                for n, b in zip(self.buffer_names, buffers, strict=True)
+            }
             state = {**dict(zip(self.names, params, strict=True)), **own}
             output = functional_call(self.template, state, (x,))
             return self.loss(output, y, smoothing), tuple(own[n] for n in self.mutated)
 
         gradients, (loss, changed) = grad_and_value(loss_of, has_aux=True)(params)
         return torch.cat([g.reshape(-1) for g in gradients]), loss, changed
+
+    def _member_exam(
+        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights_EB: Tensor
+    ) -> Tensor:
+        output = self._member_outputs(params, buffers, x)
+        zero = torch.zeros((), device=x.device)
+
+        def of_row(output: Tensor, target: Tensor) -> Tensor:
+            return self.loss(output.unsqueeze(0), target.unsqueeze(0), zero)
+
+        return weights_EB @ vmap(of_row)(output, y)
 
     def _member_outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         state = {

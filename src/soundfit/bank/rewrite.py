@@ -19,12 +19,50 @@ _VIEWS = (aten.view.default, aten._unsafe_view.default, aten.expand.default, ate
 
 def simplify(graph: GraphModule) -> GraphModule:
     """Apply all rewrites to a traced graph (in place) and return it, recompiled."""
+    _fold_constants(graph)
     _drop_identities(graph)
     _in_place_bias(graph)
     _in_place_relu(graph)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
+
+
+def _fold_constants(graph: GraphModule) -> None:
+    """Compute once what depends on no input: counters, ones, zeros."""
+    constant: set[Node] = set()
+    for node in graph.graph.nodes:
+        if node.op != "call_function" or torch.Tag.nondeterministic_seeded in getattr(
+            node.target, "tags", ()
+        ):
+            continue
+        sources = node.all_input_nodes
+        if all(s in constant or s.op == "get_attr" for s in sources):
+            constant.add(node)
+    values: dict[Node, torch.Tensor] = {}
+
+    def value_of(node: Node) -> torch.Tensor:
+        if node.op == "get_attr":
+            return getattr(graph, str(node.target))
+        if node not in values:
+            args = torch.fx.node.map_arg(node.args, value_of)
+            kwargs = torch.fx.node.map_arg(node.kwargs, value_of)
+            values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+        return values[node]
+
+    for i, node in enumerate([n for n in graph.graph.nodes if n in constant]):
+        if all(user in constant for user in node.users):
+            continue
+        result = value_of(node)
+        if not isinstance(result, torch.Tensor):
+            continue
+        name = f"_constant_{i}"
+        graph.register_buffer(name, result.clone(), persistent=False)
+        with graph.graph.inserting_before(node):
+            stored = graph.graph.get_attr(name)
+        stored.meta = dict(node.meta)
+        node.replace_all_uses_with(stored)
+    graph.graph.eliminate_dead_code()
 
 
 def _value(node: object) -> torch.Tensor | None:

@@ -20,6 +20,7 @@ from soundfit.bank.order import steps_per_epoch
 from soundfit.bank.program import Program
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.stack import Stack, stack_modules
+from soundfit.bank.threads import default_workers, in_threads
 from soundfit.models.dropout import replace_dropout
 from soundfit.records import Config, Trace
 
@@ -68,6 +69,7 @@ def train_members(
     device: torch.device | None = None,
     memory_bytes: int | None = None,
     at_once: int | None = None,
+    workers: int | None = None,
     on_epoch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     trace: bool = True,
@@ -84,6 +86,8 @@ def train_members(
         device: where to train; the CPU by default.
         memory_bytes: never hold more members at once than fit here.
         at_once: members in lockstep, instead of what cache and memory suggest.
+        workers: chunks trained side by side, each on one thread; by default one per core of a small
+            machine, and one on a GPU. The result does not depend on it.
         on_epoch: called with the number of member-epochs just done.
         should_stop: asked between epochs; True ends training with the best so far.
         trace: False runs ``vmap`` untraced (the slow twin of the tests).
@@ -99,14 +103,22 @@ def train_members(
     device = device or torch.device("cpu")
     data = data.to(device)
     loss_of_member = resolve_loss(loss)
-    outcomes: dict[int, Outcome] = {}
-    banks = _banks(make_module, configs, rows, seeds)
-    for number, seats in enumerate(banks):
-        for chunk, program in _chunks(seats, data, loss_of_member, device, memory_bytes, at_once, trace):
-            bank = _open_bank(chunk, data, loss_of_member, device, program)
-            _run(bank, on_epoch, should_stop)
-            for seat, outcome in zip(chunk, _outcomes(bank, chunk, number), strict=True):
-                outcomes[seat.at] = outcome
+    n_workers = workers if workers is not None else default_workers(device)
+    chunks = [
+        (number, chunk, program)
+        for number, seats in enumerate(_banks(make_module, configs, rows, seeds))
+        for chunk, program in _chunks(
+            seats, data, loss_of_member, device, memory_bytes, at_once, n_workers, trace
+        )
+    ]
+
+    def train_chunk(job: tuple[int, list[_Seat], Program]) -> list[tuple[int, Outcome]]:
+        number, chunk, program = job
+        bank = _open_bank(chunk, data, loss_of_member, device, program)
+        _run(bank, on_epoch, should_stop)
+        return [(s.at, o) for s, o in zip(chunk, _outcomes(bank, chunk, number), strict=True)]
+
+    outcomes = dict(pair for pairs in in_threads(train_chunk, chunks, n_workers) for pair in pairs)
     return [outcomes[i] for i in range(len(configs))]
 
 
@@ -150,6 +162,7 @@ def _chunks(
     device: torch.device,
     memory_bytes: int | None,
     at_once: int | None,
+    n_workers: int,
     trace: bool,
 ) -> list[tuple[list[_Seat], Program]]:
     first = seats[0]
@@ -159,7 +172,8 @@ def _chunks(
     if at_once is None:
         module = first.module.to(device)
         activations = activation_elements(module, sample)
-        at_once = members_at_once(n_parameters, activations, device=device, memory_bytes=memory_bytes)
+        memory = None if memory_bytes is None else memory_bytes // n_workers
+        at_once = members_at_once(n_parameters, activations, device=device, memory_bytes=memory)
     program = Program(stack_modules([first.module], sample=sample, device=device), loss, trace=trace)
     bounds = chunk_bounds([s.rows.stream for s in seats], at_once)
     return [(seats[a:b], program) for a, b in bounds]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["key_of", "normal_like", "uniform16"]
+__all__ = ["key_of", "normal_like", "stir", "uniform16"]
 
 _GOLDEN = -1640531527  # 0x9E3779B9 as int32
 _MIX_A = 0x7FEB352D
@@ -28,9 +28,14 @@ def _mix(h: Tensor) -> Tensor:
     return h ^ ((h >> 16) & 0xFFFF)
 
 
+def stir(seed: int) -> int:
+    """Spread a seed over 31 bits, so that neighbouring seeds share nothing."""
+    return int(_mix(torch.tensor((seed * 2 + 1) % 2**31, dtype=torch.int32))) & 0x7FFFFFFF
+
+
 def key_of(seed: Tensor, step: Tensor) -> Tensor:
-    """Mix a seed and a step (int32, any shape) into a key of that shape."""
-    return _mix(_mix(seed + _GOLDEN) ^ (step * _GOLDEN))
+    """Mix a stirred seed and a step (int32, any shape) into a key of that shape."""
+    return _mix(seed ^ (step * _GOLDEN))
 
 
 def uniform16(key: Tensor, n: int) -> Tensor:

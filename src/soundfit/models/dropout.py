@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from soundfit.models.counter import key_of, uniform16
+from soundfit.models.counter import key_of, stir, uniform16
 
 __all__ = ["CounterDropout", "replace_dropout"]
 
@@ -38,7 +38,7 @@ class CounterDropout(nn.Module):
         if not 0.0 <= p < 1.0:
             raise ValueError(f"a dropout rate is at least 0 and below 1, however: {p=}")
         self.register_buffer("p", torch.tensor(float(p)))
-        self.register_buffer("seed", torch.tensor(seed % 2**31, dtype=torch.int32))
+        self.register_buffer("seed", torch.tensor(stir(seed), dtype=torch.int32))
         self.register_buffer("step", torch.zeros((), dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def replace_dropout(module: nn.Module, *, seed: int) -> int:
             setattr(module, name, CounterDropout(child.p, seed=seed * 1009 + n))
             n += 1
         elif isinstance(child, CounterDropout):
-            child.seed.fill_((seed * 1009 + n) % 2**31)
+            child.seed.fill_(stir(seed * 1009 + n))
             n += 1
         else:
             n += replace_dropout(child, seed=seed * 31 + n + 1)

@@ -38,7 +38,7 @@ def sized_to_rows(n_train: int) -> tuple[int, int]:
     Small tables need many passes of small batches to take as many steps; a million rows learn as much
     in few passes. Steps stay between about 400 and 10,000.
     """
-    for limit, batch, epochs in ((400, 16, 60), (1_000, 32, 48), (5_000, 128, 32), (50_000, 256, 24)):
+    for limit, batch, epochs in ((400, 32, 48), (1_000, 32, 40), (5_000, 128, 32), (50_000, 256, 24)):
         if n_train < limit:
             return batch, epochs
     return (512, 12) if n_train < 300_000 else (1024, 8)
