@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
     lines = score_lines(view, _)
     code = str(view.get("verdict", "code", default=""))
     return (
-        environment(_)
+        environment(lang)
         .get_template("report.html.j2")
         .render(
             view=view,
@@ -115,10 +116,12 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
     )
 
 
-def environment(_: Words) -> jinja2.Environment:
+@cache
+def environment(lang: str) -> jinja2.Environment:
     """Return the template environment: everything is escaped; ``asset`` inlines a file of this package."""
     package = files("soundfit.report")
 
+    @cache
     def asset(name: str) -> Markup:
         return Markup((package / name).read_text(encoding="utf-8"))
 
@@ -136,7 +139,7 @@ def environment(_: Words) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(_=_, asset=asset, as_json=as_json)
+    made.globals.update(_=Words(lang), asset=asset, as_json=as_json)
     made.filters.update(count=count, duration=duration, significant=significant)
     return made
 

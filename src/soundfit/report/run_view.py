@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +39,27 @@ class RunView:
             value = value[name]
         return value
 
+    def items(self, *path: str) -> list[Any]:
+        """Return a list; empty where there is none, a lone text as a list of itself."""
+        found = self.get(*path, default=[])
+        if isinstance(found, str):
+            return [found]
+        return list(found) if isinstance(found, Sequence) else []
+
     def points(self, *path: str) -> list[Mapping[str, Any]]:
         """Return a list of records; empty where there is none."""
-        found = self.get(*path, default=[])
-        is_list = isinstance(found, Sequence) and not isinstance(found, str)
-        return [point for point in found if isinstance(point, Mapping)] if is_list else []
+        return [point for point in self.items(*path) if isinstance(point, Mapping)]
 
     def lines(self, *path: str) -> list[str]:
         """Return a list of texts; a record stands for its ``text``."""
-        found = self.get(*path, default=[])
-        if isinstance(found, str):
-            found = [found]
-        texts = [line.get("text", "") if isinstance(line, Mapping) else str(line) for line in found]
+        found = self.items(*path)
+        texts = [str(line.get("text", "") if isinstance(line, Mapping) else line) for line in found]
         return [text for text in texts if text]
 
     @property
     def is_classification(self) -> bool:
         """Whether the target is a class."""
-        return self.get("data", "task") == "classification" or bool(self.get("data", "classes"))
+        return self.get("data", "task") == "classification" or bool(self.items("data", "classes"))
 
     @property
     def is_sealed(self) -> bool:
@@ -71,7 +74,7 @@ class RunView:
     @property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of ``run.json``, else of the probability columns."""
-        named = [str(name) for name in self.get("data", "classes", default=[])]
+        named = [str(name) for name in self.items("data", "classes")]
         prefix = "probability_"
         in_table = [str(c).removeprefix(prefix) for c in self.predictions if str(c).startswith(prefix)]
         return named or in_table
@@ -104,7 +107,8 @@ def read_run(folder: Path) -> RunView:
     tables = {
         name: _table(folder / f"{name}.parquet") for name in ("split", "predictions", "trace", "members")
     }
-    return RunView(folder, record, **tables)
+    view = RunView(folder, record, **tables)
+    return replace(view, predictions=_without_sealed(view))
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -113,3 +117,11 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowException):
         return pd.DataFrame()
+
+
+def _without_sealed(view: RunView) -> pd.DataFrame:
+    """Return the predictions without test rows: no page may show those, least of all under seal."""
+    if not (view.has("predictions", "row") and view.has("split", "row", "role")):
+        return view.predictions
+    test = view.split.loc[view.split["role"] == "test", "row"]
+    return view.predictions[~view.predictions["row"].isin(test)]

@@ -52,7 +52,7 @@ def score_lines(view: RunView, _: Words) -> list[ScoreLine]:
     lines = [_exam(view, _)]
     value, se = finite(view.get("cv", "value")), finite(view.get("cv", "se"))
     if value is not None:
-        n_folds = len(view.get("cv", "per_fold", default=[])) or view.get("study", "folds", default=0)
+        n_folds = len(view.items("cv", "per_fold")) or int(finite(view.get("study", "folds")) or 0)
         lines.append(
             ScoreLine(
                 kind="cv",

@@ -21,7 +21,7 @@ def folds_figure(view: RunView, table: pd.DataFrame, metric: MetricWords, _: Wor
 
     ``table`` holds the configurations, best first.
     """
-    per_fold = [finite(value) for value in view.get("cv", "per_fold", default=[])]
+    per_fold = [finite(value) for value in view.items("cv", "per_fold")]
     values = [value for value in per_fold if value is not None]
     if len(values) < 2:
         return None
