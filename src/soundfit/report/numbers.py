@@ -99,8 +99,10 @@ def duration(seconds: Any) -> str:
     number = finite(seconds)
     if number is None:
         return "–"
-    if number < 10:
-        return f"{significant(number, 2)}{NO_BREAK}s"
+    if number < 0.05:
+        return f"<{NO_BREAK}0.1{NO_BREAK}s"
+    if number < 9.95:
+        return f"{number:.1f}{NO_BREAK}s"
     whole = round(number)
     if whole < 60:
         return f"{whole}{NO_BREAK}s"

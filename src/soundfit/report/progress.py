@@ -99,8 +99,6 @@ class _Lines:
 class _Left(ProgressColumn):
     """How much is done and how long the rest will take; nothing while that is unknown."""
 
-    max_refresh = 0.5
-
     def render(self, task: Task) -> Text:
         """Return ``12/50 · 8 s left``."""
         if not task.total:
