@@ -55,6 +55,12 @@ def main_root(watch: Watch) -> RootRecord | None:
     return max(roots, key=lambda r: (len(r.train_rows.batches) > 0, r.train_calls))
 
 
+_SCORED = {
+    "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "multi_margin_loss", "multilabel_soft_margin_loss",
+}  # fmt: skip
+
+
 class _Examination:
     """One examination: the pieces that several facts share."""
 
@@ -88,6 +94,7 @@ class _Examination:
             "risky": dict(watch.risky),
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch),
+            "unregistered": {k: v for k, v in watch.unregistered.items()},
         }
         if root is None:
             return out
@@ -107,6 +114,8 @@ class _Examination:
         size = max(root.batch_sizes, key=lambda k: root.batch_sizes[k]) if root.batch_sizes else 0
         out["batch_size"] = size
         if self.rows is None or len(self.rows) < 2:
+            return out
+        if out["stepped"] > 1 and out["roots"] > 1:  # models that play against each other have no score
             return out
         out["rows"] = len(self.rows)
         out["epochs"] = watch.step * max(size, 1) / len(self.rows)
@@ -155,6 +164,8 @@ class _Examination:
         assert task is not None and rows is not None and root is not None
         out = {"train": math.nan, "evaluation": math.nan, "evaluation_by_script": math.nan, "balanced": math.nan}
         out["constant"] = chance(task, rows.targets) if task.kind != "sequence" else math.nan
+        if not self._scorable(facts):
+            return out
         p = self._predict(rows)
         self.outputs = p
         if p is not None and p.shape[0] == len(rows):
@@ -189,6 +200,17 @@ class _Examination:
                 out["evaluation"] = score(task, p, other.targets)
             facts["evaluation"] = self._evaluation_facts(rows, other)
         return out
+
+    def _scorable(self, facts: dict[str, Any]) -> bool:
+        """Return whether accuracy or R² of the plain output says how well the loss was served."""
+        assert self.task is not None
+        if self.kind is not None:
+            one = self.watch.losses[self.kind]
+            return self.kind in _SCORED and not one["target_from_model"]
+        if self.task.is_classification:
+            return True
+        operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
+        return bool(operations & {"Sub", "Rsub"}) and bool(operations & {"Pow", "Abs", "Mul", "LinalgVectorNorm"})
 
     def _evaluation_facts(self, rows: Rows, other: Rows) -> dict[str, Any]:
         both = Rows(
@@ -242,8 +264,9 @@ class _Examination:
             out["reference"] = {
                 "held_out": reference.held_out, "constant": reference.constant, "se": reference.standard_error,
                 "balanced": reference.balanced, "by_model": reference.by_model,
-                "evaluation_gain": reference.other_rows, "rows": reference.rows,
+                "evaluation_gain": reference.other_rows, "rows": reference.rows, "agreement": reference.agreement,
             }  # fmt: skip
+        self._class_numbers(out, clean)
         recipe = self._recipe()
         got = best_score(out)
         perfect = not math.isnan(got) and got > 0.97
@@ -261,6 +284,22 @@ class _Examination:
             if time.monotonic() > self.deadline:
                 break
             self._try(replays, name, recipe, clean, change)
+
+    def _class_numbers(self, out: dict[str, Any], rows: Rows) -> None:
+        """Where numbers 0 … K-1 are regressed on: would a classifier name far more of them right?"""
+        target = out["target"]
+        values = target.get("values", 0)
+        if self.task is None or self.task.kind != "regression" or self.task.columns != 1 or self.outputs is None:
+            return
+        if not (3 <= values <= 30 and target["integers"] and target["min"] == 0 and target["max"] == values - 1):
+            return
+        labels = rows.targets.reshape(len(rows)).long()
+        classes = Task("classes", values)
+        found = fit_reference(classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - time.monotonic()) * 0.2))
+        if found is None or self.outputs.numel() != len(rows):
+            return
+        rounded = float((self.outputs.reshape(-1).round().long() == labels).float().mean())
+        out["classes_reference"] = {"gain": found.held_out - rounded, "accuracy": found.held_out, "rounded": rounded}
 
     def _try(self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any) -> None:
         assert self.task is not None

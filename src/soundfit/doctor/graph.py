@@ -83,8 +83,8 @@ def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
         queue.extend(_parents(node))
 
 
-def loss_structure(loss: torch.Tensor) -> dict[str, Any]:
-    """Describe the operations nearest to the loss.
+def loss_structure(loss: torch.Tensor, known: frozenset[Any] = frozenset()) -> dict[str, Any]:
+    """Describe the operations nearest to the loss; ``known`` are nodes of losses that need no look inside.
 
     Returns:
         ``negated`` (sign of the loss turned odd times), ``reduction`` (``mean``, ``sum`` or None),
@@ -93,7 +93,7 @@ def loss_structure(loss: torch.Tensor) -> dict[str, Any]:
     """
     out: dict[str, Any] = {"negated": False, "reduction": None, "operations": [], "broadcast": None}
     node = loss.grad_fn
-    while node is not None and len(out["operations"]) < 8:
+    while node is not None and node not in known and len(out["operations"]) < 8:
         kind = _kind(node)
         out["operations"].append(kind)
         if kind == "Neg":

@@ -73,6 +73,7 @@ class OpTrace(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in _QUIET or not self.on:
             return out
+        self.watch.grad = torch.is_grad_enabled()
         with torch.no_grad(), torch._C.DisableTorchFunction():
             self._look(name, args, kwargs, out)
         return out

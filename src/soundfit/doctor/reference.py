@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.rows import Rows
-from soundfit.doctor.scores import Task, balanced, chance, score
+from soundfit.doctor.scores import Task, balanced, chance, predicted_labels, score
 
 __all__ = ["Reference", "fit_reference", "halves"]
 
@@ -29,6 +29,7 @@ class Reference:
     balanced: float = float("nan")
     by_model: dict[str, float] = field(default_factory=dict)
     other_rows: float = float("nan")
+    agreement: float = float("nan")
     rows: int = 0
 
 
@@ -85,7 +86,7 @@ def fit_reference(task: Task, rows: Rows, *, other: Rows | None = None, seconds:
         other: rows of the script's own evaluation, scored by the winner as well.
         seconds: soft limit of time.
     """
-    if task.kind in ("sequence", "copy") or len(rows) < 30:
+    if task.kind in ("sequence", "copy"):
         return None
     x = numeric(rows.inputs)
     if x is None or x.shape[1] == 0:
@@ -96,7 +97,7 @@ def fit_reference(task: Task, rows: Rows, *, other: Rows | None = None, seconds:
         good &= (y >= 0).reshape(-1)
     rows, x, y = rows.take(good), x[good], y[good]
     if len(rows) < 30:
-        return None
+        return _few_rows(task, rows, x, y)
     fit, held = halves(len(rows))
     x = _standard(x, fit)
     deadline = time.monotonic() + seconds
@@ -115,7 +116,7 @@ def fit_reference(task: Task, rows: Rows, *, other: Rows | None = None, seconds:
     if task.kind in ("classes", "binary", "one-hot"):
         out.balanced = balanced(task, candidates[best][held], rows.targets[held])
     if other is not None and len(other) >= 20:
-        out.other_rows = _score_elsewhere(task, rows, other)
+        out.other_rows, out.agreement = _score_elsewhere(task, rows, other)
     return out
 
 
@@ -128,18 +129,65 @@ def _standard_error(task: Task, p: Tensor, y: Tensor, value: float) -> float:
     return float(loss.std() / n**0.5 / (flat_y.var(0).mean() + 1e-12))
 
 
-def _score_elsewhere(task: Task, rows: Rows, other: Rows) -> float:
-    """Fit a ridge on ``other`` rows alone, judge on a part of them: is there anything to learn there?"""
+def _few_rows(task: Task, rows: Rows, x: Tensor, y: Tensor) -> Reference | None:
+    """Return the reference for a handful of rows: a truth table can be learned, more rows are left out one by one."""
+    n = len(rows)
+    if n < 3 or task.kind == "multilabel":
+        return None
+    everything = torch.arange(n)
+    x = _standard(x, everything)
+    constant = chance(task, rows.targets)
+    if n <= 8:
+        distinct = len(Rows((x,), torch.zeros(n)).unique())
+        if not task.is_classification or distinct < n:
+            return None
+        return Reference(1.0, constant, 0.05, rows=n, by_model={"table": 1.0})
+    target, mean, std = _design(task, y)
+    square = torch.cdist(x, x) ** 2
+    best, by_model = -1.0, {}
+    for name, kernel in {
+        "linear": x @ x.T, "smooth": torch.exp(-square / (square.median() + 1e-9)),
+    }.items():  # fmt: skip
+        gram = (kernel + 1.0).double()
+        hat = torch.linalg.solve(gram + 0.1 * torch.eye(n, dtype=torch.float64), gram).T
+        p = ((hat @ target.double()) - hat.diagonal()[:, None] * target.double()) / (1 - hat.diagonal()[:, None] + 1e-9)
+        by_model[name] = score(task, p.float() * std + mean, rows.targets)
+        best = max(best, by_model[name])
+    return Reference(best, constant, 0.5 / n**0.5, by_model=by_model, rows=n)
+
+
+def _score_elsewhere(task: Task, rows: Rows, other: Rows) -> tuple[float, float]:
+    """Fit on a part of ``other``: its gain over a constant on the rest, and how surely it fits ``rows`` (in z)."""
     x = numeric(other.inputs)
-    if x is None:
-        return float("nan")
-    fit, held = halves(len(other), 0.4)
-    x = _standard(x, fit)
+    z = numeric(rows.inputs)
+    nothing = float("nan"), float("nan")
+    if x is None or z is None or z.shape[1] != x.shape[1]:
+        return nothing
+    n = len(other)
+    fit, held = halves(n, 0.4)
+    both = _standard(torch.cat([x, z]), fit)
     y = _targets(task, other.targets)
-    if task.is_classification and (int(y.min()) < 0):
-        return float("nan")
-    fits = [_ridge(task, x, y, fit), _mlp(task, x, y, fit, time.monotonic() + 2)]
-    return max(score(task, p[held], other.targets[held]) for p in fits) - chance(task, other.targets[held])
+    if task.is_classification and int(y.min()) < 0:
+        return nothing
+    padded = torch.cat([y, y[:1].expand(len(z), *y.shape[1:])])
+    fits = [_ridge(task, both, padded, fit), _mlp(task, both, padded, fit, time.monotonic() + 2)]
+    best = max(fits, key=lambda p: score(task, p[:n][held], other.targets[held]))
+    gain = score(task, best[:n][held], other.targets[held]) - chance(task, other.targets[held])
+    return gain, _agreement(task, best[n:], rows.targets)
+
+
+def _agreement(task: Task, p: Tensor, targets: Tensor) -> float:
+    """Return how many standard errors predictions and targets agree beyond chance."""
+    n = len(targets)
+    if task.kind in ("classes", "binary", "one-hot"):
+        found, labels = predicted_labels(task, p), task.labels(targets)
+        k = int(max(found.max(), labels.max())) + 1
+        expected = float((torch.bincount(found, minlength=k) / n) @ (torch.bincount(labels, minlength=k) / n))
+        hit = float((found == labels).float().mean())
+        return (hit - expected) / max(expected * (1 - expected) / n, 1e-12) ** 0.5
+    a, b = p.reshape(n, -1).double(), targets.reshape(n, -1).double()
+    a, b = a - a.mean(0), b - b.mean(0)
+    return float(((a * b).sum() / ((a**2).sum() * (b**2).sum() + 1e-30).sqrt()) * n**0.5)
 
 
 def _columns(task: Task) -> int:

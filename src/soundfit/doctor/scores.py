@@ -57,9 +57,10 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
         if integer and y.shape[1] == 1:
             low = int(y.min()) if n else 0
             return Task("classes", max(outputs, int(y.max()) + 1 if low >= 0 else outputs))
-        if integer:
+        if integer and y.shape[1] > 1:
             return Task("sequence", outputs, y.shape[1])
-        return Task("one-hot", y.shape[1], y.shape[1])
+        if y.shape[1] > 1:
+            return Task("one-hot", y.shape[1], y.shape[1])
     finite = y.float()[torch.isfinite(y.float()).all(1)]
     zero_one = len(finite) > 0 and bool(((finite == 0) | (finite == 1)).all())
     if zero_one and y.shape[1] == 1:

@@ -82,11 +82,11 @@ class RootRecord:
 
 
 def full_steps(limit: int = 10_000_000) -> frozenset[int]:
-    """Return the steps that are watched in full: 1 … 4, then each a fourth later than the last."""
+    """Return the steps that are watched in full: 1 … 4, then each half as far again."""
     out, step = set(), 1
     while step < limit:
         out.add(step)
-        step = max(step + 1, int(step * 1.25))
+        step = max(step + 1, int(step * 1.5))
     return frozenset(out)
 
 
@@ -114,7 +114,8 @@ class Watch:
         self.backwards = 0
         self.backwards_since_step = 0
         self.backward_place = Place()
-        self.compiled = False
+        self.grad = True
+        self.unregistered: dict[str, Place] = {}
         self.spent_seconds = 0.0
         self.full = False
         self.births: dict[int, Place] = {}
@@ -183,6 +184,8 @@ class Watch:
                 if not watch.full:
                     return original(module, *args, **kwargs)
                 watch.stack.append(module)
+                if id(module) not in watch.layer_names:
+                    watch.saw_unregistered(module)
                 try:
                     return original(module, *args, **kwargs)
                 finally:
@@ -262,6 +265,14 @@ class Watch:
             self.layer_names.setdefault(id(child), name or type(child).__name__)
         return root
 
+    def saw_unregistered(self, module: torch.nn.Module) -> None:
+        """Receive a module with parameters that the model calls but does not know as its part."""
+        owned = any(id(module) in self.layer_names for module in self.stack[:-1])
+        if owned and next(module.parameters(), None) is not None and torch.is_grad_enabled():
+            held = {id(p) for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
+            if not any(id(p) in held for p in module.parameters()):
+                self.unregistered.setdefault(type(module).__name__, self.births.get(id(module), Place()))
+
     # -- what a full step sees ----------------------------------------------------------------------
 
     def _layer(self, suffix: str) -> str:
@@ -271,7 +282,7 @@ class Watch:
 
     def saw_activation(self, kind: str, out: Any) -> None:
         """Receive an activation's output from a full step."""
-        if not torch.is_grad_enabled() and self._eval_pending is not None:
+        if not self.grad and self._eval_pending is not None:
             return
         x = _first_tensor(out)
         if x is None or x.numel() == 0 or not x.is_floating_point():
@@ -305,7 +316,7 @@ class Watch:
 
     def saw_dropout(self, p: float, training: bool, place: Place) -> None:
         """Receive a dropout's rate and mode."""
-        self.dropouts.setdefault((p, training, torch.is_grad_enabled()), place)
+        self.dropouts.setdefault((p, training, self.grad), place)
 
     def met(self, name: str, prediction: torch.Tensor, target: torch.Tensor, place: Place) -> None:
         """Receive a tensor without history that met one made by a model, outside of modules."""
@@ -412,7 +423,7 @@ class Watch:
             self._late_loss = []
 
     def _look_at_loss(self, loss: torch.Tensor) -> None:
-        shape = loss_structure(loss)
+        shape = loss_structure(loss, frozenset(c.output.grad_fn for c in self._calls))
         if "structure" not in self.custom:
             self.custom["structure"] = shape
         elif shape["broadcast"] and not self.custom["structure"]["broadcast"]:
@@ -494,16 +505,15 @@ class Watch:
             return
         if not self._calls and self._met is None:
             return
-        for root, args, kwargs, _, training in self._window[-1:]:
-            x = _first_tensor((args, kwargs))
-            if not training:
-                root.train_calls_in_eval_mode += 1
-            if x is not None and x.dim():
-                n = int(x.shape[0])
-                root.batch_sizes[n] = root.batch_sizes.get(n, 0) + 1
-        root = self._window[-1][0]
+        root, args, kwargs, _, training = self._window[-1]
+        if not training:
+            root.train_calls_in_eval_mode += 1
         if not root.train_rows.wants():
             return
+        x = _first_tensor((args, kwargs))
+        if x is not None and x.dim():
+            n = int(x.shape[0])
+            root.batch_sizes[n] = root.batch_sizes.get(n, 0) + 1
         pair = self._pair()
         if pair is None or pair[0] is None or pair[3] is None:
             return
@@ -574,6 +584,8 @@ class Watch:
     def _before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         if not self.full or threading.get_ident() != self._thread:
             return
+        if self._ops.on:
+            self._end_of_operations()
         started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
             self._look_at_gradients(optimiser)
@@ -625,9 +637,12 @@ class Watch:
         self.full = self.price == "full" or nearest in _FULL
         self.full = self.full or (not self.losses and nearest <= 64)
         if self._ops.on:
-            self._ops.stop()
-            if self._ops.sequence and "sequence" not in self.recording.facts:
-                self.recording.facts["sequence"] = list(self._ops.sequence)
+            self._end_of_operations()
+
+    def _end_of_operations(self) -> None:
+        self._ops.stop()
+        if self._ops.sequence and "sequence" not in self.recording.facts:
+            self.recording.facts["sequence"] = list(self._ops.sequence)
 
     def _look_at_updates(self, optimiser: Optimizer) -> None:
         started = time.perf_counter()

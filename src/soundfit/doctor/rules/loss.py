@@ -76,7 +76,7 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
     spread = case.number("target.std", 1.0)
     ranges = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, math.inf),
               "log_softmax": (-math.inf, 0.0), "hardtanh": (-1.0, 1.0), "softplus": (0.0, math.inf)}  # fmt: skip
-    if made not in ranges:
+    if made not in ranges or case["loss.kind"] not in (None, "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
         return []
     bottom, top = ranges[made]
     beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
@@ -108,17 +108,17 @@ def mismatch(case: Case) -> list[Diagnosis]:
         return [case.diagnose("loss-mismatch", f"{kind or 'squared error'} on classes", sure, fix, place=place,
                               patch=changed(place, swap_name(r"MSELoss|L1Loss|SmoothL1Loss", loss)),
                               change={"loss": "sound"}, activation=made, cured_by_loss=case.cure("sound-loss"))]  # fmt: skip
-    width = case.number("task.width", 1)
+    shape = case["loss.prediction_shape"] or (0, 0)
+    width = shape[1] if len(shape) > 1 else 1
     values, integers = case.number("target.values", 0), case["target.integers"]
     many = 2 < values <= 100 and integers and case.number("target.min") == 0 and case.number("target.max") == values - 1
     if squared and task == "regression" and many and case.number("rows") > 5 * values and case["target.dtype"]:
-        shape = case["loss.prediction_shape"] or ()
         if width == values and len(shape) == 2 and shape[0] != shape[1]:
             fix = "Class numbers are names, not amounts: CrossEntropyLoss on one output per class."
             return [case.diagnose("loss-mismatch", "squared error between class scores and class numbers", 0.95, fix, place=place,
                                   change={"loss": "sound"})]  # fmt: skip
         gain = case.number("classes_reference.gain")
-        if gain > 0.1 or case.sick:
+        if gain > 0.06 and case.number("classes_reference.accuracy") > 0.75:
             fix = f"The target has {values:.0f} values 0 … {values - 1:.0f} like class numbers: one output per class and CrossEntropyLoss."
             return [case.diagnose("loss-mismatch", "squared error on class numbers", 0.7 if case.sick else 0.55, fix, place=place,
                                   change={}, values=values, gain=gain)]  # fmt: skip

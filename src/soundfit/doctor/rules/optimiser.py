@@ -34,6 +34,11 @@ def coverage(case: Case) -> list[Diagnosis]:
         fix = "Hand the optimiser the parameters that are to learn; set requires_grad=True on them."
         return [case.diagnose("optimizer-params", "no trainable parameter of the model is in the optimiser", 0.97, fix,
                               place=place, patch=patch, change={"include": True}, frozen=o["frozen"][:6])]  # fmt: skip
+    if case["unregistered"] and (case.sick or not case.judged):
+        kind, where = next(iter(case["unregistered"].items()))
+        fix = f"A plain list or dict hides its {kind} layers from model.parameters(): use nn.ModuleList, nn.ModuleDict or nn.Sequential."
+        return [case.diagnose("optimizer-params", "layers the model calls are not registered as its parts, so they never learn", 0.95,
+                              fix, place=where, patch=changed(where, swap_name(r"=\s*\[(.*)\]", r"= nn.ModuleList([\1])")))]  # fmt: skip
     if not case.sick:
         return []
     out = []
@@ -61,7 +66,7 @@ def zero_grad(case: Case) -> list[Diagnosis]:
         return []
     place = case["places.backward"]
     fix = "Clear gradients before each backward pass: optimizer.zero_grad()."
-    severity = "error" if case.sick or not case.judged or case.cure("same") else "warning"
+    severity = "error" if case.sick or not case.judged else "warning"
     return [case.diagnose("missing-zero-grad", "gradients pile up: zero_grad is never called between steps", 0.95 if severity == "error" else 0.8,
                           fix, severity=severity, place=place, patch=added_before(place, "optimizer.zero_grad()"),  # type: ignore[arg-type]
                           change={"zero_grad": True}, steps_with_old_gradients=seen)]  # fmt: skip
