@@ -77,8 +77,8 @@ def array_views(
         y_VN = ((y - center[:, None]) / spread[:, None])[:, :, None]
     n_views = max(len(x_VN), 1 if classification or not standardize else len(y_VN))
     data = BankData.of(
-        np.ascontiguousarray(np.broadcast_to(x_VN, (n_views, *x_VN.shape[1:]))),
-        np.ascontiguousarray(y_VN[:n_views]),
+        np.array(np.broadcast_to(x_VN, (n_views, *x_VN.shape[1:]))),
+        np.array(y_VN[:n_views]),
     )
     name = metric or ("log_loss" if classification else "rmse")
     loss = "cross_entropy" if classification else "mse"

@@ -85,9 +85,8 @@ def paired_row_se(rows_CN: Array, best: int, *, root: bool) -> Array:
     ``rows_CN`` holds each row's share of a mean score (for a root mean square: its square; then
     ``root`` applies the delta method).
     """
-    difference_CN = rows_CN - rows_CN[best]
-    n = rows_CN.shape[1]
-    se_C = difference_CN.std(axis=1, ddof=1) / np.sqrt(n)
     if root:
-        se_C = se_C / (2.0 * np.sqrt(max(float(rows_CN[best].mean()), 1e-300)))
-    return np.asarray(se_C)
+        mean_C1 = np.maximum(rows_CN.mean(axis=1, keepdims=True), 1e-300)
+        rows_CN = rows_CN / (2.0 * np.sqrt(mean_C1))
+    difference_CN = rows_CN - rows_CN[best]
+    return np.asarray(difference_CN.std(axis=1, ddof=1) / np.sqrt(rows_CN.shape[1]))
