@@ -153,6 +153,22 @@
         ],
       });
     },
+    strip(figure, width) {
+      const d = figure.data, format = yFormat(d);
+      const margin = Math.min(d3.max(d.names, (name) => name.length) * 6.8 + 14, width * 0.36);
+      const row = { y: "run" };
+      return frame(figure, width, d.names.length * 42 + 58, {
+        marginLeft: margin, x: { nice: true }, y: { type: "band", domain: d.names, padding: 0.2, label: null },
+        marks: [
+          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }), Plot.axisY({ tickSize: 0, color: ink.muted }),
+          Plot.axisX({ ticks: Math.floor(width / 90), tickFormat: format, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
+          Plot.barX(d.means, { ...row, x1: (m) => m.x - m.se, x2: (m) => m.x + m.se, fill: ink.validation, fillOpacity: 0.22 }),
+          Plot.tickX(d.means, { ...row, x: "x", stroke: ink.validation, strokeWidth: 2.4 }),
+          Plot.dot(d.points, { ...row, x: "x", fill: ink.validation, stroke: ink.card, r: 5 }),
+          Plot.tip(d.points, Plot.pointer({ ...row, x: "x", fill: ink.card, stroke: "var(--line)", title: (p) => `${p.run}\n${d.words.fold} ${p.fold}: ${format(p.x)}` })),
+        ],
+      });
+    },
     series(figure, width) {
       const d = figure.data;
       return frame(figure, width, 260, {
