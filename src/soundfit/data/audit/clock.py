@@ -18,8 +18,15 @@ __all__ = ["Clock", "find_clocks", "sorted_by_column"]
 
 Kind = Literal["date", "calendar", "rising", "file"]
 _MONTHS = {
-    name: i for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+    name: i
+    for i, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
 }
+
+
+#: Different times that a column needs to serve as the order of a file that is sorted already.
+FINE = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Clock:
 
 
 def find_clocks(view: View) -> list[Clock]:
-    """Return the clocks of a table, the most telling first; the file's order comes last if nothing else is in it."""
+    """Return the clocks of a table, the most telling first; the file's order last, if no other is in it."""
     clocks = [_by_date(view, f) for f in view.features if f.kind == "date" and not names_birth(f.name)]
     calendar = _calendar(view)
     if calendar is not None:
@@ -133,16 +140,19 @@ def _calendar(view: View) -> Clock | None:
         return Clock("calendar", names, by_unit[0].name, clock.order, clock.ties, False)
     if len(np.unique(clock.ties)) < 4:
         return None
-    alone = [by_unit[u] for u in units if by_unit[u].kind != "categorical"]
-    rising = [f for f in alone if f.numbers is not None and _rises(_filled(f.numbers))]
-    if rising and _rises(clock.ties.astype(np.float64)):
-        finest = max(rising, key=lambda f: f.n_distinct)
-        return Clock("calendar", names, finest.name, clock.order, clock.ties, True)
-    if _rises(clock.ties.astype(np.float64)):
-        return clock
-    falling = [f for f in alone if f.numbers is not None and _rises(-_filled(f.numbers))]
-    time = max(falling, key=lambda f: f.n_distinct).name if falling else "row"
-    return Clock("calendar", names, time, clock.order, clock.ties, True)
+    forward = _rises(clock.ties.astype(np.float64))
+    return Clock("calendar", names, _time_option(by_unit, units, forward), clock.order, clock.ties, True)
+
+
+def _time_option(by_unit: dict[int, Feature], units: list[int], forward: bool) -> str:
+    """Return the one column that says the order by itself, else ``row``, else (file reversed) the coarsest."""
+    sign = 1.0 if forward else -1.0
+    alone = [by_unit[u] for u in units if by_unit[u].numbers is not None]
+    strict = [f for f in alone if f.numbers is not None and np.all(np.diff(sign * _filled(f.numbers)) >= 0)]
+    finest = max(strict, key=lambda f: f.n_distinct, default=None)
+    if finest is not None and (finest.n_distinct >= FINE or not forward):
+        return finest.name
+    return "row" if forward or not alone else alone[0].name
 
 
 def _numbers(feature: Feature, unit: int) -> NDArray[np.float64] | None:

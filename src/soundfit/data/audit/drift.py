@@ -54,7 +54,8 @@ def find_drift(view: View) -> list[Finding]:
             "train-test-drift",
             severity,
             f"Training and test rows can be told apart with an AUC of {auc:.2f} (95 % interval {low:.2f} to "
-            f"{high:.2f}; 0.50 if they were alike), first of all by {named}: the exam asks about other rows than "
+            f"{high:.2f}; 0.50 if they were alike), first of all by {named}: the exam asks about other "
+            "rows than "
             "were learned from.",
             columns=tuple(inputs[j].name for j in movers),
             evidence={
@@ -63,7 +64,8 @@ def find_drift(view: View) -> list[Finding]:
                 "high": round(high, 4),
                 "n_rows_measured": len(rows),
             },
-            fix="If new rows will be like the test rows, this exam is the honest one and cross-validation flatters; "
+            fix="If new rows will be like the test rows, this exam is the honest one and "
+            "cross-validation flatters; "
             "else draw the test rows at random. --drop columns that only name the period or source.",
         )
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from soundfit.data.audit.chance import NO_COINCIDENCE, expected_twins, share_beyond_chance
@@ -50,7 +51,9 @@ def find_duplicates(view: View) -> list[Finding]:
     if not twin.any():
         return []
     copies = int(view.n - len(np.unique(cluster)))
-    _, strange = copied(view, cluster, content)
+    # Equal numbers as target are a coincidence of their own; an equal class says little.
+    compared = (*content, Feature("", "numeric", False, pd.Series(view.table.target)))
+    _, strange = copied(view, cluster, compared if view.regression else content)
     share = crossing_share(cluster, view.plan)
     strange_share = share * min(1.0, strange / float(twin.mean()))
     severity: Severity = "note"
@@ -68,7 +71,8 @@ def find_duplicates(view: View) -> list[Finding]:
         Finding(
             "duplicate-rows",
             severity,
-            f"{copies:,} of {view.n:,} rows repeat an earlier row in every feature and the target; {share:.1%} "
+            f"{copies:,} of {view.n:,} rows repeat an earlier row in every feature and the target; "
+            f"{share:.1%} "
             f"{where} their twin among the training rows. {nature}.",
             rows=view.file_rows(np.flatnonzero(twin)),
             n_rows=int(twin.sum()),
@@ -78,7 +82,8 @@ def find_duplicates(view: View) -> list[Finding]:
                 "share_crossing_beyond_chance": round(strange_share, 4),
                 "share_of_rows_beyond_chance": round(strange, 4),
             },
-            fix="Remove the copies from the file; keep them on one side with --group COL where a column names "
+            fix="Remove the copies from the file; keep them on one side with --group COL where a column "
+            "names "
             "what they copy; or, if they are separate observations, --accept duplicate-rows."
             if severity != "note"
             else "Nothing, if the rows are separate observations.",
@@ -146,7 +151,8 @@ def _contradicting(
             rows=view.file_rows(rows),
             n_rows=len(rows),
             evidence={"error_floor": round(floor, 5), "combinations": int(mixed.sum())},
-            fix="Look at these rows: correct the labels that are wrong, or add the column that tells them apart.",
+            fix="Look at these rows: correct the labels that are wrong, or add the column that tells "
+            "them apart.",
         )
     ]
 
@@ -190,6 +196,7 @@ def _far_apart(
                 "spread": round(spread, 6),
                 "combinations": int(far.sum()),
             },
-            fix="Look at these rows: correct targets that are wrong, or add the column that tells them apart.",
+            fix="Look at these rows: correct targets that are wrong, or add the column that tells them "
+            "apart.",
         )
     ]

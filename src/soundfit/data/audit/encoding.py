@@ -3,6 +3,8 @@ target included or taken out again. Both give the row's target away where catego
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,25 +36,26 @@ def find_encodings(view: View) -> list[Finding]:
     ]
     findings = []
     for feature in candidates:
-        found = _own_mean(view, feature)
-        how, share, by = ("", 0.0, "")
-        if found is not None:
-            how, share = "the mean target of the rows that share its value", found
-        else:
-            for category in categories:
-                if category.name != feature.name and (out := _left_out(view, feature, category)) is not None:
-                    how, share, by = (
-                        f"the mean target of the other rows of its {category.name!r}",
-                        out,
-                        category.name,
-                    )
-                    break
-                if category.name != feature.name and (out := _smoothed(view, feature, category)) is not None:
-                    how, share, by = f"a smoothed mean target of its {category.name!r}", out, category.name
-                    break
+        how, share, by = _explain(view, feature, categories)
         if how:
             findings.append(_finding(feature, how, share, by))
     return findings
+
+
+def _explain(view: View, feature: Feature, categories: list[Feature]) -> tuple[str, float, str]:
+    """Return (how the column was computed, mean own share, from which category); "" where it was not."""
+    for category in categories:
+        if category.name == feature.name:
+            continue
+        name = category.name
+        if (share := _mean(view, feature, category)) is not None:
+            return f"the mean target of its {name!r}", share, name
+        if (share := _left_out(view, feature, category)) is not None:
+            return f"the mean target of the other rows of its {name!r}", share, name
+        if (share := _smoothed(view, feature, category)) is not None:
+            return f"a smoothed mean target of its {name!r}", share, name
+    share = _own_mean(view, feature)
+    return ("", 0.0, "") if share is None else ("the mean target of the rows that share its value", share, "")
 
 
 def _finding(feature: Feature, how: str, share: float, by: str) -> Finding:
@@ -81,7 +84,8 @@ def _groups(view: View, codes: NDArray[np.int32]) -> tuple[Floats, Floats, NDArr
     """Return (count, sum of the target, usable) of each code over known rows."""
     known = view.known
     count = np.bincount(codes[known], minlength=int(codes.max()) + 1).astype(np.float64)
-    total = np.bincount(codes[known], weights=view.table.target[known], minlength=len(count))
+    weights = view.table.target[known].astype(np.float64)
+    total = np.bincount(codes[known], weights=weights, minlength=len(count)).astype(np.float64)
     return count, total, ~_sealed_with(view, codes) & (count > 0)
 
 
@@ -105,8 +109,36 @@ def _own_mean(view: View, feature: Feature) -> float | None:
         return None
     if _target_constant_within(view, feature.codes):
         return None
-    weight = count[usable]
-    return float((1 / weight * weight).sum() / weight.sum())
+    by_count = float(usable.sum() / count[usable].sum())
+    if view.regression:
+        return by_count
+    # A mean of k zeros and ones is a fraction: its denominator bounds k where values of categories coincide.
+    parts = [Fraction(v).limit_denominator(400).denominator for v in value[usable] if 0 < v < 1]
+    return max(by_count, 1 / float(np.median(parts))) if parts else by_count
+
+
+def _by_category(feature: Feature, category: Feature) -> Floats | None:
+    """Return the column's one value in each category, or None where categories have several."""
+    if feature.numbers is None or feature.n_distinct > category.n_distinct or feature.missing.any():
+        return None
+    value = np.zeros(int(category.codes.max()) + 1)
+    value[category.codes] = feature.numbers
+    return value if np.array_equal(value[category.codes], feature.numbers) else None
+
+
+def _mean(view: View, feature: Feature, category: Feature) -> float | None:
+    """Return the mean own share where the column is the mean target of its category."""
+    value = _by_category(feature, category)
+    if value is None:
+        return None
+    count, total, usable = _groups(view, category.codes)
+    usable &= count > 1
+    if usable.sum() < 5 or np.ptp(value[usable]) == 0 or _target_constant_within(view, category.codes):
+        return None
+    scale = max(float(np.std(view.table.target[view.known])), 1e-12)
+    if np.mean(np.abs(total[usable] / count[usable] - value[usable]) < 1e-4 * scale) < 0.8:
+        return None
+    return float(usable.sum() / count[usable].sum())
 
 
 def _target_constant_within(view: View, codes: NDArray[np.int32]) -> bool:
@@ -136,13 +168,8 @@ def _left_out(view: View, feature: Feature, category: Feature) -> float | None:
 
 def _smoothed(view: View, feature: Feature, category: Feature) -> float | None:
     """Return the mean own share where the column is (sum + m·prior)/(count + m) of its category."""
-    assert feature.numbers is not None
-    if feature.n_distinct > category.n_distinct or feature.missing.any():
-        return None
-    codes = category.codes
-    value = np.full(int(codes.max()) + 1, np.nan)
-    value[codes] = feature.numbers
-    if not np.array_equal(value[codes], feature.numbers):
+    value, codes = _by_category(feature, category), category.codes
+    if value is None:
         return None
     count, total, usable = _groups(view, codes)
     y = view.table.target[view.known]

@@ -35,6 +35,8 @@ LIE, SURELY = 0.15, 0.08
 #: Worth a warning.
 FLATTERS = 0.05
 FOLDS = 5
+#: Values such as P017 are taken for individuals where they have at most this many rows on average.
+ROWS_A_CODE = 100
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def find_entities(view: View, partners: Partners, unique: Rows) -> list[Finding]
         hidden = hidden_entity(view, partners, unique)
         entities += [hidden] if hidden is not None else []
     findings = []
-    for entity in entities[:4]:
+    for entity in entities[:3]:
         if _kept_whole(view, entity.cluster):
             continue
         finding = _judge(view, entity)
@@ -83,7 +85,7 @@ def _named(view: View, feature: Feature) -> Entity | None:
     if not labels or feature.kind == "date" or says_clock(feature.name):
         return None
     looks = individual or names_cluster(feature.name)
-    coded = feature.numbers is None and _numbered(feature)
+    coded = feature.numbers is None and feature.n_distinct >= view.n / ROWS_A_CODE and _numbered(feature)
     if not looks and not coded:
         return None
     present = ~feature.missing
@@ -216,7 +218,8 @@ def _finding(view: View, entity: Entity, optimism: Optimism, alike: float, sever
     return Finding(
         "grouped-rows",
         severity,
-        f"{opening} A quick model's error is {optimism.shuffled:.4g} with rows shuffled and {optimism.honest:.4g} "
+        f"{opening} A quick model's error is {optimism.shuffled:.4g} with rows shuffled and "
+        f"{optimism.honest:.4g} "
         f"with groups kept whole: the score would look {max(optimism.flatter, 0):.0%} better than it is "
         f"(95 % interval {optimism.low:.0%} to {optimism.high:.0%}).",
         columns=entity.columns,

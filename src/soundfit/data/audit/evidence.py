@@ -93,7 +93,7 @@ def losses(x: NDArray[np.float32], target: Floats, folds: NDArray[np.int64], *, 
 
 
 def skill(view: View, rows: Rows, features: tuple[Feature, ...], *, k: int = 3) -> float:
-    """Return the out-of-fold share of the target's variance (its ranks', for numbers) that features explain."""
+    """Return the out-of-fold share of the target's variance (for numbers, its ranks') explained."""
     if not features or len(rows) < 2 * k:
         return 0.0
     target = view.target(rows)

@@ -20,7 +20,7 @@ def find_identifiers(view: View) -> list[Finding]:
     rows = view.sample(ALONE_ROWS, salt=1)
     target = view.target(rows)
     for feature in view.features:
-        if feature.kind == "date" or (says_clock(feature.name) and not feature.kind == "id"):
+        if feature.kind == "date" or (says_clock(feature.name) and feature.kind != "id"):
             continue
         unique = feature.n_distinct >= 0.95 * view.n and view.n >= 20
         named = names_individual(feature.name) and unique and (feature.whole or feature.numbers is None)
@@ -39,7 +39,8 @@ def find_identifiers(view: View) -> list[Finding]:
                 f"Column {feature.name!r} identifies rows"
                 + (" and models would read it" if feature.used else "")
                 + (
-                    f"; the order of its numbers alone explains {tells:.0%} of the target, so it (or the file's "
+                    f"; the order of its numbers alone explains {tells:.0%} of the target, so it (or the "
+                    "file's "
                     "order) carries the target"
                     if tells >= 0.1
                     else ""

@@ -1,4 +1,4 @@
-"""Inspection: all checks of a table in order, and their findings sorted. Knows the checks' names, not their ways."""
+"""Inspection: all checks of a table in order, their findings sorted. Knows the checks, not their ways."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ def find_imbalance(view: View) -> list[Finding]:
         Finding(
             "class-imbalance",
             severity,
-            f"{share:.1%} of the rows are {common!r}, {smallest / counts.sum():.1%} are {rare!r}: always saying "
+            f"{share:.1%} of the rows are {common!r}, {smallest / counts.sum():.1%} are {rare!r}: always "
+            "saying "
             f"{common!r} is right {share:.1%} of the time.",
             columns=(view.table.target_name,),
             evidence={"largest": largest, "smallest": smallest, "majority_share": round(share, 5)},
@@ -56,7 +57,8 @@ def find_rare_classes(view: View) -> list[Finding]:
             "rare-class",
             "warning",
             f"{len(rare)} of {len(counts)} classes have fewer than {FEW} rows: {named}"
-            f"{', …' if len(rare) > 8 else ''}. Some folds or the exam will lack them, and their scores are chance.",
+            f"{', …' if len(rare) > 8 else ''}. Some folds or the exam will lack them, and their scores "
+            "are chance.",
             columns=(view.table.target_name,),
             rows=view.file_rows(rows),
             n_rows=len(rows),

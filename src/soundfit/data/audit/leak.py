@@ -8,6 +8,7 @@ the column in turn, as it does a copy, a transform or a coarse version of itself
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,13 @@ __all__ = ["Suspect", "find_leaks", "find_suspects"]
 
 Floats = NDArray[np.float64]
 #: Shares of the target's variance that make a column near-perfect, and worth a look.
-PERFECT_NUMBER, PERFECT_CLASS, SUSPICIOUS = 0.99, 0.95, 0.8
-#: Unexplained share, relative to what all other columns leave unexplained, below which the column is far ahead.
+PERFECT_NUMBER, PERFECT_CLASS, SUSPICIOUS = 0.995, 0.95, 0.8
+#: Unexplained share, relative to what the other columns leave, below which the column is far ahead.
 FAR_AHEAD, AHEAD = 0.1, 0.25
 #: With this many near-perfect columns the problem is easy rather than leaking.
 EASY = 3
+#: Gap between classes, in standard deviations within them, that no measurement has and a coded label does.
+KNOT = 8.0
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,8 @@ def _severity(
         lie = exact or (near and not _others_explain_residual(view, suspect, others))
         legit = n_perfect >= EASY and not suspect.copy
     else:
-        # Two features may well part two classes by nature: then a few others prove nothing.
-        lie = suspect.forward >= PERFECT_CLASS and rest <= 0.75 and (suspect.copy or len(others) >= 4)
+        # Features part classes by nature, too: then the others are not far behind, or too few to prove it.
+        lie = suspect.copy or (suspect.forward >= PERFECT_CLASS and rest <= 0.75 and len(others) >= 4)
         legit = n_perfect >= EASY and not suspect.copy
     if legit and (not others or rest > 0.5):
         return None
@@ -141,8 +144,10 @@ def _severity(
 
 
 def _others_explain_residual(view: View, suspect: Suspect, others: tuple[Feature, ...]) -> bool:
-    """Whether what the column leaves of the target follows from other columns: so it is in a true strong feature,
-    while what a noisy copy of the target leaves is the copy's noise."""
+    """Whether what the column leaves of the target follows from other columns.
+
+    So it is with a true strong feature; what a noisy copy of the target leaves is the copy's noise.
+    """
     rows = view.sample(EVIDENCE_ROWS, salt=2)
     rows = rows[~suspect.feature.missing[rows]]
     y, x = view.target(rows)[:, 0], rankdata(suspect.feature.along(rows)) / len(rows)
@@ -175,24 +180,58 @@ def _is_lag(view: View, feature: Feature) -> bool:
 
 
 def _is_copy(view: View, feature: Feature, rows: NDArray[np.int64]) -> bool:
-    """Whether, with rows in the target's order, the column rises, falls, or changes once for each value."""
-    y = view.table.target[rows]
-    codes = feature.codes[rows]
-    distinct = len(np.unique(codes))
-    if distinct < 2:
+    """Whether the column is the target in other words: another scale, rounded, cut into bins, a code."""
+    distinct = len(np.unique(feature.codes[rows]))
+    if distinct < 2 or len(rows) < 30:
         return False
-    if not view.regression:
-        shared = len(np.unique(np.stack([codes, y]), axis=1).T)
-        return shared == distinct == len(np.unique(y))
-    if feature.numbers is not None:
-        x = feature.numbers[rows]
-        steps = np.diff(x[np.lexsort((x, y))])
-        falls = np.diff(x[np.lexsort((-x, y))])
-        if distinct > 0.02 * len(rows) and max(np.mean(steps >= 0), np.mean(falls <= 0)) >= 0.999:
-            return True
-    runs = int(np.count_nonzero(np.diff(codes[np.lexsort((codes, y))]))) + 1
-    smallest = int(np.bincount(codes)[np.unique(codes)].min())
-    return runs <= distinct + 1 and distinct <= 0.5 * len(rows) and (distinct > 2 or smallest >= 10)
+    if view.regression:
+        return _is_scale(view, feature, rows, distinct) or _is_cut(view, feature, rows, distinct)
+    return _is_code(view, feature, rows, distinct)
+
+
+def _is_scale(view: View, feature: Feature, rows: NDArray[np.int64], distinct: int) -> bool:
+    """Whether the column rises or falls with the target all along, in more than a few steps."""
+    if feature.numbers is None or distinct <= max(10, 0.02 * len(rows)):
+        return False
+    x, y = feature.numbers[rows], view.table.target[rows]
+    rising = np.mean(np.diff(x[np.lexsort((x, y))]) >= 0)
+    falling = np.mean(np.diff(x[np.lexsort((-x, y))]) <= 0)
+    return bool(max(rising, falling) >= 0.999)
+
+
+def _is_cut(view: View, feature: Feature, rows: NDArray[np.int64], distinct: int) -> bool:
+    """Whether each value stands for one stretch of the target, cut where the target has no gap.
+
+    Groups that differ by nature overlap, or leave a gap between them; only a cut through the target's own
+    distribution does neither.
+    """
+    codes, y = feature.codes[rows], view.table.target[rows].astype(np.float64)
+    order = np.lexsort((codes, y))
+    codes, y = codes[order], y[order]
+    cuts = np.flatnonzero(np.diff(codes)) + 1
+    if len(cuts) + 1 > distinct or distinct > 0.5 * len(rows) or np.bincount(codes).max() > len(rows) - 10:
+        return False
+    near = [np.r_[np.diff(y[max(c - 15, 0) : c]), np.diff(y[c : c + 15])] for c in cuts]
+    wide = [
+        (y[c] - y[c - 1]) / max(float(n.mean()), 1e-300) for c, n in zip(cuts, near, strict=True) if len(n)
+    ]
+    return bool(wide) and bool(np.median(wide) <= 3)
+
+
+def _is_code(view: View, feature: Feature, rows: NDArray[np.int64], distinct: int) -> bool:
+    """Whether each class has one value, or values in a knot far from those of the other classes."""
+    y = view.table.target[rows].astype(np.int64)
+    classes = np.unique(y)
+    pairs = len(np.unique(np.stack([feature.codes[rows].astype(np.int64), y]), axis=1).T)
+    if pairs == distinct == len(classes):
+        return True
+    if feature.numbers is None or feature.missing[rows].any():
+        return False
+    x = feature.numbers[rows]
+    ranges = sorted((float(x[y == c].min()), float(x[y == c].max())) for c in classes)
+    gap = min(low - high for (_, high), (low, _) in pairwise(ranges))
+    knot = max(float(x[y == c].std()) for c in classes)
+    return gap > KNOT * knot
 
 
 def _backward(view: View, feature: Feature, rows: NDArray[np.int64], rng: np.random.Generator) -> float:
@@ -225,7 +264,8 @@ def _finding(
     return Finding(
         "target-leak",
         severity,
-        f"{opening}: alone it explains {suspect.forward:.2%} of the target{where}{tail}. Would it be known before "
+        f"{opening}: alone it explains {suspect.forward:.2%} of the target{where}{tail}. Would it be "
+        "known before "
         "the target is?",
         columns=(name,),
         evidence={
@@ -235,5 +275,6 @@ def _finding(
             "share_of_rows": round(suspect.present, 4),
             "n_rows_measured": min(n_rows, len(view.known)),
         },
-        fix=f"Leave it out unless it is known before the target: --drop {name!r}; if it is, --accept target-leak.",
+        fix=f"Leave it out unless it is known before the target: --drop {name!r}; if it is, --accept "
+        "target-leak.",
     )

@@ -6,35 +6,60 @@ import re
 
 __all__ = ["clock_unit", "names_birth", "names_cluster", "names_individual", "says_clock", "words"]
 
-_INDIVIDUALS = frozenset(
-    "patient subject user customer client person participant individual respondent student pupil child mother "
-    "animal mouse rat dog cat cow sheep bird fish speaker singer writer author household family donor account "
-    "member employee worker player athlete driver passenger machine engine device sensor unit vehicle session "
-    "visitor twin couple rater specimen donor volunteer candidate borrower owner household tree cell embryo "
-    "litter mix batch recording video clip scan slide image sequence molecule scaffold protein compound well "
-    "borehole voter applicant policyholder subscriber case nest colony family eye tooth".split()
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_INDIVIDUALS = _set(
+    """
+    account animal applicant athlete author batch bird borehole borrower candidate case cat cell child
+    client clip colony compound couple cow customer device dog donor driver embryo employee engine eye
+    family fish household image individual litter machine member mix molecule mother mouse nest owner
+    participant passenger patient person player policyholder protein pupil rat rater recording
+    respondent scaffold scan sensor sequence session sheep singer slide speaker specimen student subject
+    subscriber tooth tree twin unit user vehicle video visitor volunteer voter well worker writer
+    """
 )
-_CLUSTERS = frozenset(
-    "group cluster school class classroom hospital clinic centre center doctor physician site station farm field "
-    "plot village town store shop branch region firm company team lab laboratory ward site facility plant "
-    "building block lot run experiment trial study cohort fold".split()
+_CLUSTERS = _set(
+    """
+    block branch building center centre class classroom clinic cluster cohort company doctor experiment
+    facility farm field firm fold group hospital lab laboratory lot physician plant plot region run
+    school shop site station store study team town trial village ward
+    """
 )
-_ID_WORDS = frozenset({"id", "ids", "uid", "uuid", "guid", "pid", "no", "nr", "num", "number", "code", "key"})
+_ID_WORDS = _set(
+    """
+    code guid id ids key no nr num number pid uid uuid
+    """
+)
 _CLOCK = {
-    "year": 0, "yr": 0, "years": 0, "quarter": 1, "qtr": 1, "month": 2, "mnth": 2, "mon": 2, "mo": 2, "week": 3,
-    "wk": 3, "day": 4, "date": 4, "dteday": 4, "hour": 5, "hr": 5, "minute": 6, "min": 6, "second": 7, "sec": 7,
-}  # fmt: skip
-_QUALIFIERS = frozenset(
-    "of the in sold sale sales obs observed observation num number no index name start order record trip pickup "
-    "purchase transaction measurement sample survey local".split()
+    **dict.fromkeys(("year", "yr", "years"), 0),
+    **dict.fromkeys(("quarter", "qtr"), 1),
+    **dict.fromkeys(("month", "mnth", "mon", "mo"), 2),
+    **dict.fromkeys(("week", "wk"), 3),
+    **dict.fromkeys(("day", "date", "dteday"), 4),
+    **dict.fromkeys(("hour", "hr"), 5),
+    **dict.fromkeys(("minute", "min"), 6),
+    **dict.fromkeys(("second", "sec"), 7),
+}
+_QUALIFIERS = _set(
+    """
+    in index local measurement name no num number obs observation observed of order pickup purchase
+    record sale sales sample sold start survey the transaction trip
+    """
 )
-_TIMES = frozenset(
-    "date datetime time timestamp day t epoch period step tick when dteday ts month mnth year yr week wk quarter "
-    "hour hr".split()
+_TIMES = _set(
+    """
+    date datetime day dteday epoch hour hr mnth month period quarter step t tick time timestamp ts week
+    when wk year yr
+    """
 )
-_BIRTHS = frozenset(
-    "birth born dob birthday birthdate built construction founded opened blt remod manufactured manufacture model "
-    "expiry expiration due maturity".split()
+_BIRTHS = _set(
+    """
+    birth birthdate birthday blt born built construction dob due expiration expiry founded manufacture
+    manufactured maturity model opened remod
+    """
 )
 
 

@@ -68,7 +68,8 @@ def _finding(view: View, pairs: Rows, share: float, n_rows: int, how: str, n_uni
     return Finding(
         "near-duplicates",
         severity,
-        f"About {n_rows:,} rows equal another row {how}; their targets agree {agree:.0%} more closely than those "
+        f"About {n_rows:,} rows equal another row {how}; their targets agree {agree:.0%} more closely "
+        "than those "
         "of random rows. In an exam such a row is known already.",
         rows=view.file_rows(np.unique(pairs)),
         n_rows=n_rows,
@@ -78,7 +79,8 @@ def _finding(view: View, pairs: Rows, share: float, n_rows: int, how: str, n_uni
             "target_agreement": round(agree, 4),
             "n_rows_compared": n_unique,
         },
-        fix="Remove the copies from the file, or keep them on one side with --group COL; if they are separate "
+        fix="Remove the copies from the file, or keep them on one side with --group COL; if they are "
+        "separate "
         "observations, --accept near-duplicates.",
     )
 
@@ -173,7 +175,7 @@ def _noisy(view: View, unique: Rows) -> tuple[Rows, float]:
     if points.shape[1] < 2:
         return none, 0.0
     rng = np.random.default_rng([view.seed, 43])
-    budget = int(min(QUERIES, max(200, 4e10 / (len(unique) * points.shape[1]))))
+    budget = int(min(QUERIES, max(200, 1e10 / (len(unique) * points.shape[1]))))
     asked = np.sort(rng.choice(len(unique), min(budget, len(unique)), replace=False))
     distance, index = _nearest(points, asked, 5)
     near = distance[:, 0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from soundfit.data.audit.clock import Clock, find_clocks, sorted_by_column
 from soundfit.data.audit.entity import FLATTERS, LIE, SURELY
@@ -33,8 +33,9 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Drift:
-    """``neighbours``: lag-1 autocorrelation of the target in the clock's order and its p-value;
-    ``blocks``: share of its variance between 20 blocks of time, beyond what chance gives."""
+    """``neighbours``: lag-1 autocorrelation of the target in the clock's order; ``blocks``: share of its
+    variance between 20 blocks of time, beyond what chance gives; ``p_value``: of the likelier of the two,
+    doubled."""
 
     neighbours: float
     p_value: float
@@ -85,7 +86,8 @@ def _undrifted(view: View, clock: Clock, drift: Drift) -> Finding:
     return Finding(
         "time-order",
         "note",
-        f"The rows are dated by {', '.join(map(repr, clock.columns))} and the file is in time order, but targets "
+        f"The rows are dated by {', '.join(map(repr, clock.columns))} and the file is in time order, but "
+        "targets "
         f"near each other in time are no more alike than others (correlation {drift.neighbours:.2f}).",
         columns=clock.columns,
         evidence={
@@ -102,11 +104,11 @@ def _file_order(view: View, clock: Clock) -> Finding | None:
     if _sorted_by_target(view) or sorted_by_column(view) is not None:
         return None
     drift = measure_drift(view, clock.order)
-    if drift.p_value > 1e-6 or drift.neighbours < 0.1:
+    if drift.p_value > 1e-6 or max(drift.neighbours, drift.blocks) < 0.1:
         return None
     optimism = _optimism(view, clock)
     flattered = optimism.flatter >= FLATTERS and optimism.low > 0
-    if not flattered and drift.neighbours < 0.3:
+    if not flattered and drift.neighbours < 0.3 and drift.blocks < 0.1:
         return None
     return _finding(view, clock, drift, optimism, "warning")
 
@@ -139,6 +141,9 @@ def measure_drift(view: View, order: Rows) -> Drift:
     count = np.bincount(block)
     means = np.stack([np.bincount(block, column) for column in centred.T], axis=1) / count[:, None]
     between = float((count[:, None] * means**2).sum()) / spread
+    # Between blocks, exchangeable rows leave about χ²(blocks − 1)/(n − 1) of the variance.
+    by_blocks = float(chi2.sf(between * (n - 1), BLOCKS - 1))
+    p_value = min(1.0, 2 * min(p_value, by_blocks))
     return Drift(neighbours, p_value, max(0.0, between - (BLOCKS - 1) / (n - 1)))
 
 
@@ -167,7 +172,8 @@ def _finding(view: View, clock: Clock, drift: Drift, optimism: Optimism, severit
     else:
         what = "Rows near each other in the file are alike: it is in the order of time or of blocks."
     measured = (
-        f"Neighbours' targets correlate by {drift.neighbours:.2f} and {drift.blocks:.0%} of the variance lies "
+        f"Neighbours' targets correlate by {drift.neighbours:.2f} and {drift.blocks:.0%} of the variance "
+        "lies "
         f"between {BLOCKS} blocks of time. "
         f"A quick model's error is {optimism.shuffled:.4g} with rows shuffled and {optimism.honest:.4g} with "
         f"blocks of time kept whole: the score would look {max(optimism.flatter, 0):.0%} better than it is "
@@ -186,7 +192,8 @@ def _finding(view: View, clock: Clock, drift: Drift, optimism: Optimism, severit
             "time": clock.time,
             "in_file_order": clock.in_file_order,
         },
-        fix=f"Train on the past and test on the future: --time {clock.time}. If the model will only fill gaps "
+        fix=f"Train on the past and test on the future: --time {clock.time}. If the model will only fill "
+        "gaps "
         "between known rows, --accept time-order."
         if severity != "note"
         else f"Nothing was seen to drift; --time {clock.time} if the model will be used on later rows.",

@@ -70,14 +70,17 @@ def _find(view: View, name: str, values: Floats, rows: NDArray[np.int64]) -> Fin
     middle = float(np.median(some))
     if code is not None:
         count = int((some == code).sum())
-        text = f"{count:,} cells of {name!r} are {code:g}, far from all others (median {middle:.4g}): it looks like a code for missing."
+        text = (
+            f"{count:,} cells of {name!r} are {code:g}, far from all others (median {middle:.4g}): it looks "
+            "like a code for missing."
+        )
         fix = "Leave such cells empty in the file."
     else:
         text = (
             f"{int(far.sum()):,} values of {name!r} lie far from the others, the furthest {furthest:.6g} "
             f"({z[far].max():.0f} robust standard deviations from the median {middle:.4g})."
         )
-        fix = "Look at these rows for errors of unit or typing; correct them in the file, or leave them if they are true."
+        fix = "Look for errors of unit or typing: correct them in the file, or leave what is true."
     return Finding(
         "outliers",
         severity,

@@ -50,7 +50,7 @@ def find_partners(features: tuple[Feature, ...], rows: Rows, seed: int) -> Partn
     odds = entropy[telling] / entropy[telling].sum()
     parts = max(1, n // ROWS_A_SET)
     for turn in range(SETS):
-        some = int(min(1 + turn % 3, np.count_nonzero(odds)))
+        some = min(1 + turn % 3, int(np.count_nonzero(odds)))
         key = _keys(features, rng.choice(telling, some, replace=False, p=odds), rows)
         here = np.flatnonzero(mix(key + np.uint64(turn)) % np.uint64(parts) == 0)
         second = _keys(features, rng.choice(telling, some, replace=False, p=odds), rows[here])

@@ -130,7 +130,8 @@ def parts_findings(view: View, found: list[Parts]) -> list[Finding]:
                 "target-parts",
                 severity,
                 f"The target is made of other columns: {formula} "
-                f"({'exactly' if parts.exact else f'{parts.explained:.3%} of its variance'}); a model would learn "
+                f"({'exactly' if parts.exact else f'{parts.explained:.3%} of its variance'}); a model "
+                "would learn "
                 f"the sum, not the cause. All other columns explain {max(rest, 0):.1%} of it.",
                 columns=parts.columns,
                 evidence={
