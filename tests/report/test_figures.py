@@ -96,12 +96,12 @@ def test_epochs_names_the_best_checkpoint_and_what_follows() -> None:
     assert "stays level" in said(epochs_figure(trace([1.0, 0.4, 0.401, 0.401]), _))
 
 
-def test_epochs_ends_where_half_of_the_members_have_stopped() -> None:
-    one, two = trace([1.0, 0.9]).trace, trace([1.0, 0.9, 0.8, 0.1]).trace.assign(member=1)
-    three = trace([1.0, 0.9]).trace.assign(member=2)
-    figure = epochs_figure(replace(view_of({}), trace=pd.concat([one, two, three])), _)
+def test_a_member_that_stops_early_does_not_bend_the_mean() -> None:
+    hard, easy = trace([4.0, 3.0]).trace, trace([1.0, 0.9, 0.8, 0.8]).trace.assign(member=1)
+    figure = epochs_figure(replace(view_of({}), trace=pd.concat([hard, easy])), _)
     assert figure is not None
-    assert [p["x"] for p in figure.data["mean"]] == [1.0, 2.0]
+    assert [p["validation"] for p in figure.data["mean"]] == pytest.approx([2.5, 1.95, 1.9, 1.9])
+    assert "stays level" in said(figure)
 
 
 def test_epochs_shows_the_chosen_configuration_alone() -> None:
@@ -152,11 +152,12 @@ def split_view(role: list[str], fold: list[int | None]) -> RunView:
 
 
 def test_split_tells_shuffled_rows_from_stretches() -> None:
-    mixed = split_view(["test", "train", "train"] * 200, [None, 0, 1] * 200)
+    order = np.random.default_rng(0).permutation(600) % 3
+    mixed = split_view([["test", "train", "train"][i] for i in order], [[None, 0, 1][i] for i in order])
     assert "200 of 600 rows (33 %) are sealed" in said(split_figure(mixed, _))
     assert "spread over the whole file" in said(split_figure(mixed, _))
     blocks = split_view(["train"] * 400 + ["test"] * 200, [0] * 200 + [1] * 200 + [None] * 200)
-    assert "a stretch of the file" in said(split_figure(blocks, _))
+    assert "made of stretches of the file" in said(split_figure(blocks, _))
 
 
 def test_predicted_counts_errors_and_bias() -> None:
@@ -200,3 +201,19 @@ def test_stability_names_exploding_gradients_and_not_calm_ones() -> None:
     assert "no sign of vanishing or exploding" in said(stability_figure(calm, _))
     assert "learning rate too high" in said(stability_figure(wild, _))
     assert stability_figure(view_of({"stability": {"gradient_norm": 3.0}}), _) is None
+
+
+@pytest.mark.parametrize("n_folds", [2, 10])
+@pytest.mark.parametrize("n_rows", [60, 344, 3000])
+def test_split_of_a_small_shuffled_table_is_not_called_a_stretch(n_folds: int, n_rows: int) -> None:
+    rng = np.random.default_rng(n_rows + n_folds)
+    fold = rng.permutation(np.arange(n_rows) % (n_folds + 1))
+    view = split_view(
+        ["test" if f == n_folds else "train" for f in fold], [None if f == n_folds else int(f) for f in fold]
+    )
+    assert "as if shuffled" in said(split_figure(view, _))
+    rows = sorted(fold)
+    ordered = split_view(
+        ["test" if f == n_folds else "train" for f in rows], [None if f == n_folds else int(f) for f in rows]
+    )
+    assert "stretches of the file" in said(split_figure(ordered, _))

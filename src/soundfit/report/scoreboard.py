@@ -181,5 +181,15 @@ def others(view: RunView, _: Words) -> list[tuple[str, str]]:
     found = view.get("exam", "others", default={})
     if not isinstance(found, dict):
         return []
-    words = [(metric_words(str(name), _), finite(value)) for name, value in found.items()]
-    return [(metric.label, metric.show(value)) for metric, value in words if value is not None]
+    shown = []
+    for name, value in found.items():
+        base = str(name).removesuffix("_low").removesuffix("_high")
+        if (base != name and base in found) or finite(value) is None:
+            continue
+        metric = metric_words(str(name), _)
+        low, high = found.get(f"{name}_low"), found.get(f"{name}_high")
+        text = metric.show(value)
+        if finite(low) is not None and finite(high) is not None:
+            text += " " + _("({low} to {high})").format(low=metric.show(low), high=metric.show(high))
+        shown.append((metric.label, text))
+    return shown

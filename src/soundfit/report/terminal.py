@@ -17,7 +17,7 @@ from rich.text import Text
 from soundfit.records.finding import Finding
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, view_of
-from soundfit.report.scoreboard import ScoreLine, score_lines, score_metric, score_remarks
+from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
 from soundfit.report.verdict_words import Step, next_steps, verdict_title, verdict_tone
 from soundfit.report.words import Words
 
@@ -28,6 +28,7 @@ SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 BAR_WIDTH = 16
 MOST_WIDTH = 100
 MOST_FINDINGS = 4
+MOST_OTHERS = 3
 INDENT = 2
 
 
@@ -136,6 +137,10 @@ def _remarks(view: RunView, _: Words) -> list[Text]:
     openings = finite(view.get("exam", "openings"))
     if openings == 1:
         said.append(_("The test rows were opened for the first time."))
+    also = others(view, _)[:MOST_OTHERS]
+    if also:
+        listed = ", ".join(f"{label} {shown}" for label, shown in also)
+        said.append(_("Also in the exam: {list}.").format(list=listed))
     return [Text(" ".join(said))] if said else []
 
 

@@ -38,7 +38,7 @@ def verdict_title(code: str, _: Words) -> str:
         "good-fit": _("Good fit"),
         "underfitting": _("Underfitting"),
         "overfitting": _("Overfitting"),
-        "noise-limited": _("Limited by noise"),
+        "noise-limited": _("Noise-limited"),
         "not-learning": _("Not learning"),
         "unstable": _("Unstable training"),
     }

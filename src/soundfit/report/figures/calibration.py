@@ -86,7 +86,7 @@ def _of_classes(view: RunView, _: Words) -> Figure | None:
 
 def _sentence(points: list[dict[str, float]], off: float, event: str, _: Words) -> str:
     said = _("Probabilities of {event} are off by {off} on average.").format(
-        event=event, off=_("{share} points").format(share=percent(off))
+        event=event, off=_("{n} percentage points").format(n=significant(100 * off, 2))
     )
     wrong = [p for p in points if not p["low"] <= p["x"] <= p["high"]]
     if not wrong:

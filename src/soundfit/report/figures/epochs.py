@@ -22,13 +22,17 @@ TABLE_ROWS = 20
 
 @dataclass(frozen=True)
 class _Course:
-    """Mean losses over the members, one number per epoch; ``best`` is the position of the lowest."""
+    """Mean losses over the members, one number per epoch; ``best`` is the position of the lowest.
+
+    ``n_stopped`` members ended before the last epoch shown.
+    """
 
     epoch: NDArray[np.float64]
     training: NDArray[np.float64]
     validation: NDArray[np.float64]
     best: int
     n_members: int
+    n_stopped: int
 
     def some(self, most: int) -> list[int]:
         """Return at most about ``most`` positions, evenly spaced, with the best and the last."""
@@ -94,13 +98,15 @@ def _thin(trace: pd.DataFrame, epochs: NDArray[np.float64]) -> list[dict[str, fl
 
 
 def _mean_over_members(trace: pd.DataFrame) -> _Course | None:
-    """Return the mean by epoch, up to where fewer than half of the members still train.
+    """Return the mean by epoch. Members that stopped early stay in it with their last losses.
 
-    Members that stop early leave; the mean of the few survivors would bend for that reason alone.
+    Were they left out, the mean would bend where a hard or an easy fold leaves, and for that alone.
     """
-    n_members = trace["member"].nunique()
-    alive = trace.groupby("epoch")["member"].nunique()
-    mean = trace.groupby("epoch")[["training_loss", "validation_loss"]].mean()[alive >= n_members / 2]
+    wide = trace.pivot_table(index="epoch", columns="member", values=["training_loss", "validation_loss"])
+    if "validation_loss" not in wide or len(wide) < 2:
+        return None
+    last = trace.groupby("member")["epoch"].max()
+    mean = wide.ffill().T.groupby(level=0).mean().T.reindex(columns=["training_loss", "validation_loss"])
     validation = mean["validation_loss"].to_numpy(dtype=float)
     if np.isfinite(validation).sum() < 2:
         return None
@@ -109,7 +115,8 @@ def _mean_over_members(trace: pd.DataFrame) -> _Course | None:
         training=mean["training_loss"].to_numpy(dtype=float),
         validation=validation,
         best=int(np.nanargmin(validation)),
-        n_members=n_members,
+        n_members=len(last),
+        n_stopped=int((last < last.max()).sum()),
     )
 
 
@@ -134,8 +141,14 @@ def _sentence(course: _Course, _: Words) -> str:
                 "Training on to the end would have cost {share}: each member keeps its best checkpoint."
             ).format(share=percent(rise))
         )
-    elif at >= end - 0.02 * len(course.epoch):
+    elif at >= end - 0.02 * len(course.epoch) and not course.n_stopped:
         said.append(_("It was still falling at the end: more epochs may help."))
+    elif at >= end - 0.02 * len(course.epoch):
+        said.append(
+            _("{n} of {members} members had stopped before: no fold gains much by more epochs.").format(
+                n=course.n_stopped, members=course.n_members
+            )
+        )
     else:
         said.append(_("After that it stays level, so the exact stopping point hardly matters."))
     training = finite(course.training[course.best])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,10 @@ from soundfit.report.words import Words
 
 __all__ = ["split_figure"]
 
-BINS = 72
+Lane = tuple[str, str, pd.Series]
+
+MOST_BINS, FEWEST_BINS = 72, 12
+ROWS_PER_CELL = 6
 
 
 def split_figure(view: RunView, _: Words) -> Figure | None:
@@ -24,7 +29,7 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
         pd.to_numeric(split["fold"], errors="coerce") if "fold" in split else pd.Series(np.nan, split.index)
     )
     is_test = split["role"] == "test"
-    lanes = [(_("test (sealed)"), "test", is_test)]
+    lanes: list[Lane] = [(_("test (sealed)"), "test", is_test)]
     for number in sorted(fold[~is_test].dropna().unique()):
         lanes.append((_("fold {n}").format(n=int(number) + 1), "validation", ~is_test & (fold == number)))
     others = ~is_test & fold.isna()
@@ -36,7 +41,7 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
     lanes = [lane for lane in lanes if lane[2].any()]
     position = split["row"].to_numpy(dtype=float)
     n_rows = int(max(finite(view.get("data", "rows")) or 0, position.max() + 1))
-    bins = min(BINS, n_rows)
+    bins = min(n_rows, max(FEWEST_BINS, min(MOST_BINS, n_rows // (ROWS_PER_CELL * max(1, len(lanes))))))
     at = np.minimum((position * bins / n_rows).astype(int), bins - 1)
     total = np.bincount(at, minlength=bins)
     cells, rows = [], []
@@ -59,7 +64,7 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
         id="split",
         kind="split",
         title=_("Where the rows of each set lie in the file"),
-        sentence=_sentence(lanes, split, at, bins, _),
+        sentence=_sentence(lanes, split, _),
         data={
             "cells": cells,
             "lanes": [label for label, _colour, _in in lanes],
@@ -75,9 +80,7 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
     )
 
 
-def _sentence(
-    lanes: list[tuple[str, str, pd.Series]], split: pd.DataFrame, at: np.ndarray, bins: int, _: Words
-) -> str:
+def _sentence(lanes: list[Lane], split: pd.DataFrame, _: Words) -> str:
     sizes = [int(inside.sum()) for _label, colour, inside in lanes if colour == "validation"]
     n_test = int((split["role"] == "test").sum())
     said = []
@@ -95,16 +98,27 @@ def _sentence(
                 n=len(sizes), each=each
             )
         )
-    filled = [_n_filled(at[inside.to_numpy()], bins) for _label, _colour, inside in lanes]
-    full = max(1, _n_filled(at, bins))
-    if min(filled) > 0.8 * full:
-        said.append(_("Every set is spread over the whole file."))
-    elif max(filled) < 0.8 * full:
-        said.append(_("Every set is a stretch of the file: rows that lie together stay together."))
+    together, by_chance = _neighbours(lanes, split)
+    if together is None:
+        return " ".join(said)
+    if together > 0.5 + 0.5 * by_chance:
+        said.append(_("Every set is made of stretches of the file: rows that lie together stay together."))
+    elif together > by_chance + 4 * math.sqrt(by_chance * (1 - by_chance) / len(split)):
+        said.append(
+            _("Neighbouring rows tend to share a set: {seen} of them do, against {chance} by chance.").format(
+                seen=percent(together), chance=percent(by_chance)
+            )
+        )
     else:
-        said.append(_("Some sets are confined to a part of the file."))
+        said.append(_("Every set is spread over the whole file, as if shuffled."))
     return " ".join(said)
 
 
-def _n_filled(at: np.ndarray, bins: int) -> int:
-    return int(np.count_nonzero(np.bincount(at, minlength=bins)))
+def _neighbours(lanes: list[Lane], split: pd.DataFrame) -> tuple[float | None, float]:
+    """Return the share of neighbouring rows that are in the same set, and what a shuffle would give."""
+    code = np.select([inside.to_numpy() for _label, _colour, inside in lanes], range(len(lanes)), default=-1)
+    code = code[np.argsort(split["row"].to_numpy(), kind="stable")]
+    if len(lanes) < 2 or len(code) < 2:
+        return None, 1.0
+    by_chance = sum(float((code == lane).mean()) ** 2 for lane in range(-1, len(lanes)))
+    return float((code[1:] == code[:-1]).mean()), by_chance
