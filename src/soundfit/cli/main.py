@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from soundfit.cli import options as opt
@@ -251,13 +250,10 @@ def run() -> None:
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _say("Interrupted before training began: nothing was written.")
         sys.exit(EXIT_INTERRUPTED)
@@ -276,6 +272,9 @@ def run() -> None:
         _say("error: The work needs more memory than this machine gives. Fix: use fewer rows or columns.")
         sys.exit(1)
     except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # Typer's and Click's own usage errors
+            error.show()
+            sys.exit(error.exit_code)
         if debug:
             raise
         _say(
