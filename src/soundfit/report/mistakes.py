@@ -9,7 +9,7 @@ import pandas as pd
 
 from soundfit.report.figures.predicted import numeric_predictions, on_log_scale
 from soundfit.report.numbers import count, percent, significant
-from soundfit.report.run_view import RunView
+from soundfit.report.run_view import RunView, labels
 from soundfit.report.words import Words
 
 __all__ = ["Confusion", "WorstRows", "confusion", "worst_rows"]
@@ -46,8 +46,8 @@ def confusion(view: RunView, _: Words) -> Confusion | None:
     """Return the confusion matrix; the most frequent classes and ``other`` where there are many."""
     if not view.is_classification or not view.has("predictions", "target", "prediction"):
         return None
-    truth = view.predictions["target"].astype(str)
-    said = view.predictions["prediction"].astype(str)
+    truth = labels(view.predictions["target"])
+    said = labels(view.predictions["prediction"])
     names = [n for n in view.class_names if n in set(truth) | set(said)]
     names += sorted((set(truth) | set(said)) - set(names))
     right = float((truth == said).mean())
@@ -147,19 +147,20 @@ def _least_likely(view: RunView, _: Words) -> WorstRows | None:
         return None
     frame = view.predictions
     probability = frame[columns].to_numpy(dtype=float)
-    truth = frame["target"].astype(str)
+    truth = labels(frame["target"])
     code = truth.map({name: position for position, name in enumerate(names)})
     known = (code.notna() & np.isfinite(probability).all(axis=1)).to_numpy()
     if not known.any():
         return None
     frame, probability, code = frame[known], probability[known], code[known].astype(int).to_numpy()
+    truth, said = truth[known], labels(frame["prediction"])
     of_truth = probability[np.arange(len(frame)), code]
     order = np.argsort(of_truth, kind="stable")[:N_WORST]
     rows: list[tuple[str, ...]] = [
         (
             count(frame["row"].iloc[at]),
-            str(frame["target"].iloc[at]),
-            str(frame["prediction"].iloc[at]),
+            truth.iloc[at],
+            said.iloc[at],
             percent(probability[at].max()),
             percent(of_truth[at]),
         )

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from soundfit.errors import UsageError
 
-__all__ = ["RunView", "read_run", "view_of"]
+__all__ = ["RunView", "labels", "read_run", "view_of"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,13 @@ class RunView:
         prefix = "probability_"
         in_table = [str(c).removeprefix(prefix) for c in self.predictions if str(c).startswith(prefix)]
         return named or in_table
+
+
+def labels(column: pd.Series) -> pd.Series:
+    """Return class labels as text; whole numbers that a missing value made floats lose their ``.0``."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        return column.astype("Int64").astype(str)
+    return column.astype(str)
 
 
 def view_of(record: Mapping[str, Any], folder: Path = Path()) -> RunView:

@@ -9,7 +9,7 @@ from scipy import stats
 from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.figures.predicted import numeric_predictions, on_log_scale
 from soundfit.report.numbers import count, percent, significant
-from soundfit.report.run_view import RunView
+from soundfit.report.run_view import RunView, labels
 from soundfit.report.words import Words
 
 __all__ = ["calibration_figure"]
@@ -30,7 +30,7 @@ def _of_classes(view: RunView, _: Words) -> Figure | None:
     if len(names) < 2 or not view.has("predictions", "target", *columns):
         return None
     probability = view.predictions[columns].to_numpy(dtype=float)
-    truth = view.predictions["target"].astype(str).to_numpy()
+    truth = labels(view.predictions["target"]).to_numpy()
     known = np.isfinite(probability).all(axis=1)
     probability, truth = probability[known], truth[known]
     if len(names) == 2:
