@@ -48,17 +48,19 @@ def confusion(view: RunView, _: Words) -> Confusion | None:
         return None
     truth = labels(view.predictions["target"])
     said = labels(view.predictions["prediction"])
-    names = [n for n in view.class_names if n in set(truth) | set(said)]
-    names += sorted((set(truth) | set(said)) - set(names))
+    seen = set(truth.unique()) | set(said.unique())
+    names = [name for name in view.class_names if name in seen]
+    names += sorted(seen - set(names))
     right = float((truth == said).mean())
     sentence = [
         _("{share} of {n} out-of-fold predictions are right.").format(
             share=percent(right, 3), n=count(len(truth))
         )
     ]
-    pairs = pd.Series(list(zip(truth, said, strict=True)))[(truth != said).to_numpy()].value_counts()
-    if len(pairs):
-        true, predicted = pairs.index[0]
+    wrong = truth != said
+    if wrong.any():
+        pairs = pd.DataFrame({"true": truth[wrong], "predicted": said[wrong]}).value_counts()
+        (true, predicted), n = pairs.index[0], int(pairs.iloc[0])
         of = int((truth == true).sum())
         sentence.append(
             _(
@@ -66,9 +68,9 @@ def confusion(view: RunView, _: Words) -> Confusion | None:
             ).format(
                 true=true,
                 predicted=predicted,
-                n=count(pairs.iloc[0]),
+                n=count(n),
                 of=count(of),
-                share=percent(pairs.iloc[0] / of),
+                share=percent(n / of),
             )
         )
     recall = (truth == said).groupby(truth).mean()
