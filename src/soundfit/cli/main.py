@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from soundfit.cli import options as opt
+from soundfit.cli.doctor import CONTEXT, doctor_command
 from soundfit.cli.interrupt import asking_to_stop
 from soundfit.errors import SoundfitError
 
@@ -229,6 +230,9 @@ def report(
         import webbrowser
 
         webbrowser.open(path.absolute().as_uri())
+
+
+app.command(name="doctor", context_settings=CONTEXT)(doctor_command)
 
 
 def _console() -> Any:

@@ -23,8 +23,8 @@ class CounterDropout(nn.Module):
         >>> import torch
         >>> drop = CounterDropout(0.5, seed=1)
         >>> x = torch.ones(4, 8)
-        >>> bool(((drop(x) == 0) | (drop(x) == 2)).all())
-        True
+        >>> sorted(set(drop(x).flatten().tolist()))
+        [0.0, 2.0]
         >>> bool((drop.eval()(x) == x).all())
         True
     """

@@ -1,0 +1,68 @@
+"""The public surface: exported names, typed marker, doc examples."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import soundfit
+
+ROOT = Path(soundfit.__file__).parent
+
+
+def test_exported_names():
+    assert soundfit.__all__ == [
+        "Config",
+        "Plan",
+        "Run",
+        "StudyResult",
+        "Table",
+        "__version__",
+        "audit",
+        "cross_validate",
+        "doctor",
+        "load",
+        "read",
+        "split",
+        "train",
+    ]
+    for name in soundfit.__all__:
+        assert getattr(soundfit, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'fit'"):
+        soundfit.fit  # noqa: B018
+
+
+def test_importing_soundfit_imports_nothing_heavy():
+    code = "import soundfit, sys; assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_is_typed():
+    assert (ROOT / "py.typed").is_file()
+
+
+def _modules():
+    for info in pkgutil.walk_packages([str(ROOT)], "soundfit."):
+        text = (ROOT / Path(*info.name.split(".")[1:])).with_suffix(".py")
+        if text.is_file() and ">>>" in text.read_text(encoding="utf-8"):
+            yield info.name
+
+
+@pytest.mark.parametrize("name", list(_modules()))
+def test_docstring_examples(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted
+    assert result.failed == 0
+
+
+def test_no_file_is_longer_than_it_should_be():
+    for path in ROOT.rglob("*.py"):
+        n_lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert n_lines <= 520, f"{path.name} has {n_lines} lines: split it by noun"
+        assert path.stem not in {"utils", "helpers", "core", "manager", "common", "misc"}
