@@ -23,7 +23,7 @@ from soundfit.doctor.scores import Task, balanced, chance, score, task_of
 from soundfit.doctor.watch import RootRecord, Watch
 from soundfit.records import Trace
 
-__all__ = ["examine"]
+__all__ = ["Examination", "examine"]
 
 Tensor = torch.Tensor
 
@@ -39,7 +39,7 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     grad = torch.is_grad_enabled()
     try:
         torch.set_grad_enabled(True)
-        facts = _Examination(watch, time.monotonic() + seconds).facts()
+        facts = Examination(watch, time.monotonic() + seconds).facts()
     finally:
         torch.set_grad_enabled(grad)
         torch.set_rng_state(state)
@@ -61,7 +61,7 @@ _SCORED = {
 }  # fmt: skip
 
 
-class _Examination:
+class Examination:
     """One examination: the pieces that several facts share."""
 
     def __init__(self, watch: Watch, deadline: float) -> None:
@@ -267,7 +267,7 @@ class _Examination:
                 "evaluation_gain": reference.other_rows, "rows": reference.rows, "agreement": reference.agreement,
             }  # fmt: skip
         self._class_numbers(out, clean)
-        recipe = self._recipe()
+        recipe = self.recipe()
         got = best_score(out)
         perfect = not math.isnan(got) and got > 0.97
         replays: dict[str, dict[str, float]] = {}
@@ -312,7 +312,13 @@ class _Examination:
                 "held_out": made.held_out, "fitted": made.fitted, "steps": made.steps, "cut": float(made.cut)
             }  # fmt: skip
 
-    def _recipe(self) -> Recipe | None:
+    def prepare(self) -> None:
+        """Find the task, for those who need no facts."""
+        assert self.rows is not None
+        self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, self._output_width())
+
+    def recipe(self) -> Recipe | None:
+        """Return how the script trained, for replays; None where it cannot be told."""
         root, watch = self.root, self.watch
         if root is None or root.initial is None or root.extra.get("composite") or not watch.optimisers:
             return None

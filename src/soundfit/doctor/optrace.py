@@ -100,7 +100,8 @@ class OpTrace(TorchFunctionMode):
             self._meet(name, args)
 
     def _derive(self, name: str, args: Any, out: Any) -> None:
-        for x in args:
+        # target.view_as(prediction) is still the target
+        for x in args[:1] if name.endswith("_as") or name in ("to", "type") else args:
             if isinstance(x, torch.Tensor) and id(x) in self.derived:
                 made = out if isinstance(out, tuple) else (out,)
                 for y in made:

@@ -115,6 +115,7 @@ class Watch:
         self.backwards_since_step = 0
         self.backward_place = Place()
         self.grad = True
+        self.compiled = False
         self.unregistered: dict[str, Place] = {}
         self.spent_seconds = 0.0
         self.full = False
@@ -144,6 +145,8 @@ class Watch:
         for name in LOSSES:
             self._patch(torch.nn.functional, name, self._loss_call(name, getattr(torch.nn.functional, name)))
         self._patch(torch.Tensor, "backward", self._backward_call(torch.Tensor.backward))
+        self._patch(torch, "compile", self._compile(torch.compile))
+        self._patch(torch.nn.Module, "compile", self._compile(torch.nn.Module.compile))
         self._patch(torch.nn.Module, "__init__", self._module_init(torch.nn.Module.__init__))
         self._patch(Optimizer, "__init__", self._optimiser_init(Optimizer.__init__))
         for handle in (
@@ -205,15 +208,26 @@ class Watch:
 
         return __init__
 
+    def _compile(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def compile_(*args: Any, **kwargs: Any) -> Any:
+            self.compiled = True  # the compiler must not see a mode of ours
+            return original(*args, **kwargs)
+
+        return compile_
+
     def _root_call(self, original: Any, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
         if threading.get_ident() != self._thread or not self._is_model(module):
             return original(module, *args, **kwargs)
-        root = self.roots.get(id(module))
+        if type(module).__name__ == "OptimizedModule":
+            self.compiled = True
+        inner: torch.nn.Module = getattr(module, "_orig_mod", module)
+        root = self.roots.get(id(inner))
         if root is None:
-            root = self._new_root(module)
+            root = self._new_root(inner)
         training = torch.is_grad_enabled()
         if (self.full and training) or (not training and self._wants_eval()):
-            if not self._eval_pending:
+            if not self._eval_pending and not self.compiled:
                 self._ops.start()
         elif not training and self._ops.on:
             self._ops.stop()

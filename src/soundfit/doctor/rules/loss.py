@@ -29,14 +29,15 @@ def output_activation(case: Case) -> list[Diagnosis]:
     shape = case["loss.prediction_shape"] or (case["custom.shapes"] or ((),))[0]
     width = shape[1] if len(shape) > 1 else 1
     where = _activation_place(case, "Softmax", "LogSoftmax", "Sigmoid", "ReLU", "Tanh") or _loss_place(case)
-    if made in ("softmax", "log_softmax") and width == 1 and len(shape) == 2:
+    squeezed = len(shape) == 1 and (case.number("outputs.width") == 1 or case.number("outputs.std") < 1e-7)
+    if made in ("softmax", "log_softmax") and width == 1 and (len(shape) == 2 or squeezed):
         fix = "One unit's softmax is 1 whatever the input: end the model in a plain linear layer and use BCEWithLogitsLoss (or a sigmoid with BCELoss)."
         patch = changed(where, swap_name(r"Softmax\([^)]*\)", "Sigmoid()"), "") or changed(
             where, swap_name(r"softmax\(([^,]+),[^)]*\)", r"sigmoid(\1)")
         )
         return [case.diagnose("output-activation", "softmax over a single output unit is always 1", 0.99, fix, place=where,
                               patch=patch, change={"output": "sigmoid"}, activation=made, width=width)]  # fmt: skip
-    double = {
+    double: dict[str, tuple[str, ...]] = {
         "cross_entropy": ("softmax", "sigmoid", "relu", "tanh"),
         "binary_cross_entropy_with_logits": ("sigmoid", "softmax", "relu", "tanh"),
         "nll_loss": ("softmax", "sigmoid", "relu"),
@@ -118,7 +119,7 @@ def mismatch(case: Case) -> list[Diagnosis]:
             return [case.diagnose("loss-mismatch", "squared error between class scores and class numbers", 0.95, fix, place=place,
                                   change={"loss": "sound"})]  # fmt: skip
         gain = case.number("classes_reference.gain")
-        if gain > 0.06 and case.number("classes_reference.accuracy") > 0.75:
+        if gain > 0.04 and case.number("classes_reference.accuracy") > 0.75:
             fix = f"The target has {values:.0f} values 0 … {values - 1:.0f} like class numbers: one output per class and CrossEntropyLoss."
             return [case.diagnose("loss-mismatch", "squared error on class numbers", 0.7 if case.sick else 0.55, fix, place=place,
                                   change={}, values=values, gain=gain)]  # fmt: skip

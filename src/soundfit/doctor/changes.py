@@ -1,0 +1,343 @@
+"""Changes that a repair makes to a running script: each patches torch while the script runs, none edits it.
+
+Knows torch and the names of changes in prescriptions; knows no rule and judges nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from soundfit.doctor.replay import sound_loss
+from soundfit.doctor.scores import Task
+from soundfit.doctor.watch import LOSSES
+
+__all__ = ["Changes"]
+
+Tensor = torch.Tensor
+F = nn.functional
+
+
+class Changes:
+    """Patches for one run of a script.
+
+    Args:
+        wanted: names and values, merged from prescriptions (``scale_inputs``, ``rate``, ``zero_grad``, …).
+        facts: what the examination found: ``task``, ``activation``, ``input_mean``/``input_std`` (tensors),
+            ``target_mean``/``target_std`` (floats), ``row_shape`` of the main model's input.
+        hold_back: keep this share of rows out of every loss, for judging.
+    """
+
+    def __init__(self, wanted: dict[str, Any], facts: dict[str, Any], *, hold_back: float = 0.0) -> None:
+        self.wanted = wanted
+        self.facts = facts
+        self.hold_back = hold_back
+        self.held: list[tuple[Tensor, Tensor]] = []
+        self.root: nn.Module | None = None
+        self.optimisers: list[Optimizer] = []
+        self.fresh_backward = True
+        self.depth = 0
+        self.mask: Tensor | None = None
+        self.inputs: Tensor | None = None
+        self._undo: list[Callable[[], None]] = []
+
+    def attach(self) -> None:
+        """Install the patches."""
+        want = self.wanted
+        self._patch(nn.Module, "__call__", self._call(nn.Module.__call__))
+        for name in LOSSES:
+            self._patch(F, name, self._loss(name, getattr(F, name)))
+        self._patch(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
+        self._patch(Optimizer, "__init__", self._optimiser(Optimizer.__init__))
+        self._undo.append(register_optimizer_step_pre_hook(self._before_step).remove)
+        self._undo.append(register_optimizer_step_post_hook(self._after_step).remove)
+        if want.get("output"):
+            for owner in (torch, F, torch.Tensor):
+                for name in ("softmax", "sigmoid", "relu", "tanh", "log_softmax"):
+                    if name in owner.__dict__ or hasattr(owner, name):
+                        self._patch(owner, name, self._marked(getattr(owner, name)))
+        if want.get("align"):
+            for name in ("__sub__", "__rsub__"):
+                self._patch(torch.Tensor, name, self._aligned(getattr(torch.Tensor, name)))
+        if want.get("activation") == "leaky":
+            self._patch(F, "relu", lambda x, inplace=False: F.leaky_relu(x, 0.1))
+            self._patch(torch, "relu", lambda x: F.leaky_relu(x, 0.1))
+        if want.get("guard") == "log":
+            self._patch(torch, "log", _guarded(torch.log, 1e-8))
+            self._patch(torch.Tensor, "log", _guarded(torch.Tensor.log, 1e-8))
+        if want.get("guard") in ("sqrt", "norm"):
+            self._patch(torch, "sqrt", _guarded(torch.sqrt, 1e-12))
+            self._patch(torch.Tensor, "sqrt", _guarded(torch.Tensor.sqrt, 1e-12))
+        if want.get("mode") or "dropout" in want:
+            self._patch(F, "dropout", self._dropout(F.dropout))
+        if want.get("shuffle") or want.get("longer"):
+            self._loaders()
+
+    def detach(self) -> None:
+        """Remove the patches."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _patch(self, owner: Any, name: str, new: Any) -> None:
+        own = name in owner.__dict__
+        old = getattr(owner, name)
+        setattr(owner, name, new)
+        self._undo.append((lambda: setattr(owner, name, old)) if own else (lambda: delattr(owner, name)))
+
+    # -- the model ----------------------------------------------------------------------------------
+
+    def _call(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            first = args[0] if args and isinstance(args[0], Tensor) else None
+            if self.depth or first is None or not self._is_root(module, first):
+                return original(module, *args, **kwargs)
+            self.depth = 1
+            try:
+                x = self._input(first)
+                out = original(module, x, *args[1:], **kwargs)
+            finally:
+                self.depth = 0
+            if torch.is_grad_enabled() and self.hold_back:
+                self.inputs, self.mask = first, _mask(first, self.hold_back)
+            return self._output(out)
+
+        return __call__
+
+    def _is_root(self, module: nn.Module, x: Tensor) -> bool:
+        if module is self.root:
+            return True
+        if type(module).__name__ != self.facts.get("model") or list(x.shape[1:]) != self.facts.get("row_shape"):
+            return False
+        if next(module.parameters(), None) is None:
+            return False
+        self.root = module
+        self._prepare(module)
+        return True
+
+    def _prepare(self, module: nn.Module) -> None:
+        want = self.wanted
+        if want.get("fresh"):
+            for part in module.modules():
+                reset = getattr(part, "reset_parameters", None)
+                if callable(reset):
+                    reset()
+        if want.get("unfreeze") or want.get("include"):
+            for p in module.parameters():
+                p.requires_grad_(True)
+        for part in module.modules():
+            if "dropout" in want and isinstance(part, nn.modules.dropout._DropoutNd):
+                part.p = min(part.p, float(want["dropout"]))
+            if "momentum" in want and isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.momentum = float(want["momentum"])
+        if want.get("activation") == "relu":
+            linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+            for part in module.modules():
+                if isinstance(part, nn.Sigmoid | nn.Tanh) and part is not list(module.modules())[-1]:
+                    part.forward = F.relu  # type: ignore[method-assign]
+            if not any(type(m).__module__ == "torch.nn.modules.activation" for m in list(module.modules())[:-1]):
+                for linear in linears[:-1]:
+                    linear.forward = _then_relu(linear.forward)  # type: ignore[method-assign]
+
+    def _input(self, x: Tensor) -> Tensor:
+        if not x.is_floating_point():
+            return x
+        if self.wanted.get("nan_to_num"):
+            x = torch.nan_to_num(x)
+        if self.wanted.get("scale_inputs") and "input_mean" in self.facts:
+            x = (x - self.facts["input_mean"].to(x)) / self.facts["input_std"].to(x)
+        if self.wanted.get("mode") and self.root is not None:
+            self.root.train(torch.is_grad_enabled())
+        return x
+
+    def _output(self, out: Any) -> Any:
+        if not isinstance(out, Tensor):
+            return out
+        wish = self.wanted.get("output")
+        raw = getattr(out, "_raw", None)
+        if wish == "sigmoid" and raw is not None:
+            return raw.sigmoid()
+        if wish == "drop" and raw is not None and not self.facts["task"].is_classification:
+            out = raw
+        if self.wanted.get("scale_targets"):
+            out = out * self.facts["target_std"] + self.facts["target_mean"]
+        return out
+
+    def _marked(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def activation(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            out = original(x, *args, **kwargs)
+            if isinstance(out, Tensor) and isinstance(x, Tensor):
+                out._raw = getattr(x, "_raw", x) if out is not x else x  # type: ignore[attr-defined]
+            return out
+
+        return activation
+
+    def _aligned(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def minus(a: Any, b: Any) -> Any:
+            if isinstance(b, Tensor) and a.numel() == b.numel() and a.shape != b.shape and a.dim() and b.dim():
+                b = b.reshape(a.shape)
+            return original(a, b)
+
+        return minus
+
+    def _dropout(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+            if self.wanted.get("mode"):
+                training = torch.is_grad_enabled()
+            return original(x, min(p, float(self.wanted.get("dropout", 1.0))), training, inplace)  # type: ignore[no-any-return]
+
+        return dropout
+
+    # -- the loss -----------------------------------------------------------------------------------
+
+    def _loss(self, kind: str, original: Any) -> Any:
+        @functools.wraps(original)
+        def loss(prediction: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+            want = self.wanted
+            if not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
+                return original(prediction, target, *args, **kwargs)
+            raw = getattr(prediction, "_raw", None)
+            if want.get("output") == "drop" and raw is not None:
+                prediction = raw
+            elif want.get("output") == "log" and raw is not None:
+                prediction = prediction.clamp_min(1e-12).log()
+            if want.get("align") and prediction.numel() == target.numel() and kind != "cross_entropy":
+                target = target.reshape(prediction.shape)
+            prediction, target = self._without_held(prediction, target)
+            if want.get("target") == "unit":
+                target = (target > self.facts["target_mean"]).to(target.dtype)
+            if want.get("scale_targets"):
+                mean, std = self.facts["target_mean"], self.facts["target_std"]
+                prediction, target = (prediction - mean) / std, (target - mean) / std
+            if want.get("reduction"):
+                kwargs["reduction"] = "mean"
+            if want.get("loss") and prediction.requires_grad:
+                task: Task = self.facts["task"]
+                return sound_loss(task, self.facts.get("activation"), prediction, target)
+            if want.get("weights") and "class_weights" in self.facts and kind == "cross_entropy":
+                kwargs["weight"] = self.facts["class_weights"]
+            return original(prediction, target, *args, **kwargs)
+
+        return loss
+
+    def _without_held(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        mask = self.mask
+        if mask is None or not prediction.requires_grad or not target.dim() or len(mask) != len(target):
+            return prediction, target
+        if self.inputs is not None and sum(len(y) for _, y in self.held) < 20_000:
+            self.held.append((self.inputs[mask].detach().clone(), target[mask].detach().clone()))
+        keep = ~mask
+        if not bool(keep.any()) or len(prediction) != len(mask):
+            return prediction, target
+        return prediction[keep], target[keep]
+
+    def _backward(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def backward(loss: Tensor, *args: Any, **kwargs: Any) -> Any:
+            want = self.wanted
+            if want.get("zero_grad") and self.fresh_backward:
+                for optimiser in self.optimisers:
+                    optimiser.zero_grad()
+            self.fresh_backward = False
+            if want.get("descend") and not any(g.get("maximize") for o in self.optimisers for g in o.param_groups):
+                loss = loss * self.facts.get("sign", -1.0)
+            if want.get("reduction") and self.facts.get("custom_loss"):
+                loss = loss / max(float(self.facts.get("batch_size", 1)), 1.0)
+            out = original(loss, *args, **kwargs)
+            if want.get("step"):
+                for optimiser in self.optimisers:
+                    optimiser.step()
+                    optimiser.zero_grad()
+            return out
+
+        return backward
+
+    # -- the optimiser ------------------------------------------------------------------------------
+
+    def _optimiser(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def __init__(optimiser: Optimizer, *args: Any, **kwargs: Any) -> None:
+            original(optimiser, *args, **kwargs)
+            self.optimisers.append(optimiser)
+            for group in optimiser.param_groups:
+                if "rate" in self.wanted:
+                    group["lr"] = group["lr"] * float(self.wanted["rate"])
+                if "weight_decay" in self.wanted and "weight_decay" in group:
+                    group["weight_decay"] = float(self.wanted["weight_decay"])
+                if self.wanted.get("descend") and group.get("maximize"):
+                    group["maximize"] = False
+                    self.facts["sign"] = 1.0
+                group["_first_rate"] = group["lr"]
+
+        return __init__
+
+    def _before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+        if self.wanted.get("clip"):
+            params = [p for g in optimiser.param_groups for p in g["params"] if p.grad is not None]
+            nn.utils.clip_grad_norm_(params, float(self.wanted["clip"]))
+        if self.wanted.get("include") and self.root is not None:
+            held = {id(p) for o in self.optimisers for g in o.param_groups for p in g["params"]}
+            missing = [p for p in self.root.parameters() if id(p) not in held]
+            if missing:
+                optimiser.add_param_group({"params": missing})
+        if self.wanted.get("flat_rate"):
+            for group in optimiser.param_groups:
+                group["_scheduled"], group["lr"] = group["lr"], group.get("_first_rate", group["lr"])
+
+    def _after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+        self.fresh_backward = True
+        if self.wanted.get("flat_rate"):
+            for group in optimiser.param_groups:
+                group["lr"] = group.pop("_scheduled", group["lr"])
+
+    def _loaders(self) -> None:
+        data = torch.utils.data.DataLoader
+        first, times = data.__init__, int(self.wanted.get("longer", 1))
+        iterate = data.__iter__
+
+        @functools.wraps(first)
+        def __init__(loader: Any, dataset: Any, *args: Any, **kwargs: Any) -> None:
+            plain = not args and "sampler" not in kwargs and "batch_sampler" not in kwargs
+            if self.wanted.get("shuffle") and plain and hasattr(dataset, "__len__"):
+                kwargs["shuffle"] = True
+            first(loader, dataset, *args, **kwargs)
+
+        def __iter__(loader: Any) -> Any:
+            again = times if torch.is_grad_enabled() and isinstance(
+                loader.sampler, torch.utils.data.RandomSampler) else 1  # fmt: skip
+            if again == 1:
+                return iterate(loader)
+            return (batch for _ in range(again) for batch in iterate(loader))
+
+        self._patch(data, "__init__", __init__)
+        if times > 1:
+            self._patch(data, "__iter__", __iter__)
+
+
+def _then_relu(forward: Any) -> Any:
+    return lambda x: F.relu(forward(x))
+
+
+def _guarded(original: Any, low: float) -> Any:
+    @functools.wraps(original)
+    def safe(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return original(x.clamp_min(low), *args, **kwargs)
+
+    return safe
+
+
+def _mask(x: Tensor, share: float) -> Tensor:
+    """Return which rows to hold back: a fixed function of each row's values."""
+    flat = torch.nan_to_num(x.detach().reshape(len(x), -1).double())
+    weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64, device=x.device) * 78.233)
+    value = torch.sin(flat @ weight * 43758.5453) * 1e4
+    return (value - value.floor()) < share

@@ -1,0 +1,223 @@
+"""Repair: try the prescribed changes in retrainings, keep one that held-out rows prove better. Edits no file.
+
+Knows visits and trials; knows no rule.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from soundfit.doctor.examine import Examination
+from soundfit.doctor.replay import replay
+from soundfit.doctor.visit import Visit
+
+__all__ = ["interval", "plans", "repair"]
+
+MAX_TRIALS = 6
+
+
+def plans(visit: Visit) -> list[dict[str, Any]]:
+    """Return changes to try, most promising first: each cause's own, then the first two together."""
+    found = [d for d in visit.diagnoses if d.severity != "note" and d.prescription.change]
+    single = [{"code": d.code, "change": dict(d.prescription.change)} for d in found]
+    out = single[:1]
+    if len(single) > 1:
+        out.append({
+            "code": f"{single[0]['code']}+{single[1]['code']}", "change": {**single[1]["change"], **single[0]["change"]},
+        })  # fmt: skip
+        out.append(single[1])
+    return out
+
+
+def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float, float]:
+    """Return the mean gain and its 95 % interval from paired trainings.
+
+    Args:
+        pairs: per seed, each held-out row's part of the score before and after.
+
+    Rows are paired within a seed; the standard error adds the rows' and the seeds' own spread.
+    """
+    gains, row_variance = [], []
+    for before, after in pairs:
+        n = min(len(before), len(after))
+        difference = [b - a for a, b in zip(before[:n], after[:n], strict=True)]
+        gains.append(statistics.fmean(difference))
+        row_variance.append(statistics.variance(difference) / n if n > 1 else 1.0)
+    mean = statistics.fmean(gains)
+    k = len(gains)
+    between = statistics.variance(gains) / k if k > 1 else 0.0
+    spread = math.sqrt(statistics.fmean(row_variance) / k + between)
+    half = (1.96 if k > 2 else 2.6) * spread
+    return mean, mean - half, mean + half
+
+
+def repair(script: Path, args: Sequence[str], visit: Visit) -> dict[str, Any]:
+    """Try changes on a script that was watched, and run it repaired when one is proven better.
+
+    Returns:
+        ``accepted``, ``before`` and ``after`` (mean held-out scores), ``interval`` of the gain, ``trials``
+        (one entry a retraining), ``blind`` (what six blind trainings would have reached), ``change``.
+    """
+    out: dict[str, Any] = {
+        "accepted": False, "before": None, "after": None, "interval": None, "trials": [], "blind": None, "change": None,
+    }  # fmt: skip
+    candidates = plans(visit)
+    looked = Examination(visit.watch, float("inf"))
+    trace = visit.trace
+    if not candidates or looked.rows is None or looked.root is None or trace is None or "task" not in trace.facts:
+        out["why"] = "healthy" if visit.healthy else "no change at run time is known for what was found"
+        return out
+    looked.prepare()
+    facts = _facts(looked, trace.facts)
+    evaluated = trace.facts.get("evaluation", {})
+    own = bool(looked.root.eval_scores) and evaluated.get("rows", 0) >= 20 and evaluated["shared"] < 0.5 * evaluated["rows"]
+    runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
+    with tempfile.TemporaryDirectory() as folder:
+        runner.folder = Path(folder)
+        files = _stamps(script)
+        best = _try(runner, candidates, out)
+        out["blind"] = _blind(looked)
+        if best is not None:
+            out["accepted"] = True
+            out["change"] = best["change"]
+            out["code"] = best["code"]
+            runner.final(best["change"])
+        elif _stamps(script) != files:
+            runner.final({}, quiet=True)
+    return out
+
+
+def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any]) -> dict[str, Any] | None:
+    first = runner.run({}, 0, "as it is", out)
+    if first is None:
+        out["why"] = "no held-out rows could be scored"
+        return None
+    out["before"] = first["score"]
+    best: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    for plan in candidates:
+        if len(out["trials"]) >= MAX_TRIALS - 2:
+            break
+        made = runner.run(plan["change"], 0, plan["code"], out)
+        if made is not None and (after is None or made["score"] > after["score"]):
+            best, after = plan, made
+        if made is not None and made["score"] - first["score"] > 0.05:
+            break
+    if best is None or after is None or after["score"] <= first["score"]:
+        out["after"] = after["score"] if after is not None else None
+        return None
+    pairs = [(first["parts"], after["parts"])]
+    befores, afters = [first["score"]], [after["score"]]
+    seed = 1
+    while len(out["trials"]) + 2 <= MAX_TRIALS:
+        a, b = runner.run({}, seed, "as it is", out), runner.run(best["change"], seed, best["code"], out)
+        if a is None or b is None:
+            break
+        pairs.append((a["parts"], b["parts"]))
+        befores.append(a["score"])
+        afters.append(b["score"])
+        seed += 1
+    _, low, high = interval(pairs)
+    out |= {"before": statistics.fmean(befores), "after": statistics.fmean(afters), "interval": [low, high]}
+    return best if low > 0 else None
+
+
+class _Runner:
+    """Runs trials of one script."""
+
+    def __init__(self, script: Path, args: list[str], facts: dict[str, Any], hold_back: float) -> None:
+        self.script, self.args, self.facts, self.hold_back = script, args, facts, hold_back
+        self.folder = Path()
+        self.count = 0
+
+    def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
+        """Retrain once; return ``score`` and ``parts``, or None where nothing could be scored."""
+        self.count += 1
+        path = self.folder / f"trial{self.count}"
+        self._write(path, change, seed, judge=True)
+        made = subprocess.run(
+            [sys.executable, "-m", "soundfit.doctor.trial", str(path)], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        result = Path(str(path) + ".result")
+        found = torch.load(result, weights_only=False) if result.exists() else {"score": None, "parts": None}
+        out["trials"].append({"change": name, "seed": seed, "score": found["score"], "exit": made.returncode})
+        return found if found["score"] is not None else None
+
+    def final(self, change: dict[str, Any], *, quiet: bool = False) -> None:
+        """Run the script a last time, its output going where the script's output goes."""
+        path = self.folder / "final"
+        self._write(path, change, 0, judge=False)
+        sys.stdout.flush()
+        subprocess.run(
+            [sys.executable, "-m", "soundfit.doctor.trial", str(path)], check=False,
+            stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.DEVNULL if quiet else None,
+        )  # fmt: skip
+
+    def _write(self, path: Path, change: dict[str, Any], seed: int, *, judge: bool) -> None:
+        spec = {
+            "script": str(self.script.resolve()), "args": self.args, "wanted": change, "facts": self.facts,
+            "seed": seed, "hold_back": self.hold_back if judge else 0.0, "judge": judge,
+        }  # fmt: skip
+        torch.save(spec, path)
+
+
+def _facts(looked: Examination, found: Any) -> dict[str, Any]:
+    rows, root, task = looked.rows, looked.root, looked.task
+    assert rows is not None and root is not None
+    x = rows.inputs[0]
+    facts: dict[str, Any] = {
+        "task": task, "model": type(root.module).__name__, "row_shape": list(x.shape[1:]),
+        "batch_size": found.get("batch_size", 1), "custom_loss": found["loss"]["kind"] is None,
+        "activation": found["loss"].get("activation") or found["custom"].get("activation"),
+    }  # fmt: skip
+    if x.is_floating_point():
+        x = torch.nan_to_num(x)
+        dims = [0] if x.dim() == 2 else [0, *range(2, x.dim())] if x.dim() == 4 else list(range(max(1, x.dim() - 1)))
+        std = x.std(dims, keepdim=True, correction=0)
+        facts |= {"input_mean": x.mean(dims, keepdim=True), "input_std": torch.where(std > 1e-12, std, torch.ones_like(std))}
+    y = rows.targets.float()
+    y = y[torch.isfinite(y)]
+    facts |= {"target_mean": float(y.mean()), "target_std": float(y.std()) + 1e-12}
+    if task is not None and task.kind == "classes":
+        counts = torch.bincount(rows.targets.reshape(-1).clamp(min=0), minlength=task.classes).float()
+        facts["class_weights"] = counts.sum() / (counts.clamp(min=1) * max(task.classes, 1))
+    return facts
+
+
+def _blind(looked: Examination) -> dict[str, Any] | None:
+    """Return the best of three Adam rates × standardised or not, on rows held out of those seen."""
+    recipe, task, rows = looked.recipe(), looked.task, looked.rows
+    if recipe is None or task is None or rows is None:
+        return None
+    found = []
+    for rate in (1e-4, 1e-3, 1e-2):
+        for scaled in (False, True):
+            made = replay(recipe, task, rows, {"adam": rate, **({"scale_inputs": True} if scaled else {})}, seconds=3.0)
+            if made is not None and not math.isnan(made.held_out):
+                found.append({"rate": rate, "standardised": scaled, "score": made.held_out})
+    if not found:
+        return None
+    best = max(found, key=lambda one: one["score"])
+    return {**best, "trials": len(found)}
+
+
+def _stamps(script: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of the files beside the script and in the working folder."""
+    out = {}
+    for folder in {script.resolve().parent, Path.cwd()}:
+        for entry in os.scandir(folder):
+            if entry.is_file():
+                info = entry.stat()
+                out[entry.path] = (info.st_size, info.st_mtime_ns)
+    return out

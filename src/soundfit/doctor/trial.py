@@ -1,0 +1,106 @@
+"""One retraining of a script in a process of its own, with changes applied; its score on held-out rows.
+
+Run as ``python -m soundfit.doctor.trial SPEC``: reads a spec that the repair wrote, writes the result beside it.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main(spec_path: str) -> int:
+    """Run the script of a spec; return its exit code."""
+    import torch
+
+    from soundfit.doctor.changes import Changes
+    from soundfit.doctor.script import execute
+    from soundfit.doctor.watch import Watch
+
+    spec: dict[str, Any] = torch.load(spec_path, weights_only=False)
+    _offset_seeds(int(spec["seed"]))
+    watch: Watch | None = None
+    changes = Changes(spec["wanted"], spec["facts"], hold_back=spec["hold_back"])
+    changes.attach()
+    if spec["judge"]:  # outside of the changes: it must see what the script sees
+        watch = Watch()
+        watch.attach()
+    try:
+        code = execute(Path(spec["script"]), spec["args"])
+    finally:
+        if watch is not None:
+            watch.detach()
+        changes.detach()
+    if watch is not None:
+        torch.save(_judge(watch, changes, spec), spec_path + ".result")
+    return code
+
+
+def _offset_seeds(offset: int) -> None:
+    """Make every seed that the script sets another one, the same for both sides of a pair."""
+    import numpy as np
+    import torch
+
+    if offset == 0:
+        return
+    torch_seed, numpy_seed, python_seed = torch.manual_seed, np.random.seed, random.seed
+    default_rng = np.random.default_rng
+    torch.manual_seed = lambda seed: torch_seed(int(seed) + 1000 * offset)
+    np.random.seed = lambda seed=None: numpy_seed(None if seed is None else int(seed) + 1000 * offset)
+    random.seed = lambda a=None, version=2: python_seed(a + 1000 * offset if isinstance(a, int) else a)
+    np.random.default_rng = lambda seed=None: default_rng(seed + 1000 * offset if isinstance(seed, int) else seed)
+    torch_seed(1000 * offset)
+
+
+def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the score on held-out rows and each row's own part of it."""
+    import torch
+
+    from soundfit.doctor.rows import Rows
+    from soundfit.doctor.scores import predicted_labels, score
+
+    task = spec["facts"]["task"]
+    pairs: list[tuple[Any, Any]] = []
+    if spec["hold_back"] and changes.root is not None:
+        if changes.held:
+            rows = Rows((torch.cat([x for x, _ in changes.held]),), torch.cat([y for _, y in changes.held])).unique()
+            net = copy.deepcopy(changes.root).eval()
+            changes.root, changes.hold_back = net, 0.0
+            changes.attach()
+            with torch.no_grad():
+                p = torch.cat([net(rows.inputs[0][i]) for i in torch.arange(len(rows)).split(512)])
+            changes.detach()
+            pairs = [(p, rows.targets)]
+    else:
+        roots = [r for r in watch.roots.values() if r.eval_scores]
+        for root in roots:
+            last = root.eval_scores[-1][0]
+            shape = root.eval_scores[-1][1].shape[1:]
+            pairs = [(a, b) for s, a, b in root.eval_scores if s == last and a.shape[1:] == shape]
+    if not pairs:
+        return {"score": None, "parts": None}
+    p, y = torch.cat([a for a, _ in pairs]).float(), torch.cat([b for _, b in pairs])
+    value = score(task, p, y)
+    if task.is_classification:
+        bad = not bool(torch.isfinite(p).all())
+        found = predicted_labels(task, torch.nan_to_num(p))
+        parts = (found == task.labels(y)).float().reshape(len(y), -1).mean(1) * (0.0 if bad else 1.0)
+    else:
+        q, t = p.reshape(len(y), -1), y.float().reshape(len(y), -1)
+        if q.shape != t.shape:
+            return {"score": None, "parts": None}
+        variance = ((t - t.mean(0)) ** 2).mean() + 1e-12
+        parts = (1 - ((q - t) ** 2).mean(1) / variance).clamp(min=-20.0)
+        parts = torch.nan_to_num(parts, nan=-20.0)
+    return {"score": value if value == value else None, "parts": parts.double().tolist()}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    sys.exit(main(sys.argv[1]))
