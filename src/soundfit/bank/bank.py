@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets
@@ -26,6 +27,8 @@ from soundfit.models.counter import key_of, normal_like
 from soundfit.records import Config, Event
 
 __all__ = ["COMPACT_BELOW", "MAX_ROLLBACKS", "ROLLBACK_FACTOR", "Bank"]
+
+BoolArray = NDArray[np.bool_]
 
 MAX_ROLLBACKS = 5
 ROLLBACK_FACTOR = 0.3
@@ -85,7 +88,7 @@ class Bank:
         self.best_buffers = {name: b.clone() for name, b in stack.buffers.items()}
         self.progress = Progress.empty(stack.size)
         self._index_rows()
-        self._remember_good()
+        self._good = {name: tensor.clone() for name, tensor in self._state_tensors().items()}
 
     @property
     def running(self) -> bool:
@@ -108,9 +111,14 @@ class Bank:
         with torch.no_grad():
             for step in range(self.n_steps):
                 self._step(parameters, index_KSB[:, step], (self.epoch - 1) * self.n_steps + step)
-        self.progress.epochs[self.alive] = self.epoch
-        if self.epoch % self.evaluate_every == 0 or (self.epoch >= self.n_epochs[self.alive]).any():
-            self._check()
+        alive, progress = self.alive, self.progress
+        training = progress.training(alive)
+        progress.epochs[alive[training]] = self.epoch
+        # Each member is examined on its own beat and at its own end, whoever else is in the bank.
+        on_beat = self.epoch % self.evaluate_every == 0
+        due = training & (on_beat | (self.epoch >= self.n_epochs[alive]))
+        if due.any():
+            self._check(due)
 
     def _step(self, parameters: tuple[Tensor, ...], index_KB: Tensor, step: int) -> None:
         hyper, stack = self.hyper, self.stack
@@ -161,7 +169,7 @@ class Bank:
 
     # ---- after an epoch ------------------------------------------------------------------------------
 
-    def _check(self) -> None:
+    def _check(self, due: BoolArray) -> None:
         """Evaluate; roll back the non-finite; keep the best; let the finished leave."""
         training_M, validation_M = exam_losses(self.program, self.stack, self.exams, self.data)
         sound_M = (
@@ -173,14 +181,16 @@ class Bank:
         training, validation, sound = host[0], host[1], host[2] > 0.5
         if not sound.all():
             training, validation = np.where(sound, training, np.nan), np.where(sound, validation, np.nan)
-        improved = self.progress.record(self.epoch, self.alive, training, validation)
+        improved = self.progress.record(self.epoch, self.alive, training, validation, due)
         if improved.any():
             self._keep_best(improved)
-        if not sound.all():
-            self._roll_back(np.flatnonzero(~sound))
+        bad = due & ~sound
+        if bad.any():
+            self._roll_back(np.flatnonzero(bad))
         if self.n_steps * self.evaluate_every >= 8 or self.epoch % 8 == 0:
-            self._remember_good()
-        self._finish()
+            self._remember_good(due)
+        self._finish(due)
+        self._let_leave()
 
     def _keep_best(self, improved: np.ndarray) -> None:
         rows = torch.from_numpy(np.flatnonzero(improved)).to(self.device)
@@ -199,8 +209,14 @@ class Bank:
             tensors["second"] = self.optimizer.second_MP
         return {**tensors, **{f"buffer.{n}": b for n, b in self.stack.buffers.items()}}
 
-    def _remember_good(self) -> None:
-        self._good = {name: tensor.clone() for name, tensor in self._state_tensors().items()}
+    def _remember_good(self, due: BoolArray) -> None:
+        """Remember the state of the members just examined; others may be unsound unseen."""
+        rows = torch.from_numpy(np.flatnonzero(due)).to(self.device)
+        for name, tensor in self._state_tensors().items():
+            if due.all():
+                self._good[name].copy_(tensor)
+            else:
+                self._good[name].index_copy_(0, rows, tensor.index_select(0, rows))
 
     def _roll_back(self, bad: np.ndarray) -> None:
         """Restore members to their last good state with a smaller rate; give up after a few times."""
@@ -222,17 +238,20 @@ class Bank:
             if not again:
                 self.progress.status[member] = "failed"
 
-    def _finish(self) -> None:
-        """Mark members that are through and, once enough have left, compact the bank."""
+    def _finish(self, due: BoolArray) -> None:
+        """Mark the members just examined that are through."""
         progress = self.progress
-        for i in self.alive:
+        for i in self.alive[due]:
             if progress.status[i] != "training":
                 continue
             if self.epoch >= self.n_epochs[i]:
                 progress.status[i] = "done"
             elif 0 < self.patience[i] <= self.epoch - progress.best_epoch[i]:
                 progress.status[i] = "stopped-early"
-        staying = np.array([progress.status[i] == "training" for i in self.alive], dtype=bool)
+
+    def _let_leave(self) -> None:
+        """Compact the bank once enough members are through."""
+        staying = self.progress.training(self.alive)
         if not staying.any():
             self.alive = self.alive[:0]
         elif staying.mean() < COMPACT_BELOW:
@@ -243,7 +262,7 @@ class Bank:
         for member in members:
             if self.progress.status[member] == "training":
                 self.progress.status[member] = "dropped"
-        self._finish()
+        self._let_leave()
 
     def _compact(self, rows: np.ndarray) -> None:
         index = torch.from_numpy(rows).to(self.device)

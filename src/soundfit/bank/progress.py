@@ -40,17 +40,25 @@ class Progress:
             ["training"] * m,
         )
 
+    def training(self, members: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of ``members`` are still training."""
+        return np.array([self.status[i] == "training" for i in members], dtype=bool)
+
     def record(
-        self, epoch: int, members: NDArray[np.int64], training: Array, validation: Array
+        self,
+        epoch: int,
+        members: NDArray[np.int64],
+        training: Array,
+        validation: Array,
+        due: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
-        """Record one evaluation; return which of ``members`` improved on their best (boolean)."""
-        open_ = np.array([self.status[i] == "training" for i in members], dtype=bool)
-        improved = open_ & (np.nan_to_num(validation, nan=np.inf) < self.best_loss[members])
+        """Record the evaluation of those of ``members`` that are due; return which improved."""
+        improved = due & (np.nan_to_num(validation, nan=np.inf) < self.best_loss[members])
         winners = members[improved]
         self.best_loss[winners] = validation[improved]
         self.best_epoch[winners] = epoch
         self.training_at_best[winners] = training[improved]
-        self.history.append((epoch, members[open_], training[open_], validation[open_]))
+        self.history.append((epoch, members[due], training[due], validation[due]))
         return improved
 
     def trace(self, member: int) -> Trace:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -25,10 +27,10 @@ class BankData:
 
     @classmethod
     def of(cls, inputs: NDArray[np.generic] | Tensor, targets: NDArray[np.generic] | Tensor) -> BankData:
-        """Return data from arrays with the views' axis; float64 becomes float32."""
+        """Return data from arrays with the views' axis; any floating type becomes float32, as parameters are."""
         x, y = torch.as_tensor(inputs), torch.as_tensor(targets)
-        x = x.float() if x.dtype == torch.float64 else x
-        y = y.float() if y.dtype == torch.float64 else y
+        x = x.float() if x.is_floating_point() else x
+        y = y.float() if y.is_floating_point() else y
         if x.shape[:2] != y.shape[:2]:
             raise ValueError(
                 "inputs and targets agree in their first two axes (views, rows), however: "
@@ -59,12 +61,17 @@ class MemberRows:
     validation: NDArray[np.int64]
     order_seed: int
 
-    @property
-    def stream(self) -> tuple[int, int, int, int, int]:
+    @cached_property
+    def stream(self) -> tuple[int, str, int]:
         """A key that is equal for members that read the same batches."""
-        return (self.view, self.order_seed, len(self.train), hash(self.train.tobytes()), 0)
+        return (self.view, _digest(self.train), self.order_seed)
 
-    @property
-    def exam_key(self) -> tuple[int, int, int]:
+    @cached_property
+    def exam_key(self) -> tuple[int, str, str]:
         """A key that is equal for members that are evaluated on the same rows."""
-        return (self.view, hash(self.train.tobytes()), hash(self.validation.tobytes()))
+        return (self.view, _digest(self.train), _digest(self.validation))
+
+
+def _digest(rows: NDArray[np.int64]) -> str:
+    # Members are sorted by it: Python's own hash of bytes differs from process to process.
+    return hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()

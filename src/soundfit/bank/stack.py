@@ -42,7 +42,7 @@ class Stack:
         template: a module of the architecture; its own values are never read.
         slots: the parameters' places, in the module's order.
         params_MP: all trainable parameters, float32.
-        buffers: each buffer on a leading axis of M.
+        buffers: each buffer, and each frozen parameter, on a leading axis of M.
         mutated: names of the buffers that a training pass changes (BatchNorm statistics, counters).
     """
 
@@ -75,8 +75,8 @@ class Stack:
             for slot in self.slots:
                 flat = self.params_MP[i, slot.start : slot.start + slot.size]
                 parameters[slot.name].copy_(flat.view(slot.shape))
-            for name, buffer in module.named_buffers():
-                buffer.copy_(self.buffers[name][i])
+            for name, value in _constants(module).items():
+                value.copy_(self.buffers[name][i])
         return module
 
 
@@ -105,10 +105,8 @@ def stack_modules(modules: Sequence[nn.Module], *, sample: Tensor, device: torch
                 f"module {i} has parameters {shapes}, module 0 {[(s.name, s.shape) for s in slots]}"
             )
         rows.append(torch.cat([parameters[s.name].detach().reshape(-1).float() for s in slots]))
-    buffers = {
-        name: torch.stack([dict(m.named_buffers())[name].detach() for m in modules]).to(device)
-        for name, _ in first.named_buffers()
-    }
+    constants = [_constants(m) for m in modules]
+    buffers = {name: torch.stack([c[name] for c in constants]).to(device) for name in constants[0]}
     template = copy.deepcopy(first).to(device)
     return Stack(
         template,
@@ -119,13 +117,24 @@ def stack_modules(modules: Sequence[nn.Module], *, sample: Tensor, device: torch
     )
 
 
+def _constants(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a member brings and no optimiser changes: buffers and frozen parameters."""
+    frozen = {n: p.detach() for n, p in module.named_parameters() if not p.requires_grad}
+    return {**frozen, **{n: b.detach() for n, b in module.named_buffers()}}
+
+
 def _mutated_buffers(module: nn.Module, sample: Tensor) -> tuple[str, ...]:
     """Name the buffers that one training pass changes, by rehearsal on a copy."""
     trial = copy.deepcopy(module).to(sample.device).train()
-    before = {name: b._version for name, b in trial.named_buffers()}
+    before = {name: (b._version, b.clone()) for name, b in trial.named_buffers()}
     state = torch.random.get_rng_state()
     with torch.no_grad():
         trial(sample)
     torch.random.set_rng_state(state)
     after = dict(trial.named_buffers())
-    return tuple(name for name, version in before.items() if after[name]._version != version)
+    # Some operations change a tensor without counting it as a new version (native_batch_norm).
+    return tuple(
+        name
+        for name, (version, value) in before.items()
+        if after[name]._version != version or not torch.equal(after[name], value)
+    )
