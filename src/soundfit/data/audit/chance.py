@@ -38,7 +38,13 @@ class Chance:
 
 
 def expected_twins(
-    features: Sequence[Feature], n_rows: int, own: NDArray[np.int64], seed: int, *, neighbours: bool = False
+    features: Sequence[Feature],
+    n_rows: int,
+    own: NDArray[np.int64],
+    seed: int,
+    *,
+    neighbours: bool = False,
+    part: float = 1.0,
 ) -> Chance:
     """Return for each row how many others would equal it by chance.
 
@@ -50,9 +56,10 @@ def expected_twins(
         seed: of the sample that the tree is drawn from.
         neighbours: also expect a twin where rows differ in one cell alone: there the table is dense,
             whatever the tree says.
+        part: share of the table that these rows are, drawn in whole sets of equal rows.
     """
     parents = _tree(features, own, seed)
-    total = np.full(n_rows, np.log(max(n_rows, 1)))
+    total = np.full(n_rows, np.log(max(n_rows, 1) / part))
     largest = np.zeros(n_rows)
     for child, parent in enumerate(parents):
         codes = features[child].codes
@@ -60,7 +67,7 @@ def expected_twins(
         total -= surprise
         np.maximum(largest, surprise, out=largest)
     if neighbours:
-        total = np.maximum(total, _by_neighbours(features, own))
+        total = np.maximum(total, _by_neighbours(features, own) - np.log(part))
     return Chance(total, largest)
 
 
@@ -83,11 +90,12 @@ def share_beyond_chance(twin: NDArray[np.bool_], log_expected: Floats) -> float:
     """
     if len(twin) == 0:
         return 0.0
-    least = min(1.0, max(0.1, 40 / len(twin)))
+    least = min(1.0, max(0.1, 25 / len(twin)))
     # In steps of half a unit: leaving copies out of the counts must not rank them first.
     expected = np.round(2 * log_expected)
     rarest = expected <= np.quantile(expected, least)
-    return float(np.mean(twin[rarest] & (log_expected[rarest] < NO_COINCIDENCE)))
+    beyond = twin[rarest] & (log_expected[rarest] < NO_COINCIDENCE)
+    return float(beyond.mean()) if beyond.sum() >= 4 else 0.0
 
 
 def _alone(child: NDArray[np.int32], own: NDArray[np.int64]) -> Floats:

@@ -145,10 +145,10 @@ def _calendar(view: View) -> Clock | None:
 
 
 def _time_option(by_unit: dict[int, Feature], units: list[int], forward: bool) -> str:
-    """Return the one column that says the order by itself, else ``row``, else (file reversed) the coarsest."""
+    """Return the column that says the order by itself, else ``row``, else (file reversed) the coarsest."""
     sign = 1.0 if forward else -1.0
     alone = [by_unit[u] for u in units if by_unit[u].numbers is not None]
-    strict = [f for f in alone if f.numbers is not None and np.all(np.diff(sign * _filled(f.numbers)) >= 0)]
+    strict = [f for f in alone if np.all(np.diff(sign * _filled(f.along(np.arange(len(f.codes))))) >= 0)]
     finest = max(strict, key=lambda f: f.n_distinct, default=None)
     if finest is not None and (finest.n_distinct >= FINE or not forward):
         return finest.name

@@ -3,23 +3,34 @@ target included or taken out again. Both give the row's target away where catego
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from soundfit.data.audit.hashes import sizes
+from soundfit.data.audit.hashes import clusters, row_hashes, sizes
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
 
 __all__ = ["find_encodings"]
 
 Floats = NDArray[np.float64]
-ROWS = 200_000
+ROWS = 20_000
 #: Mean share that a row's own target has in its encoding, above which the encoding is a leak.
 LIE = 0.03
 #: In larger categories a row's own target has no weight to speak of.
 ROWS_A_CATEGORY = 200
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows and sum of the target of each code over known rows; ``usable``: no row of the code is sealed."""
+
+    count: Floats
+    total: Floats
+    usable: NDArray[np.bool_]
 
 
 def find_encodings(view: View) -> list[Finding]:
@@ -30,7 +41,7 @@ def find_encodings(view: View) -> list[Finding]:
         f for f in view.inputs if f.numbers is not None and f.kind == "numeric" and f.n_distinct > 4
     ]
     categories = [
-        f
+        (f, _groups(view, f.codes))
         for f in view.features
         if max(4, view.n / ROWS_A_CATEGORY) <= f.n_distinct <= 0.6 * view.n and f.kind != "date"
     ]
@@ -42,17 +53,19 @@ def find_encodings(view: View) -> list[Finding]:
     return findings
 
 
-def _explain(view: View, feature: Feature, categories: list[Feature]) -> tuple[str, float, str]:
+def _explain(
+    view: View, feature: Feature, categories: list[tuple[Feature, Groups]]
+) -> tuple[str, float, str]:
     """Return (how the column was computed, mean own share, from which category); "" where it was not."""
-    for category in categories:
-        if category.name == feature.name:
-            continue
+    for category, groups in categories:
         name = category.name
-        if (share := _mean(view, feature, category)) is not None:
+        if name == feature.name:
+            continue
+        if (share := _mean(view, feature, category, groups)) is not None:
             return f"the mean target of its {name!r}", share, name
-        if (share := _left_out(view, feature, category)) is not None:
+        if (share := _left_out(view, feature, category, groups)) is not None:
             return f"the mean target of the other rows of its {name!r}", share, name
-        if (share := _smoothed(view, feature, category)) is not None:
+        if (share := _smoothed(view, feature, category, groups)) is not None:
             return f"a smoothed mean target of its {name!r}", share, name
     share = _own_mean(view, feature)
     return ("", 0.0, "") if share is None else ("the mean target of the rows that share its value", share, "")
@@ -80,13 +93,12 @@ def _sealed_with(view: View, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
     return np.bincount(codes, weights=sealed, minlength=int(codes.max()) + 1) > 0
 
 
-def _groups(view: View, codes: NDArray[np.int32]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return (count, sum of the target, usable) of each code over known rows."""
+def _groups(view: View, codes: NDArray[np.int32]) -> Groups:
     known = view.known
     count = np.bincount(codes[known], minlength=int(codes.max()) + 1).astype(np.float64)
     weights = view.table.target[known].astype(np.float64)
     total = np.bincount(codes[known], weights=weights, minlength=len(count)).astype(np.float64)
-    return count, total, ~_sealed_with(view, codes) & (count > 0)
+    return Groups(count, total, ~_sealed_with(view, codes) & (count > 0))
 
 
 def _own_mean(view: View, feature: Feature) -> float | None:
@@ -96,11 +108,12 @@ def _own_mean(view: View, feature: Feature) -> float | None:
     repeated = (sizes(feature.codes.astype(np.int64)) > 1) & ~feature.missing
     if repeated.mean() < 0.3:
         return None
-    count, total, usable = _groups(view, feature.codes)
+    groups = _groups(view, feature.codes)
+    count, total, usable = groups.count, groups.total, groups.usable
     assert feature.numbers is not None
     value = np.zeros(len(count))
     value[feature.codes] = np.nan_to_num(feature.numbers)
-    usable &= count > 1
+    usable = usable & (count > 1)
     if usable.sum() < 5 or np.ptp(value[usable]) == 0:
         return None
     mean = total[usable] / count[usable]
@@ -126,13 +139,12 @@ def _by_category(feature: Feature, category: Feature) -> Floats | None:
     return value if np.array_equal(value[category.codes], feature.numbers) else None
 
 
-def _mean(view: View, feature: Feature, category: Feature) -> float | None:
+def _mean(view: View, feature: Feature, category: Feature, groups: Groups) -> float | None:
     """Return the mean own share where the column is the mean target of its category."""
     value = _by_category(feature, category)
     if value is None:
         return None
-    count, total, usable = _groups(view, category.codes)
-    usable &= count > 1
+    count, total, usable = groups.count, groups.total, groups.usable & (groups.count > 1)
     if usable.sum() < 5 or np.ptp(value[usable]) == 0 or _target_constant_within(view, category.codes):
         return None
     scale = max(float(np.std(view.table.target[view.known])), 1e-12)
@@ -144,20 +156,21 @@ def _mean(view: View, feature: Feature, category: Feature) -> float | None:
 def _target_constant_within(view: View, codes: NDArray[np.int32]) -> bool:
     """Whether rows of one code have one target: then equality with its mean says nothing new."""
     known = view.known
-    pairs = np.unique(np.stack([codes[known].astype(np.float64), view.table.target[known]]), axis=1).shape[1]
-    return pairs <= 1.05 * len(np.unique(codes[known]))
+    targets = pd.factorize(view.table.target[known])[0].astype(np.int32)
+    pairs = clusters(row_hashes((codes[known], targets), len(known)))
+    return int(pairs.max()) + 1 <= 1.05 * len(np.unique(codes[known]))
 
 
-def _left_out(view: View, feature: Feature, category: Feature) -> float | None:
+def _left_out(view: View, feature: Feature, category: Feature, groups: Groups) -> float | None:
     """Return the mean own share where, within categories, the column falls linearly with the row's target."""
     assert feature.numbers is not None
     codes = category.codes
-    count, total, usable = _groups(view, codes)
-    usable &= (count >= 3) & (count <= 0.5 * len(view.known))
-    rows = view.known[usable[codes[view.known]] & ~feature.missing[view.known]]
+    count, total = groups.count, groups.total
+    usable = groups.usable & (count >= 3) & (count <= 0.5 * len(view.known))
+    rows = view.sample(ROWS, salt=5)
+    rows = rows[usable[codes[rows]] & ~feature.missing[rows]]
     if len(rows) < 30:
         return None
-    rows = rows[:ROWS]
     y, c = view.table.target[rows], codes[rows]
     predicted = (total[c] - y) / (count[c] - 1)
     scale = max(float(np.std(predicted)), 1e-12)
@@ -166,12 +179,12 @@ def _left_out(view: View, feature: Feature, category: Feature) -> float | None:
     return float(np.mean(1 / (count[c] - 1)))
 
 
-def _smoothed(view: View, feature: Feature, category: Feature) -> float | None:
+def _smoothed(view: View, feature: Feature, category: Feature, groups: Groups) -> float | None:
     """Return the mean own share where the column is (sum + m·prior)/(count + m) of its category."""
     value, codes = _by_category(feature, category), category.codes
     if value is None:
         return None
-    count, total, usable = _groups(view, codes)
+    count, total, usable = groups.count, groups.total, groups.usable
     y = view.table.target[view.known]
     # x·(count + m) = total + m·prior is linear in the unknown m and m·prior.
     design = np.stack([-value[usable], np.ones(int(usable.sum()))], axis=1)

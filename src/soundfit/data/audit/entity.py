@@ -35,6 +35,8 @@ LIE, SURELY = 0.15, 0.08
 #: Worth a warning.
 FLATTERS = 0.05
 FOLDS = 5
+#: Fewer groups of equal rows than this are the levels of a design.
+HIDDEN_GROUPS = 20
 #: Values such as P017 are taken for individuals where they have at most this many rows on average.
 ROWS_A_CODE = 100
 
@@ -100,7 +102,7 @@ def _named(view: View, feature: Feature) -> Entity | None:
         cluster=feature.codes.astype(np.int64),
         named=True,
         share_of_features=0.0,
-        lies=(individual or coded) and groups >= 8,
+        lies=(individual or coded) and groups >= 10,
     )
 
 
@@ -149,7 +151,7 @@ def _constant_columns(view: View, features: list[Feature], unique: Rows) -> Enti
     cluster = clusters(row_hashes((f.codes for f in features), view.n))
     _, within = np.unique(cluster[unique], return_inverse=True)
     twin = sizes(within) > 1
-    if twin.mean() < 0.25 or int(within.max()) + 1 < 12:
+    if twin.mean() < 0.25 or int(within.max()) + 1 < HIDDEN_GROUPS:
         return None
     chance = expected_twins(features, view.n, sizes(cluster), view.seed).log_expected[unique]
     n_groups = int(within.max()) + 1
@@ -161,7 +163,7 @@ def _constant_columns(view: View, features: list[Feature], unique: Rows) -> Enti
         cluster=cluster,
         named=False,
         share_of_features=len(features) / n_content,
-        lies=len(features) >= 0.6 * n_content,
+        lies=len(features) >= 0.6 * n_content and n_groups >= 1.5 * HIDDEN_GROUPS,
     )
 
 

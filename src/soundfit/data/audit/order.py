@@ -108,7 +108,7 @@ def _file_order(view: View, clock: Clock) -> Finding | None:
         return None
     optimism = _optimism(view, clock)
     flattered = optimism.flatter >= FLATTERS and optimism.low > 0
-    if not flattered and drift.neighbours < 0.3 and drift.blocks < 0.1:
+    if not flattered and drift.neighbours < 0.3 and drift.blocks < 0.15:
         return None
     return _finding(view, clock, drift, optimism, "warning")
 
