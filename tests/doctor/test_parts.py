@@ -1,0 +1,138 @@
+"""The doctor's small parts: graphs, rows, scores, references, edits, intervals, words, page."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from soundfit.doctor.edits import changed, drop_call, set_keyword
+from soundfit.doctor.graph import bad_operation, loss_structure, output_activation
+from soundfit.doctor.reference import fit_reference
+from soundfit.doctor.repair import interval
+from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore
+from soundfit.doctor.scores import Task, score, task_of
+from soundfit.doctor.speak import verdict_text
+from soundfit.errors import UsageError
+from soundfit.records import Place
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda x: x.softmax(1), "softmax"), (lambda x: torch.sigmoid(x).squeeze(), "sigmoid"),
+        (lambda x: torch.relu(x).view(-1), "relu"), (lambda x: nn.functional.log_softmax(x, 1), "log_softmax"),
+        (lambda x: torch.tanh(x), "tanh"), (lambda x: x * 2, None), (lambda x: torch.sigmoid(x) * 10, None),
+    ],
+)  # fmt: skip
+def test_output_activation_is_read_from_the_graph(make, name) -> None:  # type: ignore[no-untyped-def]
+    assert output_activation(make(torch.randn(4, 3, requires_grad=True))) == name
+
+
+def test_structure_sees_sign_reduction_and_broadcast() -> None:
+    p, y = torch.randn(8, 1, requires_grad=True), torch.randn(8)
+    found = loss_structure(((p - y) ** 2).mean())
+    assert found["broadcast"] == ((8, 1), (8, 8))
+    assert not found["negated"]
+    same = loss_structure(-((p - y[:, None]) ** 2).sum())
+    assert same["broadcast"] is None
+    assert same["negated"]
+    assert same["reduction"] == "sum"
+
+
+def test_bad_operation_names_the_first() -> None:
+    x = torch.tensor([0.0, 1.0], requires_grad=True)
+    found = bad_operation((torch.log(x) * 2).mean())
+    assert found is not None
+    assert found["operation"] == "log"
+    assert bad_operation(torch.log(x + 1).mean()) is None
+    zero = torch.tensor([1.0, 0.0], requires_grad=True)
+    divided = bad_operation((1 / zero).sum())
+    assert divided is None or divided["operation"] in ("div", "reciprocal")
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 60), st.integers(1, 400))
+def test_row_store_stays_below_its_cap_and_keeps_whole_rows(batch: int, count: int) -> None:
+    store = RowStore()
+    for i in range(count):
+        if store.wants():
+            x = torch.full((batch, 2), float(i))
+            store.keep((x,), x[:, 0], i)
+    joined = store.joined()
+    assert joined is not None
+    assert len(joined) <= MAX_ROWS
+    assert torch.equal(joined.inputs[0][:, 0], joined.targets)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
+def test_unique_rows_keep_each_once_in_order(values: list[int]) -> None:
+    x = torch.tensor(values, dtype=torch.float32)[:, None]
+    kept = Rows((x,), torch.zeros(len(values))).unique().inputs[0][:, 0].tolist()
+    assert kept == [float(v) for v in dict.fromkeys(values)]
+
+
+def test_scores_know_their_task() -> None:
+    y = torch.tensor([0, 1, 2, 1])
+    task = task_of("cross_entropy", (torch.randn(4, 2),), y, 3)
+    assert task.kind == "classes"
+    assert score(task, nn.functional.one_hot(y, 3).float(), y) == 1.0
+    binary = task_of("mse_loss", (torch.randn(4, 2),), torch.tensor([[0.0], [1.0], [1.0], [0.0]]), 1)
+    assert binary.kind == "binary"
+    numbers = torch.randn(50, 1)
+    regression = task_of("mse_loss", (torch.randn(50, 2),), numbers, 1)
+    assert regression.kind == "regression"
+    assert score(regression, numbers, numbers) == 1.0
+    assert score(regression, numbers.mean().expand(50, 1), numbers) == pytest.approx(0.0, abs=1e-5)
+    assert score(regression, torch.full((50, 1), math.nan), numbers) == -1.0
+
+
+def test_reference_finds_a_curve_and_finds_nothing_in_noise() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 2, generator=generator)
+    inside = ((x**2).sum(1) < 1.4).long()
+    found = fit_reference(Task("classes", 2), Rows((x,), inside))
+    assert found is not None
+    assert found.held_out > 0.9
+    assert found.by_model["mlp"] > found.by_model["linear"] + 0.2
+    noise = fit_reference(Task("classes", 2), Rows((x,), torch.randint(0, 2, (400,), generator=generator)))
+    assert noise is not None
+    assert noise.held_out - noise.constant < 0.1
+
+
+def test_edits_show_the_line_as_a_diff(tmp_path: Path) -> None:
+    file = tmp_path / "s.py"
+    file.write_text("opt = torch.optim.Adam(model.parameters(), lr=10)\nm = nn.Sequential(nn.Linear(2, 3), nn.Softmax(dim=1))\n")
+    new = changed(Place(None, str(file), 1), set_keyword("lr", "0.001"))
+    assert new.splitlines()[1] == "+ opt = torch.optim.Adam(model.parameters(), lr=0.001)"
+    new = changed(Place(None, str(file), 2), drop_call("Softmax"))
+    assert new.splitlines()[1] == "+ m = nn.Sequential(nn.Linear(2, 3))"
+    assert drop_call("softmax")("return F.softmax(self.fc(x), dim=1)") == "return self.fc(x)"
+    assert changed(Place(), set_keyword("lr", "1")) == ""
+
+
+def test_interval_covers_nothing_gained_and_excludes_a_clear_gain() -> None:
+    same = [([1.0, 0.0] * 50, [0.0, 1.0] * 50)] * 3
+    assert interval(same)[1] <= 0 <= interval(same)[2]
+    better = [([0.0] * 60 + [1.0] * 40, [1.0] * 100)] * 3
+    assert interval(better)[1] > 0.3
+
+
+def test_words_for_healthy_and_for_no_training() -> None:
+    assert verdict_text({"healthy": True, "diagnoses": [], "repair": None}) == "soundfit doctor: healthy."
+    assert "no training was seen" in verdict_text({"healthy": True, "diagnoses": [], "repair": None}, trained=False)
+
+
+def test_a_missing_script_is_a_usage_error() -> None:
+    from soundfit.doctor import run_script
+
+    with pytest.raises(UsageError, match=r"The script must be a file\. Received: nowhere\.py\. Fix: give the path"):
+        run_script("nowhere.py")
+    with pytest.raises(UsageError, match=r"The price must be economy or full\. Received: 'dear'"):
+        run_script(__file__, price="dear")

@@ -1,0 +1,147 @@
+"""Rules on hand-made traces: an injected fault and its healthy control, no torch in sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from soundfit.doctor.rules import RULES, diagnose, is_healthy
+from soundfit.doctor.symptoms import symptoms
+from soundfit.records import Event, Place, Trace
+
+
+def trace(*, got: float = 0.95, possible: float = 0.95, loss: Any = None, events: tuple[Event, ...] = (), **facts: Any) -> Trace:
+    """Return a healthy classifier's trace with parts replaced (dotted names by double underscores)."""
+    base: dict[str, Any] = {
+        "steps": 200, "backwards": 200, "roots": 1, "optimisers": 1, "stepped": 1, "rows": 500, "epochs": 12.8, "batch_size": 32,
+        "losses": {}, "custom": {}, "dropouts": [], "risky": {}, "places": {"backward": Place(), "model": Place(), "evaluation": Place()},
+        "loss": {"kind": "cross_entropy", "activation": None, "prediction_shape": (32, 3), "target_shape": (32,), "place": Place(),
+                 "reduction": "mean", "target_dtype": "int64"},
+        "optimiser": {"known": True, "class": "Adam", "place": Place(), "steps": 200, "lr": 1e-3, "weight_decay": 0.0, "momentum": 0.0,
+                      "maximize": False, "inside": 100, "total": 100, "frozen": [], "forgotten": [], "forgotten_elements": 0,
+                      "frozen_elements": 0, "stale": False, "handmade": False},
+        "task": {"kind": "classes", "classes": 3, "columns": 1, "classification": True, "width": 3},
+        "target": {"shares": [0.3, 0.3, 0.4], "present": 3, "nonfinite": 0.0, "values": 3, "integers": True, "min": 0.0, "max": 2.0, "std": 0.8},
+        "input": {"kind": "float", "dims": 2, "column_std_max": 1.0, "column_std_min": 1.0, "rms": 1.0, "column_mean_max": 0.1,
+                  "outlier": 4.0, "max": 4.0, "constant": 0.0},
+        "score": {"train": got, "constant": 0.4, "balanced": got},
+        "reference": {"held_out": possible, "constant": 0.4, "se": 0.01, "balanced": possible, "by_model": {"linear": possible, "mlp": possible},
+                      "evaluation_gain": float("nan"), "agreement": float("nan")},
+        "outputs": {"finite": True, "std": 1.0, "width": 3}, "replays": {}, "weights": {"moved": 1.0, "matrices": []},
+        "modules": {"batchnorm": [], "dropout": [], "activations": [], "linears": 2, "widths": [32, 3], "sequence": ["linear", "relu", "linear"],
+                    "handmade": 0, "recurrent": False},
+        "mode": {"train_calls": 200, "in_eval_mode": 0, "eval_calls": 0, "eval_in_train_mode": 0},
+    }  # fmt: skip
+    for name, value in facts.items():
+        here = base
+        *path, last = name.split("__")
+        for part in path:
+            here = here.setdefault(part, {})
+        here[last] = value
+    losses = np.linspace(1.0, 0.2, 200) if loss is None else np.asarray(loss, dtype=float)
+    at = np.arange(1, len(losses) + 1, dtype=float)
+    return Trace("step", at, {"training_loss": losses, "learning_rate": np.full(len(losses), 1e-3)}, {}, events, base)
+
+
+def codes(found: Trace) -> list[str]:
+    return [d.code for d in diagnose(found)]
+
+
+FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "softmax before cross-entropy": ("output-activation", {"loss__activation": "softmax"}),
+    "softmax on one unit": ("output-activation", {"loss__kind": "binary_cross_entropy", "loss__activation": "softmax", "loss__prediction_shape": (32, 1)}),
+    "sigmoid twice": ("output-activation", {"loss__kind": "binary_cross_entropy_with_logits", "loss__activation": "sigmoid"}),
+    "raw outputs in nll": ("loss-mismatch", {"loss__kind": "nll_loss", "outputs__max": 4.0}),
+    "broadcast": ("shape-broadcast", {"losses": {"mse_loss": {"prediction_shape": (32, 1), "target_shape": (32,), "calls": 5}}}),
+    "ascent": ("gradient-ascent", {"custom__structure": {"negated": True}, "got": 0.1}),
+    "maximize": ("gradient-ascent", {"optimiser__maximize": True, "got": 0.1}),
+    "stale optimiser": ("optimizer-params", {"optimiser__stale": True, "got": 0.4}),
+    "everything frozen": ("optimizer-params", {"optimiser__inside": 0, "got": 0.4}),
+    "no step": ("missing-step", {"steps": 0, "weights__moved": 0.0, "got": 0.4}),
+    "rate too high": ("lr-too-high", {"got": 0.4, "optimiser__lr": 1.0, "replays": {"same": {"held_out": 0.4}, "rate-down-100": {"held_out": 0.95}}}),
+    "rate too low": ("lr-too-low", {"got": 0.4, "optimiser__lr": 1e-7, "replays": {"same": {"held_out": 0.4}, "rate-up-100": {"held_out": 0.95}}}),
+    "too few epochs": ("too-few-epochs", {"got": 0.5, "epochs": 1.0, "replays": {"same": {"held_out": 0.5}, "longer": {"held_out": 0.94}}}),
+    "unscaled inputs": ("input-scale", {"got": 0.4, "input__rms": 500.0, "input__column_std_max": 500.0, "replays": {"same": {"held_out": 0.4}, "scale-inputs": {"held_out": 0.95}}}),
+    "constant inputs": ("inputs-constant", {"input__constant": 1.0}),
+    "one class": ("labels-damaged", {"target__present": 1}),
+    "shuffled labels": ("labels-damaged", {"got": 0.42, "possible": 0.41, "reference__evaluation_gain": 0.5, "reference__agreement": 0.3}),
+    "constant weights": ("bad-init", {"got": 0.4, "weights__matrices": [
+        {"name": "0.weight", "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 0.3, "mean": 0.1},
+        {"name": "2.weight", "units": 3, "constant": True, "rows_equal": True, "place": None, "gain": 0.3, "mean": 0.1}]}),
+    "no activation": ("missing-nonlinearity", {"got": 0.6, "modules__sequence": ["linear", "linear"], "reference__by_model": {"linear": 0.6, "mlp": 0.95}}),
+    "dead units": ("dead-relu", {"got": 0.4, "units": {"first": [{"kind": "relu", "dead": 0.9, "units": 8}], "last": [{"kind": "relu", "dead": 1.0, "units": 8}]}}),
+    "batch norm statistics": ("batchnorm", {"got": 0.4, "score__train_in_train_mode": 0.95, "modules__batchnorm": [{"name": "1", "momentum": 1e-5, "place": None}]}),
+    "trained in eval mode": ("train-eval-mode", {"got": 0.4, "mode__in_eval_mode": 200, "modules__batchnorm": [{"name": "1", "momentum": 0.1, "place": None}]}),
+    "strong dropout": ("over-regularised", {"got": 0.4, "modules__dropout": [{"name": "1", "p": 0.95, "place": None}], "replays": {"no-dropout": {"held_out": 0.95}}}),
+    "strong decay": ("over-regularised", {"got": 0.4, "optimiser__weight_decay": 1.0, "replays": {"no-decay": {"held_out": 0.95}}}),
+    "sorted rows": ("class-imbalance", {"got": 0.5, "order": {"purity": 1.0, "base": 0.34, "kinds": 3, "size": 32, "batches": 20}}),
+    "rare class": ("class-imbalance", {"got": 0.93, "target__shares": [0.93, 0.07], "score__balanced": 0.5, "reference__balanced": 0.9}),
+    "shared rows": ("split-leak", {"evaluation": {"shared": 50, "rows": 100}}),
+}  # fmt: skip
+
+
+def test_the_control_is_healthy() -> None:
+    assert diagnose(trace()) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_injected_fault_is_named_first(name: str) -> None:
+    code, facts = FAULTS[name]
+    found = diagnose(trace(**facts))
+    assert found[0].code == code
+    assert not is_healthy(found)
+    assert found[0].prescription.text
+
+
+def test_bad_input_is_named_before_what_follows_from_it() -> None:
+    event = Event("nonfinite", 3, "loss became nan", detail={"weights_finite": True, "inputs_finite": False})
+    found = diagnose(trace(got=-1.0, loss=[1.0, 0.9, *[np.nan] * 50], events=(event,), outputs__finite=False))
+    assert found[0].code == "nonfinite"
+    assert found[0].where.step == 3
+    assert found[0].cause == "inputs are not finite"
+
+
+def test_logarithm_of_zero_is_named() -> None:
+    operation = {"operation": "log", "why": "logarithm of zero", "minimum": 0.0}
+    event = Event("nonfinite", 1, "loss became inf", detail={"weights_finite": True, "inputs_finite": True, "operation": operation})
+    found = diagnose(trace(got=-1.0, loss=[np.inf] * 20, events=(event,)))
+    assert found[0].code == "nonfinite"
+    assert "logarithm of zero" in found[0].cause
+
+
+def test_overfitting_and_noise_are_notes() -> None:
+    found = diagnose(trace(got=0.99, possible=0.7, score__evaluation=0.7))
+    assert [d.code for d in found if d.severity != "note"] == []
+    assert "overfitting" in [d.code for d in found]
+    found = diagnose(trace(got=0.62, possible=0.6))
+    assert [d.code for d in found] == ["noise-limited"]
+    assert is_healthy(found)
+
+
+def test_a_frozen_backbone_that_works_is_healthy() -> None:
+    assert codes(trace(optimiser__frozen=["0.weight"], optimiser__frozen_elements=90, optimiser__inside=10)) == []
+
+
+def test_a_large_rate_that_works_is_healthy() -> None:
+    assert codes(trace(optimiser__lr=5.0)) == []
+
+
+def test_every_diagnosis_is_ordered_worst_first_and_json_ready() -> None:
+    import json
+
+    facts = {k: v for _, (_, f) in FAULTS.items() for k, v in f.items() if k in ("loss__activation", "target__present")}
+    found = diagnose(trace(got=0.4, **facts))
+    assert len(found) >= 2
+    rank = {"error": 0, "warning": 1, "note": 2}
+    keys = [(rank[d.severity], -d.confidence) for d in found]
+    assert keys == sorted(keys)
+    json.dumps([d.to_dict() for d in found], allow_nan=False)
+
+
+def test_an_empty_trace_finds_nothing() -> None:
+    empty = Trace("step", np.zeros(0), {}, {}, (), {})
+    assert diagnose(empty) == []
+    assert symptoms(empty) == []
+    assert len(RULES) > 20
