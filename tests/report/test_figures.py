@@ -217,3 +217,19 @@ def test_split_of_a_small_shuffled_table_is_not_called_a_stretch(n_folds: int, n
         ["test" if f == n_folds else "train" for f in rows], [None if f == n_folds else int(f) for f in rows]
     )
     assert "stretches of the file" in said(split_figure(ordered, _))
+
+
+def test_split_shows_rows_that_are_only_trained_on_and_rows_left_out() -> None:
+    role = ["train"] * 200 + ["train"] * 100 + ["left-out"] * 50 + ["test"] * 100
+    fold = [None] * 200 + [0] * 50 + [1] * 50 + [None] * 150
+    figure = split_figure(split_view(role, fold), _)
+    assert figure is not None
+    assert [row[:2] for row in figure.rows] == [
+        ["test (sealed)", "100"],
+        ["fold 1", "50"],
+        ["fold 2", "50"],
+        ["training", "200"],
+        ["left out", "50"],
+    ]
+    colours = {key.colour for key in figure.keys}
+    assert colours == {"test", "validation", "training", "baseline"}

@@ -21,6 +21,7 @@ from soundfit.report.run_view import read_run
 
 MakeRun = Callable[..., Path]
 TASKS = ("regression", "binary", "many-class")
+FAILURE = "An error in soundfit left these parts out"
 
 
 class Page(HTMLParser):
@@ -83,6 +84,7 @@ def test_every_figure_has_a_title_a_computed_sentence_and_a_drawing(make_run: Ma
     drawn = json.loads(page.scripts["figures"])
     places = [a["data-figure"] for a in page.all("div") if "data-figure" in a]
     assert set(places) == set(drawn)
+    assert FAILURE not in page.text
     assert {"capacity", "epochs", "learning", "split", "folds", "calibration"} <= set(places)
     script = (Path(html.__file__).parent / "templates" / "figures.js").read_text(encoding="utf-8")
     for name, figure in drawn.items():
@@ -202,6 +204,7 @@ def test_no_missing_piece_of_the_record_stops_the_report(make_run: MakeRun) -> N
             except Exception as error:
                 pytest.fail(f"{what}: {type(error).__name__}: {error}")
             assert "</html>" in page, what
+            assert FAILURE not in page, what
 
 
 @pytest.mark.parametrize("name", ["split", "predictions", "trace", "members"])
@@ -222,7 +225,22 @@ def test_no_missing_or_odd_table_stops_the_report(make_run: MakeRun, name: str, 
         numbers = frame.select_dtypes("float").columns
         frame[numbers] = float("nan")
         frame.to_parquet(path)
-    assert "Good fit" in page_of(folder).text
+    text = page_of(folder).text
+    assert "Good fit" in text
+    assert FAILURE not in text
+
+
+def test_a_fault_in_one_picture_costs_that_picture_only(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object) -> None:
+        raise IndexError("an index <b>beyond</b> the end")
+
+    monkeypatch.setattr(html, "split_figure", faulty)
+    page = page_of(make_run())
+    assert FAILURE in page.text
+    assert "split: IndexError: an index <b>beyond</b> the end" in page.text
+    assert "folds" in json.loads(page.scripts["figures"])
 
 
 def test_an_interrupted_run_still_has_a_page(tmp_path: Path) -> None:

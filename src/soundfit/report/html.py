@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 import pandas as pd
@@ -36,6 +37,8 @@ from soundfit.report.words import Words
 __all__ = ["environment", "render_report", "write_page", "write_report"]
 
 MOST_CONFIGURATIONS = 200
+
+T = TypeVar("T")
 
 
 def write_report(run_dir: Path, *, lang: str = "en") -> Path:
@@ -69,19 +72,29 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
     _ = Words(lang)
     metric = score_metric(view, _)
     table = configurations(view, greater_is_better=metric.greater_is_better)
+    failures: list[str] = []
+
+    def attempt(name: str, make: Callable[[], T]) -> T | None:
+        # A picture is never worth a trained run: its error is shown on the page instead of raised.
+        try:
+            return make()
+        except Exception as error:
+            failures.append(f"{name}: {type(error).__name__}: {error}")
+            return None
+
     first = [
-        capacity_figure(view, table, metric, _),
-        epochs_figure(view, _),
-        learning_figure(view, metric, _),
+        attempt("capacity", lambda: capacity_figure(view, table, metric, _)),
+        attempt("epochs", lambda: epochs_figure(view, _)),
+        attempt("learning", lambda: learning_figure(view, metric, _)),
     ]
     figures = {
         "first": [figure for figure in first if figure],
-        "split": split_figure(view, _),
-        "folds": folds_figure(view, table, metric, _),
-        "paths": regularisation_figures(view, metric, _),
-        "predicted": predicted_figure(view, _),
-        "calibration": calibration_figure(view, _),
-        "stability": stability_figure(view, _),
+        "split": attempt("split", lambda: split_figure(view, _)),
+        "folds": attempt("folds", lambda: folds_figure(view, table, metric, _)),
+        "paths": attempt("regularisation", lambda: regularisation_figures(view, metric, _)) or [],
+        "predicted": attempt("predicted", lambda: predicted_figure(view, _)),
+        "calibration": attempt("calibration", lambda: calibration_figure(view, _)),
+        "stability": attempt("stability", lambda: stability_figure(view, _)),
     }
     lines = score_lines(view, _)
     code = str(view.get("verdict", "code", default=""))
@@ -109,9 +122,10 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
             shown_findings=_n_shown(_by_severity(view)),
             tried=_tried(table, metric),
             n_tried=len(table),
-            confusion=confusion(view, _),
-            worst=worst_rows(view, _),
+            confusion=attempt("confusion", lambda: confusion(view, _)),
+            worst=attempt("worst rows", lambda: worst_rows(view, _)),
             facts=_provenance(view, _),
+            failures=failures,
         )
     )
 

@@ -25,10 +25,11 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
     if not view.has("split", "row", "role"):
         return None
     split = view.split
-    fold = (
-        pd.to_numeric(split["fold"], errors="coerce") if "fold" in split else pd.Series(np.nan, split.index)
-    )
-    is_test = split["role"] == "test"
+    fold = pd.Series(np.nan, split.index)
+    if "fold" in split:
+        # Nullable integers would make every comparison three-valued.
+        fold = pd.to_numeric(split["fold"], errors="coerce").astype(float)
+    is_test = (split["role"] == "test").fillna(False).astype(bool)
     lanes: list[Lane] = [(_("test (sealed)"), "test", is_test)]
     for number in sorted(fold[~is_test].dropna().unique()):
         lanes.append((_("fold {n}").format(n=int(number) + 1), "validation", ~is_test & (fold == number)))
@@ -60,6 +61,12 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
             if s > 0
         ]
         rows.append([label, count(is_in.sum()), percent(is_in.mean())])
+    names = {
+        "test": _("sealed test rows"),
+        "validation": _("validation rows of a fold"),
+        "training": _("only ever trained on"),
+        "baseline": _("left out"),
+    }
     return Figure(
         id="split",
         kind="split",
@@ -71,9 +78,10 @@ def split_figure(view: RunView, _: Words) -> Figure | None:
             "x": {"label": _("position in the file (row)")},
             "n": n_rows,
         },
-        keys=(
-            Key(_("sealed test rows"), "band", "test"),
-            Key(_("validation rows of a fold"), "band", "validation"),
+        keys=tuple(
+            Key(text, "band", colour)
+            for colour, text in names.items()
+            if any(lane[1] == colour for lane in lanes)
         ),
         columns=(_("set"), _("rows"), _("share")),
         rows=rows,
