@@ -1,7 +1,9 @@
 """Run the doctor's suite over seeds: detection, cause named first or second, false alarms, seconds a script.
 
-    python benchmarks/doctor.py [--seeds 5] [--only NAME] [--held-out] [--seconds 10]
+python benchmarks/doctor.py [--seeds 5] [--only NAME] [--held-out] [--seconds 10]
 """
+
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "doctor"))
 
 
-def examine(name: str, source: str, seed: int, seconds: float, folder: Path) -> tuple[bool, list[str], list[float], float]:
+def examine(
+    name: str, source: str, seed: int, seconds: float, folder: Path
+) -> tuple[bool, list[str], list[float], float]:
     """Run one script under the doctor; return health, codes with confidences, and seconds."""
     from soundfit.doctor.script import watched_run
 
@@ -29,7 +33,12 @@ def examine(name: str, source: str, seed: int, seconds: float, folder: Path) -> 
         _, visit = watched_run(path, [], seconds=seconds)
     assert visit is not None
     found = [d for d in visit.diagnoses if d.severity != "note"]
-    return visit.healthy, [d.code for d in found], [d.confidence for d in found], time.perf_counter() - started
+    return (
+        visit.healthy,
+        [d.code for d in found],
+        [d.confidence for d in found],
+        time.perf_counter() - started,
+    )
 
 
 def main() -> None:
@@ -65,14 +74,24 @@ def main() -> None:
                     top = [i for i, c in enumerate(found) if c in codes]
                     first += bool(top) and top[0] == 0
                     second += bool(top) and top[0] <= 1
-                    mark = "ok  " if top and top[0] == 0 else "2nd " if top and top[0] == 1 else "MISS" if sound else "wrong"
+                    mark = (
+                        "ok  "
+                        if top and top[0] == 0
+                        else "2nd "
+                        if top and top[0] == 1
+                        else "MISS"
+                        if sound
+                        else "wrong"
+                    )
                 else:
                     healthy += 1
                     alarms += not sound
                     mark = "ok  " if sound else "ALARM"
                 print(f"{mark:6}{seed} {name:28} {took:5.1f}s  [{'/'.join(codes)}] {shown}", flush=True)
     if faulty:
-        print(f"faulty {faulty}: detected {detected / faulty:.1%}, cause first {first / faulty:.1%}, first or second {second / faulty:.1%}")
+        print(
+            f"faulty {faulty}: detected {detected / faulty:.1%}, cause first {first / faulty:.1%}, first or second {second / faulty:.1%}"
+        )
     if healthy:
         print(f"healthy {healthy}: false alarms {alarms / healthy:.1%}")
     print(f"median {sorted(spent)[len(spent) // 2]:.1f} s a script")

@@ -5,6 +5,8 @@
 Each round runs both in turn, from the same seed, and compares mean step times; the median over rounds is printed.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import argparse
@@ -19,7 +21,9 @@ def train(kind: str, steps: int, watched: bool) -> float:
     """Return the mean seconds a step, the first tenth left out of neither."""
     torch.manual_seed(0)
     if kind == "mlp":
-        model = nn.Sequential(nn.Linear(50, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 1))
+        model = nn.Sequential(
+            nn.Linear(50, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 1)
+        )
         x, y = torch.randn(128, 50), torch.randn(128, 1)
         loss_of = nn.MSELoss()
     else:

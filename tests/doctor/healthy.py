@@ -1,9 +1,32 @@
 """Healthy trainings that look hard: noise, imbalance, small nets, odd losses, many models. See ``suite``."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from suite import (
-    ACC, ACC1, BCE, BCEL, BLOBS, CE, CURVE, HOUSES, IMAGES, L2, LINE, MOONS, MSE, SERIES, S, cnn, full, loader, manual, mlp, net, opt,
+    ACC,
+    ACC1,
+    BCE,
+    BCEL,
+    BLOBS,
+    CE,
+    CURVE,
+    HOUSES,
+    IMAGES,
+    L2,
+    LINE,
+    MOONS,
+    MSE,
+    SERIES,
+    S,
+    cnn,
+    full,
+    loader,
+    manual,
+    mlp,
+    net,
+    opt,
 )  # fmt: skip
 
 HEALTHY: dict[str, str] = {

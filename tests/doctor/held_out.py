@@ -1,5 +1,7 @@
 """Scripts written after the rules were fixed, in other styles and on other data than the suite's. See ``suite``."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from suite import HEAD

@@ -4,6 +4,8 @@
 ``HEALTHY[name] = source``. Sources read their seed from the environment (``SUITE_SEED``).
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 HEAD = """

@@ -1,5 +1,7 @@
 """The doctor's small parts: graphs, rows, scores, references, edits, intervals, words, page."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -108,7 +110,9 @@ def test_reference_finds_a_curve_and_finds_nothing_in_noise() -> None:
 
 def test_edits_show_the_line_as_a_diff(tmp_path: Path) -> None:
     file = tmp_path / "s.py"
-    file.write_text("opt = torch.optim.Adam(model.parameters(), lr=10)\nm = nn.Sequential(nn.Linear(2, 3), nn.Softmax(dim=1))\n")
+    file.write_text(
+        "opt = torch.optim.Adam(model.parameters(), lr=10)\nm = nn.Sequential(nn.Linear(2, 3), nn.Softmax(dim=1))\n"
+    )
     new = changed(Place(None, str(file), 1), set_keyword("lr", "0.001"))
     assert new.splitlines()[1] == "+ opt = torch.optim.Adam(model.parameters(), lr=0.001)"
     new = changed(Place(None, str(file), 2), drop_call("Softmax"))
@@ -126,13 +130,17 @@ def test_interval_covers_nothing_gained_and_excludes_a_clear_gain() -> None:
 
 def test_words_for_healthy_and_for_no_training() -> None:
     assert verdict_text({"healthy": True, "diagnoses": [], "repair": None}) == "soundfit doctor: healthy."
-    assert "no training was seen" in verdict_text({"healthy": True, "diagnoses": [], "repair": None}, trained=False)
+    assert "no training was seen" in verdict_text(
+        {"healthy": True, "diagnoses": [], "repair": None}, trained=False
+    )
 
 
 def test_a_missing_script_is_a_usage_error() -> None:
     from soundfit.doctor import run_script
 
-    with pytest.raises(UsageError, match=r"The script must be a file\. Received: nowhere\.py\. Fix: give the path"):
+    with pytest.raises(
+        UsageError, match=r"The script must be a file\. Received: nowhere\.py\. Fix: give the path"
+    ):
         run_script("nowhere.py")
     with pytest.raises(UsageError, match=r"The price must be economy or full\. Received: 'dear'"):
         run_script(__file__, price="dear")

@@ -1,5 +1,7 @@
 """Rules on hand-made traces: an injected fault and its healthy control, no torch in sight."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,7 +14,14 @@ from soundfit.doctor.symptoms import symptoms
 from soundfit.records import Event, Place, Trace
 
 
-def trace(*, got: float = 0.95, possible: float = 0.95, loss: Any = None, events: tuple[Event, ...] = (), **facts: Any) -> Trace:
+def trace(
+    *,
+    got: float = 0.95,
+    possible: float = 0.95,
+    loss: Any = None,
+    events: tuple[Event, ...] = (),
+    **facts: Any,
+) -> Trace:
     """Return a healthy classifier's trace with parts replaced (dotted names by double underscores)."""
     base: dict[str, Any] = {
         "steps": 200, "backwards": 200, "roots": 1, "optimisers": 1, "stepped": 1, "rows": 500, "epochs": 12.8, "batch_size": 32,
@@ -42,7 +51,9 @@ def trace(*, got: float = 0.95, possible: float = 0.95, loss: Any = None, events
         here[last] = value
     losses = np.linspace(1.0, 0.2, 200) if loss is None else np.asarray(loss, dtype=float)
     at = np.arange(1, len(losses) + 1, dtype=float)
-    return Trace("step", at, {"training_loss": losses, "learning_rate": np.full(len(losses), 1e-3)}, {}, events, base)
+    return Trace(
+        "step", at, {"training_loss": losses, "learning_rate": np.full(len(losses), 1e-3)}, {}, events, base
+    )
 
 
 def codes(found: Trace) -> list[str]:
@@ -105,7 +116,12 @@ def test_bad_input_is_named_before_what_follows_from_it() -> None:
 
 def test_logarithm_of_zero_is_named() -> None:
     operation = {"operation": "log", "why": "logarithm of zero", "minimum": 0.0}
-    event = Event("nonfinite", 1, "loss became inf", detail={"weights_finite": True, "inputs_finite": True, "operation": operation})
+    event = Event(
+        "nonfinite",
+        1,
+        "loss became inf",
+        detail={"weights_finite": True, "inputs_finite": True, "operation": operation},
+    )
     found = diagnose(trace(got=-1.0, loss=[np.inf] * 20, events=(event,)))
     assert found[0].code == "nonfinite"
     assert "logarithm of zero" in found[0].cause
@@ -121,7 +137,10 @@ def test_overfitting_and_noise_are_notes() -> None:
 
 
 def test_a_frozen_backbone_that_works_is_healthy() -> None:
-    assert codes(trace(optimiser__frozen=["0.weight"], optimiser__frozen_elements=90, optimiser__inside=10)) == []
+    assert (
+        codes(trace(optimiser__frozen=["0.weight"], optimiser__frozen_elements=90, optimiser__inside=10))
+        == []
+    )
 
 
 def test_a_large_rate_that_works_is_healthy() -> None:
@@ -131,7 +150,12 @@ def test_a_large_rate_that_works_is_healthy() -> None:
 def test_every_diagnosis_is_ordered_worst_first_and_json_ready() -> None:
     import json
 
-    facts = {k: v for _, (_, f) in FAULTS.items() for k, v in f.items() if k in ("loss__activation", "target__present")}
+    facts = {
+        k: v
+        for _, (_, f) in FAULTS.items()
+        for k, v in f.items()
+        if k in ("loss__activation", "target__present")
+    }
     found = diagnose(trace(got=0.4, **facts))
     assert len(found) >= 2
     rank = {"error": 0, "warning": 1, "note": 2}

@@ -1,5 +1,7 @@
 """A share of the suite, each script from its text to its cause; the whole of it runs in benchmarks/doctor.py."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import json
@@ -54,7 +56,9 @@ def test_healthy_scripts_are_left_alone(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_fix_proves_a_repair_and_runs_it_last(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fix_proves_a_repair_and_runs_it_last(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = tmp_path / "train.py"
     script.write_text(FAULTY["no_zero_grad"][1])
     monkeypatch.chdir(tmp_path)

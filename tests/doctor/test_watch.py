@@ -1,5 +1,7 @@
 """The watch changes no number, leaves nothing behind, and keeps scripts as they are."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import os
@@ -53,7 +55,9 @@ def weights(folder: Path, *, watched: bool, price: str = "economy", workers: int
 
 @pytest.mark.parametrize("price", ["economy", "full"])
 def test_same_seed_same_weights_bit_for_bit(tmp_path: Path, price: str) -> None:
-    for a, b in zip(weights(tmp_path, watched=False), weights(tmp_path, watched=True, price=price), strict=True):
+    for a, b in zip(
+        weights(tmp_path, watched=False), weights(tmp_path, watched=True, price=price), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -64,7 +68,12 @@ def test_loader_workers_keep_the_numbers(tmp_path: Path) -> None:
 
 
 def test_detaching_leaves_nothing_behind() -> None:
-    names = [(nn.Module, "__call__"), (nn.Module, "__init__"), (torch.Tensor, "backward"), (torch.optim.Optimizer, "__init__")]
+    names = [
+        (nn.Module, "__call__"),
+        (nn.Module, "__init__"),
+        (torch.Tensor, "backward"),
+        (torch.optim.Optimizer, "__init__"),
+    ]
     names += [(nn.functional, name) for name in LOSSES]
     before = [owner.__dict__[name] for owner, name in names]
     hooks = len(_global_optimizer_pre_hooks)
@@ -101,13 +110,15 @@ def test_script_keeps_main_argv_path_and_exit_code(tmp_path: Path, capfd: pytest
 
 def test_spawned_processes_find_main(tmp_path: Path) -> None:
     script = tmp_path / "s.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         import multiprocessing as mp, torch
         def double(x): return 2 * x
         if __name__ == "__main__":
             with mp.get_context("spawn").Pool(1) as pool:
                 print(pool.map(double, [1, 2]))
-    """))
+    """)
+    )
     run = f"from soundfit.doctor.script import run_script; raise SystemExit(run_script({str(script)!r}))"
     made = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
@@ -126,7 +137,9 @@ def test_a_failing_script_shows_its_own_traceback(tmp_path: Path, capfd: pytest.
 
 def test_torch_is_imported_by_the_script_alone(tmp_path: Path) -> None:
     script = tmp_path / "s.py"
-    script.write_text("import sys\nprint('torch' in sys.modules)\nimport torch\nprint(torch.nn.Module.__call__.__module__)\n")
+    script.write_text(
+        "import sys\nprint('torch' in sys.modules)\nimport torch\nprint(torch.nn.Module.__call__.__module__)\n"
+    )
     run = f"import soundfit.doctor as d; d.run_script({str(script)!r})"
     made = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
     assert made.stdout.splitlines()[0] == "False"

@@ -97,7 +97,7 @@ class Case:
     def nonfinite(self) -> bool:
         """Whether loss or weights became non-finite and stayed so."""
         loss = self.loss
-        if len(loss) >= 1 and np.isfinite(loss[-min(3, len(loss)):]).all():
+        if len(loss) >= 1 and np.isfinite(loss[-min(3, len(loss)) :]).all():
             return bool(self["outputs.finite"] is False)
         return any(e.kind == "nonfinite" for e in self.trace.events) or self["outputs.finite"] is False
 
@@ -144,7 +144,9 @@ class Case:
     @cached_property
     def architecture_limits(self) -> bool:
         """Whether even a sound training of the script's own architecture falls short of the possible."""
-        return self.judged and not math.isnan(self.own_best) and self.possible - self.own_best > self.tolerance
+        return (
+            self.judged and not math.isnan(self.own_best) and self.possible - self.own_best > self.tolerance
+        )
 
     def last(self, name: str) -> float:
         """Return a series' last finite value."""
@@ -182,7 +184,9 @@ class Case:
     ) -> Diagnosis:
         """Return a Diagnosis with this case's evidence."""
         where = place or Place()
-        where = Place(module or where.module, where.file, where.line, step if step is not None else where.step)
+        where = Place(
+            module or where.module, where.file, where.line, step if step is not None else where.step
+        )
         return Diagnosis(
             code, severity, cause, float(min(max(confidence, 0.0), 1.0)), where, self.evidence(**evidence),
             Prescription(fix, patch, change or {}),

@@ -113,7 +113,9 @@ class Changes:
     def _is_root(self, module: nn.Module, x: Tensor) -> bool:
         if module is self.root:
             return True
-        if type(module).__name__ != self.facts.get("model") or list(x.shape[1:]) != self.facts.get("row_shape"):
+        if type(module).__name__ != self.facts.get("model") or list(x.shape[1:]) != self.facts.get(
+            "row_shape"
+        ):
             return False
         if next(module.parameters(), None) is None:
             return False
@@ -141,7 +143,9 @@ class Changes:
             for part in module.modules():
                 if isinstance(part, nn.Sigmoid | nn.Tanh) and part is not list(module.modules())[-1]:
                     part.forward = F.relu  # type: ignore[method-assign]
-            if not any(type(m).__module__ == "torch.nn.modules.activation" for m in list(module.modules())[:-1]):
+            if not any(
+                type(m).__module__ == "torch.nn.modules.activation" for m in list(module.modules())[:-1]
+            ):
                 for linear in linears[:-1]:
                     linear.forward = _then_relu(linear.forward)  # type: ignore[method-assign]
 
@@ -182,7 +186,13 @@ class Changes:
     def _aligned(self, original: Any) -> Any:
         @functools.wraps(original)
         def minus(a: Any, b: Any) -> Any:
-            if isinstance(b, Tensor) and a.numel() == b.numel() and a.shape != b.shape and a.dim() and b.dim():
+            if (
+                isinstance(b, Tensor)
+                and a.numel() == b.numel()
+                and a.shape != b.shape
+                and a.dim()
+                and b.dim()
+            ):
                 b = b.reshape(a.shape)
             return original(a, b)
 
@@ -193,7 +203,7 @@ class Changes:
         def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
             if self.wanted.get("mode"):
                 training = torch.is_grad_enabled()
-            return original(x, min(p, float(self.wanted.get("dropout", 1.0))), training, inplace)  # type: ignore[no-any-return]
+            return original(x, min(p, float(self.wanted.get("dropout", 1.0))), training, inplace)
 
         return dropout
 
@@ -248,7 +258,9 @@ class Changes:
                 for optimiser in self.optimisers:
                     optimiser.zero_grad()
             self.fresh_backward = False
-            if want.get("descend") and not any(g.get("maximize") for o in self.optimisers for g in o.param_groups):
+            if want.get("descend") and not any(
+                g.get("maximize") for o in self.optimisers for g in o.param_groups
+            ):
                 loss = loss * self.facts.get("sign", -1.0)
             if want.get("reduction") and self.facts.get("custom_loss"):
                 loss = loss / max(float(self.facts.get("batch_size", 1)), 1.0)

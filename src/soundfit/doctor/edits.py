@@ -1,5 +1,7 @@
 """Edits of the user's line, shown as a two-line diff. Knows text; knows nothing of torch."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re

@@ -3,6 +3,8 @@
 Knows torch and the watch; knows no rule. Everything runs on copies and under a generator of its own.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import copy
@@ -14,7 +16,14 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from soundfit.doctor.facts import input_facts, module_facts, optimiser_facts, order_facts, target_facts, weight_facts
+from soundfit.doctor.facts import (
+    input_facts,
+    module_facts,
+    optimiser_facts,
+    order_facts,
+    target_facts,
+    weight_facts,
+)
 from soundfit.doctor.judge import best_score, possible_score
 from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
@@ -94,7 +103,7 @@ class Examination:
             "risky": dict(watch.risky),
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch),
-            "unregistered": {k: v for k, v in watch.unregistered.items()},
+            "unregistered": dict(watch.unregistered.items()),
         }
         if root is None:
             return out
@@ -156,13 +165,22 @@ class Examination:
                         out = out[0]
                     parts.append(out)
             return torch.cat(parts).float()
-        except Exception:  # models that need more than these inputs are judged by what the script itself computed
+        except (
+            Exception
+        ):  # models that need more than these inputs are judged by what the script itself computed
             return None
 
     def _scores(self, facts: dict[str, Any]) -> dict[str, float]:
         task, rows, root = self.task, self.rows, self.root
-        assert task is not None and rows is not None and root is not None
-        out = {"train": math.nan, "evaluation": math.nan, "evaluation_by_script": math.nan, "balanced": math.nan}
+        assert task is not None
+        assert rows is not None
+        assert root is not None
+        out = {
+            "train": math.nan,
+            "evaluation": math.nan,
+            "evaluation_by_script": math.nan,
+            "balanced": math.nan,
+        }
         out["constant"] = chance(task, rows.targets) if task.kind != "sequence" else math.nan
         if not self._scorable(facts):
             return out
@@ -184,7 +202,9 @@ class Examination:
             last = [s for s in root.train_scores if s[0] > self.watch.step * 0.7 and len(s[1]) == len(s[2])]
             if last:
                 with_rows = [(a, b) for _, a, b in last if a.shape[1:] == last[-1][1].shape[1:]]
-                out["train"] = score(task, torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows]))
+                out["train"] = score(
+                    task, torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows])
+                )
         if root.eval_scores:
             step = root.eval_scores[-1][0]
             shape = root.eval_scores[-1][1].shape[1:]
@@ -210,7 +230,9 @@ class Examination:
         if self.task.is_classification:
             return True
         operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
-        return bool(operations & {"Sub", "Rsub"}) and bool(operations & {"Pow", "Abs", "Mul", "LinalgVectorNorm"})
+        return bool(operations & {"Sub", "Rsub"}) and bool(
+            operations & {"Pow", "Abs", "Mul", "LinalgVectorNorm"}
+        )
 
     def _evaluation_facts(self, rows: Rows, other: Rows) -> dict[str, Any]:
         both = Rows(
@@ -252,10 +274,14 @@ class Examination:
 
     def _possible(self, out: dict[str, Any]) -> None:
         task, rows, root = self.task, self.rows, self.root
-        assert task is not None and rows is not None and root is not None
+        assert task is not None
+        assert rows is not None
+        assert root is not None
         reference: Reference | None = None
         left = self.deadline - time.monotonic()
-        clean = Rows(tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets)
+        clean = Rows(
+            tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets
+        )
         try:
             reference = fit_reference(task, clean, other=self.eval_rows, seconds=left * 0.3)
         except Exception:
@@ -289,19 +315,34 @@ class Examination:
         """Where numbers 0 … K-1 are regressed on: would a classifier name far more of them right?"""
         target = out["target"]
         values = target.get("values", 0)
-        if self.task is None or self.task.kind != "regression" or self.task.columns != 1 or self.outputs is None:
+        if (
+            self.task is None
+            or self.task.kind != "regression"
+            or self.task.columns != 1
+            or self.outputs is None
+        ):
             return
-        if not (3 <= values <= 30 and target["integers"] and target["min"] == 0 and target["max"] == values - 1):
+        if not (
+            3 <= values <= 30 and target["integers"] and target["min"] == 0 and target["max"] == values - 1
+        ):
             return
         labels = rows.targets.reshape(len(rows)).long()
         classes = Task("classes", values)
-        found = fit_reference(classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - time.monotonic()) * 0.2))
+        found = fit_reference(
+            classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - time.monotonic()) * 0.2)
+        )
         if found is None or self.outputs.numel() != len(rows):
             return
         rounded = float((self.outputs.reshape(-1).round().long() == labels).float().mean())
-        out["classes_reference"] = {"gain": found.held_out - rounded, "accuracy": found.held_out, "rounded": rounded}
+        out["classes_reference"] = {
+            "gain": found.held_out - rounded,
+            "accuracy": found.held_out,
+            "rounded": rounded,
+        }
 
-    def _try(self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any) -> None:
+    def _try(
+        self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any
+    ) -> None:
         assert self.task is not None
         left = self.deadline - time.monotonic()
         if left < 0.5:
@@ -334,7 +375,7 @@ class Examination:
         if "lr" not in settings:
             return None
         rates = [r for r in watch.recording.rate if math.isfinite(r)]
-        base = float(settings["lr"]) or 1.0
+        base = float(str(settings["lr"])) or 1.0
         one = watch.losses[self.kind] if self.kind else {}
         calls = watch.backwards / max(watch.step, 1)
         size = max(root.batch_sizes, key=lambda k: root.batch_sizes[k]) if root.batch_sizes else 32
@@ -393,7 +434,9 @@ class _UnitScan(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "").rstrip("_")
-        if name in ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu") and isinstance(out, Tensor):
+        if name in ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu") and isinstance(
+            out, Tensor
+        ):
             with torch.no_grad(), torch._C.DisableTorchFunction():
                 self._look(name, out)
         elif name in ("linear", "conv2d", "conv1d") and isinstance(out, Tensor):
@@ -418,4 +461,3 @@ class _UnitScan(TorchFunctionMode):
         if name == "tanh":
             one["saturated"] = float(((x.abs() > 0.99).float().mean(0) > 0.9).float().mean())
         self.found.append(one)
-

@@ -3,6 +3,8 @@
 Each function reads a part of a watch and returns a JSON-like mapping; none trains anything.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -143,7 +145,9 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         for n, m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)
     ]  # fmt: skip
     drops = [
-        {"name": n, "p": m.p, "place": place(id(m))} for n, m in modules if isinstance(m, nn.modules.dropout._DropoutNd)
+        {"name": n, "p": m.p, "place": place(id(m))}
+        for n, m in modules
+        if isinstance(m, nn.modules.dropout._DropoutNd)
     ]
     acts = [
         {"name": n, "kind": type(m).__name__, "place": place(id(m))}

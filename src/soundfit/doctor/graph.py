@@ -117,7 +117,10 @@ def loss_structure(loss: torch.Tensor, known: frozenset[Any] = frozenset()) -> d
             kind = _kind(node)
             if len(out["operations"]) < 24:
                 out["operations"].append(kind)
-            if kind in ("Sub", "Rsub", "MseLoss", "SmoothL1Loss", "HuberLoss", "Mul") and out["broadcast"] is None:
+            if (
+                kind in ("Sub", "Rsub", "MseLoss", "SmoothL1Loss", "HuberLoss", "Mul")
+                and out["broadcast"] is None
+            ):
                 out["broadcast"] = _grown(node)
     return out
 
@@ -199,7 +202,11 @@ def _judge(node: Any) -> dict[str, Any] | None:
     if kind == "Pow" and operand is not None and bool(torch.isfinite(operand).all()):
         exponent = getattr(node, "_saved_exponent", None)
         if isinstance(exponent, int | float) and exponent < 1 and bool((operand <= 0).any()):
-            return {"operation": "pow", "why": f"power {exponent:g} of zero or less", "minimum": float(operand.min())}
+            return {
+                "operation": "pow",
+                "why": f"power {exponent:g} of zero or less",
+                "minimum": float(operand.min()),
+            }
     if kind in ("Acos", "Asin") and operand is not None and bool((operand.abs() >= 1).any()):
         return {"operation": kind.lower(), "why": "inverse trigonometric function at its end", "maximum": 1.0}
     return None

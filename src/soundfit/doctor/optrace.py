@@ -4,6 +4,8 @@ A ``TorchFunctionMode`` that calls each function unchanged and then looks. It kn
 random number; the watch decides when it is on.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import Any
@@ -30,7 +32,18 @@ _MEETING = {
     "gather", "__getitem__", "where", "add", "__add__",
 }  # fmt: skip
 _RISKY = {"log", "log2", "log10", "sqrt", "div", "__truediv__", "exp", "norm", "rsqrt", "acos"}
-_LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "matmul", "__matmul__", "mm", "bmm", "addmm", "conv_transpose2d"}
+_LINEAR = {
+    "linear",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "matmul",
+    "__matmul__",
+    "mm",
+    "bmm",
+    "addmm",
+    "conv_transpose2d",
+}
 _QUIET = {"__get__", "__set__", "size", "dim", "item", "numel", "backward", "stride"}
 
 
@@ -127,4 +140,3 @@ class OpTrace(TorchFunctionMode):
                 if same_rows:
                     self.watch.met(name, prediction, target, user_place(self.watch.step + 1))
                 return
-

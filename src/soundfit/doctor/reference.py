@@ -3,6 +3,8 @@
 Knows rows and tasks; knows nothing of the script's model. Runs after the script, under its own generator.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import time
@@ -77,7 +79,9 @@ def _targets(task: Task, targets: Tensor) -> Tensor:
     return targets.float().reshape(targets.shape[0], -1)
 
 
-def fit_reference(task: Task, rows: Rows, *, other: Rows | None = None, seconds: float = 8.0) -> Reference | None:
+def fit_reference(
+    task: Task, rows: Rows, *, other: Rows | None = None, seconds: float = 8.0
+) -> Reference | None:
     """Return the best small model's held-out score, or None where no small model fits the kind of task.
 
     Args:
@@ -105,7 +109,12 @@ def fit_reference(task: Task, rows: Rows, *, other: Rows | None = None, seconds:
     net = _mlp(task, x, y, fit, deadline)
     candidates["mlp"] = net
     image = rows.inputs[0]
-    if len(rows.inputs) == 1 and image.dim() == 4 and image.is_floating_point() and time.monotonic() < deadline:
+    if (
+        len(rows.inputs) == 1
+        and image.dim() == 4
+        and image.is_floating_point()
+        and time.monotonic() < deadline
+    ):
         candidates["cnn"] = _cnn(task, image, y, fit, deadline)
     by_model = {name: score(task, p[held], rows.targets[held]) for name, p in candidates.items()}
     best = max(by_model, key=lambda k: by_model[k])
@@ -150,7 +159,9 @@ def _few_rows(task: Task, rows: Rows, x: Tensor, y: Tensor) -> Reference | None:
     }.items():  # fmt: skip
         gram = (kernel + 1.0).double()
         hat = torch.linalg.solve(gram + 0.1 * torch.eye(n, dtype=torch.float64), gram).T
-        p = ((hat @ target.double()) - hat.diagonal()[:, None] * target.double()) / (1 - hat.diagonal()[:, None] + 1e-9)
+        p = ((hat @ target.double()) - hat.diagonal()[:, None] * target.double()) / (
+            1 - hat.diagonal()[:, None] + 1e-9
+        )
         by_model[name] = score(task, p.float() * std + mean, rows.targets)
         best = max(best, by_model[name])
     return Reference(best, constant, 0.5 / n**0.5, by_model=by_model, rows=n)
@@ -191,7 +202,9 @@ def _agreement(task: Task, p: Tensor, targets: Tensor) -> float:
 
 
 def _columns(task: Task) -> int:
-    return 1 if task.kind == "binary" else task.classes if task.kind in ("classes", "one-hot") else task.columns
+    return (
+        1 if task.kind == "binary" else task.classes if task.kind in ("classes", "one-hot") else task.columns
+    )
 
 
 def _design(task: Task, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,8 @@
 Knows visits and trials; knows no rule.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -29,7 +31,7 @@ MAX_TRIALS = 6
 def plans(visit: Visit) -> list[dict[str, Any]]:
     """Return changes to try, most promising first: each cause's own, then the first two together."""
     found = [d for d in visit.diagnoses if d.severity != "note" and d.prescription.change]
-    single = [{"code": d.code, "change": dict(d.prescription.change)} for d in found]
+    single: list[dict[str, Any]] = [{"code": d.code, "change": dict(d.prescription.change)} for d in found]
     out = single[:1]
     if len(single) > 1:
         out.append({
@@ -74,13 +76,23 @@ def repair(script: Path, args: Sequence[str], visit: Visit) -> dict[str, Any]:
     candidates = plans(visit)
     looked = Examination(visit.watch, float("inf"))
     trace = visit.trace
-    if not candidates or looked.rows is None or looked.root is None or trace is None or "task" not in trace.facts:
+    if (
+        not candidates
+        or looked.rows is None
+        or looked.root is None
+        or trace is None
+        or "task" not in trace.facts
+    ):
         out["why"] = "healthy" if visit.healthy else "no change at run time is known for what was found"
         return out
     looked.prepare()
     facts = _facts(looked, trace.facts)
     evaluated = trace.facts.get("evaluation", {})
-    own = bool(looked.root.eval_scores) and evaluated.get("rows", 0) >= 20 and evaluated["shared"] < 0.5 * evaluated["rows"]
+    own = (
+        bool(looked.root.eval_scores)
+        and evaluated.get("rows", 0) >= 20
+        and evaluated["shared"] < 0.5 * evaluated["rows"]
+    )
     runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
@@ -174,7 +186,8 @@ class _Runner:
 
 def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     rows, root, task = looked.rows, looked.root, looked.task
-    assert rows is not None and root is not None
+    assert rows is not None
+    assert root is not None
     x = rows.inputs[0]
     facts: dict[str, Any] = {
         "task": task, "model": type(root.module).__name__, "row_shape": list(x.shape[1:]),
@@ -183,9 +196,18 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     }  # fmt: skip
     if x.is_floating_point():
         x = torch.nan_to_num(x)
-        dims = [0] if x.dim() == 2 else [0, *range(2, x.dim())] if x.dim() == 4 else list(range(max(1, x.dim() - 1)))
+        dims = (
+            [0]
+            if x.dim() == 2
+            else [0, *range(2, x.dim())]
+            if x.dim() == 4
+            else list(range(max(1, x.dim() - 1)))
+        )
         std = x.std(dims, keepdim=True, correction=0)
-        facts |= {"input_mean": x.mean(dims, keepdim=True), "input_std": torch.where(std > 1e-12, std, torch.ones_like(std))}
+        facts |= {
+            "input_mean": x.mean(dims, keepdim=True),
+            "input_std": torch.where(std > 1e-12, std, torch.ones_like(std)),
+        }
     y = rows.targets.float()
     y = y[torch.isfinite(y)]
     facts |= {"target_mean": float(y.mean()), "target_std": float(y.std()) + 1e-12}
@@ -203,7 +225,9 @@ def _blind(looked: Examination) -> dict[str, Any] | None:
     found = []
     for rate in (1e-4, 1e-3, 1e-2):
         for scaled in (False, True):
-            made = replay(recipe, task, rows, {"adam": rate, **({"scale_inputs": True} if scaled else {})}, seconds=3.0)
+            made = replay(
+                recipe, task, rows, {"adam": rate, **({"scale_inputs": True} if scaled else {})}, seconds=3.0
+            )
             if made is not None and not math.isnan(made.held_out):
                 found.append({"rate": rate, "standardised": scaled, "score": made.held_out})
     if not found:

@@ -77,8 +77,8 @@ def replay(
 def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seconds: float) -> Replayed:
     net = copy.deepcopy(recipe.module).cpu()
     net.load_state_dict(recipe.initial)
-    for p in net.parameters():
-        p.grad = None
+    for parameter in net.parameters():
+        parameter.grad = None
     if change.get("fresh"):
         for module in net.modules():
             reset = getattr(module, "reset_parameters", None)
@@ -130,7 +130,9 @@ def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seco
             break
     net.eval()
     with torch.no_grad():
-        p = torch.cat([_output(net(*[x[i] for x in rows.inputs])) for i in torch.arange(len(rows)).split(512)])
+        p = torch.cat(
+            [_output(net(*[x[i] for x in rows.inputs])) for i in torch.arange(len(rows)).split(512)]
+        )
         p = p.float() * width + center
     return Replayed(
         score(task, p[held], rows.targets[held]),
@@ -146,7 +148,7 @@ def _output(out: Any) -> Tensor:
         out = out[0]
     if isinstance(out, dict):
         out = next(iter(out.values()))
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def _scaled(x: Tensor, fit: Tensor) -> Tensor:
@@ -189,13 +191,19 @@ def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: boo
     if sound:
         return sound_loss(task, recipe.activation, out, target)
     kind, kwargs = recipe.loss, recipe.loss_kwargs
-    kwargs = {k: v for k, v in kwargs.items() if k in ("reduction", "label_smoothing", "beta", "delta", "weight")}
+    kwargs = {
+        k: v for k, v in kwargs.items() if k in ("reduction", "label_smoothing", "beta", "delta", "weight")
+    }
     inside = _applied_outside(recipe, out)
     if inside is not None:
         out = inside
-    if out.shape != target.shape and kind not in ("cross_entropy", "nll_loss") and out.numel() == target.numel():
+    if (
+        out.shape != target.shape
+        and kind not in ("cross_entropy", "nll_loss")
+        and out.numel() == target.numel()
+    ):
         out = out.reshape(target.shape)
-    return getattr(F, str(kind))(out, target, **kwargs)  # type: ignore[no-any-return]
+    return getattr(F, str(kind))(out, target, **kwargs)
 
 
 def _applied_outside(recipe: Recipe, out: Tensor) -> Tensor | None:
@@ -213,7 +221,9 @@ def _applied_outside(recipe: Recipe, out: Tensor) -> Tensor | None:
 
 def sound_loss(task: Task, activation: str | None, out: Tensor, target: Tensor) -> Tensor:
     """Return the loss that fits task and output: cross-entropy on classes, squared error on numbers."""
-    probabilities = activation in ("softmax", "sigmoid") and bool((out.detach() >= 0).all() & (out.detach() <= 1).all())
+    probabilities = activation in ("softmax", "sigmoid") and bool(
+        (out.detach() >= 0).all() & (out.detach() <= 1).all()
+    )
     if task.kind in ("classes", "one-hot") and out.dim() > 1 and out.shape[-1] > 1:
         labels = task.labels(target)
         if probabilities:

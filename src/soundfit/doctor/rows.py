@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ["Rows", "RowStore"]
+__all__ = ["RowStore", "Rows"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
@@ -82,7 +82,9 @@ class RowStore:
         self.steps.append(step)
         self.rows += len(batch)
         self.elements += sum(x.numel() for x in batch.inputs) + batch.targets.numel()
-        while len(self.batches) > 2 and (self.rows > MAX_ROWS + MAX_ROWS // 4 or self.elements > MAX_ELEMENTS):
+        while len(self.batches) > 2 and (
+            self.rows > MAX_ROWS + MAX_ROWS // 4 or self.elements > MAX_ELEMENTS
+        ):
             self._thin()
 
     def _thin(self) -> None:

@@ -128,9 +128,7 @@ def balanced(task: Task, predictions: Tensor, targets: Tensor) -> float:
     labels, found = task.labels(targets), predicted_labels(task, predictions)
     if found.shape != labels.shape:
         return math.nan
-    return float(
-        torch.stack([(found[labels == c] == c).float().mean() for c in labels.unique()]).mean()
-    )
+    return float(torch.stack([(found[labels == c] == c).float().mean() for c in labels.unique()]).mean())
 
 
 def chance(task: Task, targets: Tensor) -> float:

@@ -34,7 +34,9 @@ class _AfterTorch(importlib.abc.MetaPathFinder):
     def __init__(self, then: Callable[[], None]) -> None:
         self.then = then
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Any = None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """Find torch as others would, and have ``then`` called when it is loaded."""
         if name != "torch":
             return None
@@ -158,7 +160,9 @@ def run_script(
     """
     script = Path(path)
     if not script.is_file():
-        raise UsageError("The script must be a file", received=str(script), fix="give the path of a Python script")
+        raise UsageError(
+            "The script must be a file", received=str(script), fix="give the path of a Python script"
+        )
     if price not in ("economy", "full"):
         raise UsageError("The price must be economy or full", received=repr(price), fix="use --price economy")
     out = say or sys.stderr

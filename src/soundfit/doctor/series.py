@@ -38,7 +38,9 @@ class Recording:
 
     def trace(self, facts: dict[str, Any]) -> Trace:
         """Return the Trace over steps 1 … n with every fact."""
-        n = max([len(self.loss), len(self.rate), *(max(s, default=0) for s in self.sparse.values())], default=0)
+        n = max(
+            [len(self.loss), len(self.rate), *(max(s, default=0) for s in self.sparse.values())], default=0
+        )
         series = {"training_loss": _padded(self.loss, n), "learning_rate": _padded(self.rate, n)}
         series |= {name: _spread(values, n) for name, values in self.sparse.items()}
         layers = {

@@ -1,5 +1,7 @@
 """The doctor's words in a terminal. Knows the JSON report; knows nothing of torch."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import os
@@ -30,7 +32,9 @@ def verdict_text(report: dict[str, Any], *, trained: bool = True) -> str:
             at.append(f"step {where['step']}")
         if at:
             lines.append("  at " + ", ".join(at))
-        numbers = {k: v for k, v in one["evidence"].items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        numbers = {
+            k: v for k, v in one["evidence"].items() if isinstance(v, int | float) and not isinstance(v, bool)
+        }
         if numbers:
             lines.append("  seen: " + ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in numbers.items()))
         lines.append("  do: " + one["prescription"]["text"])

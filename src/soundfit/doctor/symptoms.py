@@ -1,5 +1,7 @@
 """Signs on a Trace: what is out of the ordinary, before anyone says why. Reads only a Trace."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -28,7 +30,11 @@ def _loss(case: Case) -> list[Symptom]:
     if math.isfinite(first) and math.isfinite(last) and len(case.loss) >= 5:
         scale = abs(first) + 1e-12
         if abs(last - first) < 0.01 * scale:
-            out.append(Symptom("loss-flat", 0.7, f"loss stayed at {last:.4g}", evidence={"first": first, "last": last}))
+            out.append(
+                Symptom(
+                    "loss-flat", 0.7, f"loss stayed at {last:.4g}", evidence={"first": first, "last": last}
+                )
+            )
         if last > first + 0.5 * scale:
             message = f"loss rose from {first:.4g} to {last:.4g}"
             out.append(Symptom("loss-rising", 0.9, message, evidence={"first": first, "last": last}))
@@ -82,7 +88,14 @@ def _units(case: Case) -> list[Symptom]:
     for i, unit in enumerate((case["units"] or {}).get("last", [])):
         if unit.get("dead", 0.0) > 0.5:
             evidence = {"dead": unit["dead"], "units": unit["units"], "position": i}
-            out.append(Symptom("dead-units", unit["dead"], f"{unit['dead']:.0%} of ReLU units never fire", evidence=evidence))
+            out.append(
+                Symptom(
+                    "dead-units",
+                    unit["dead"],
+                    f"{unit['dead']:.0%} of ReLU units never fire",
+                    evidence=evidence,
+                )
+            )
         if unit.get("saturated", 0.0) > 0.5:
             evidence = {"saturated": unit["saturated"], "kind": unit["kind"], "position": i}
             message = f"{unit['saturated']:.0%} of {unit['kind']} units sit at an end"

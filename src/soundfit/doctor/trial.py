@@ -3,6 +3,8 @@
 Run as ``python -m soundfit.doctor.trial SPEC``: reads a spec that the repair wrote, writes the result beside it.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import copy
@@ -52,9 +54,11 @@ def _offset_seeds(offset: int) -> None:
     torch_seed, numpy_seed, python_seed = torch.manual_seed, np.random.seed, random.seed
     default_rng = np.random.default_rng
     torch.manual_seed = lambda seed: torch_seed(int(seed) + 1000 * offset)
-    np.random.seed = lambda seed=None: numpy_seed(None if seed is None else int(seed) + 1000 * offset)
+    np.random.seed = lambda seed=None: numpy_seed(seed + 1000 * offset if isinstance(seed, int) else seed)
     random.seed = lambda a=None, version=2: python_seed(a + 1000 * offset if isinstance(a, int) else a)
-    np.random.default_rng = lambda seed=None: default_rng(seed + 1000 * offset if isinstance(seed, int) else seed)
+    np.random.default_rng = lambda seed=None: default_rng(
+        seed + 1000 * offset if isinstance(seed, int) else seed
+    )
     torch_seed(1000 * offset)
 
 
@@ -69,7 +73,9 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     pairs: list[tuple[Any, Any]] = []
     if spec["hold_back"] and changes.root is not None:
         if changes.held:
-            rows = Rows((torch.cat([x for x, _ in changes.held]),), torch.cat([y for _, y in changes.held])).unique()
+            rows = Rows(
+                (torch.cat([x for x, _ in changes.held]),), torch.cat([y for _, y in changes.held])
+            ).unique()
             net = copy.deepcopy(changes.root).eval()
             changes.root, changes.hold_back = net, 0.0
             changes.attach()

@@ -1,5 +1,7 @@
 """A visit: watch one training from its start to its end, then examine it. Knows nothing of scripts or output."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import time

@@ -72,7 +72,7 @@ class RootRecord:
     train_calls_in_eval_mode: int = 0
     eval_calls: int = 0
     eval_calls_in_train_mode: int = 0
-    eval_place: Place = Place()
+    eval_place: Place = field(default_factory=Place)
     batch_sizes: dict[int, int] = field(default_factory=dict)
     train_rows: RowStore = field(default_factory=RowStore)
     eval_rows: RowStore = field(default_factory=RowStore)
@@ -270,8 +270,10 @@ class Watch:
         root = RootRecord(module, user_place(self.step + 1))
         self.roots[id(module)] = root
         with torch.no_grad():
-            state = {k: v for k, v in module.state_dict(keep_vars=False).items() if isinstance(v, torch.Tensor)}
-            uninitialised = any(isinstance(v, torch.nn.parameter.UninitializedTensorMixin) for v in state.values())
+            state = {
+                k: v for k, v in module.state_dict(keep_vars=False).items() if isinstance(v, torch.Tensor)
+            }
+            uninitialised = any(torch.nn.parameter.is_lazy(v) for v in state.values())
             if not uninitialised and sum(v.numel() for v in state.values()) <= _SNAPSHOT_ELEMENTS:
                 root.initial = {k: v.detach().clone() for k, v in state.items()}
         root.initial_training = module.training
@@ -283,7 +285,9 @@ class Watch:
         """Receive a module with parameters that the model calls but does not know as its part."""
         owned = any(id(module) in self.layer_names for module in self.stack[:-1])
         if owned and next(module.parameters(), None) is not None and torch.is_grad_enabled():
-            held = {id(p) for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
+            held = {
+                id(p) for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
+            }
             if not any(id(p) in held for p in module.parameters()):
                 self.unregistered.setdefault(type(module).__name__, self.births.get(id(module), Place()))
 
@@ -340,7 +344,15 @@ class Watch:
                 self.custom.setdefault("place", place)
                 self.custom.setdefault("first_meeting", name)
                 self.custom.setdefault("shapes", (tuple(prediction.shape), tuple(target.shape)))
-        elif self._eval_pending is not None and name in ("eq", "__eq__", "ne", "__ne__", "sub", "__sub__", "rsub"):
+        elif self._eval_pending is not None and name in (
+            "eq",
+            "__eq__",
+            "ne",
+            "__ne__",
+            "sub",
+            "__sub__",
+            "rsub",
+        ):
             self._eval_target(target)
 
     # -- losses -------------------------------------------------------------------------------------
@@ -433,7 +445,9 @@ class Watch:
             for value in torch.stack(self._late_loss).float().cpu().tolist():
                 self.recording.loss.append(value)
                 if not math.isfinite(value):
-                    self.recording.event("nonfinite", len(self.recording.loss), "loss is not finite", what="loss")
+                    self.recording.event(
+                        "nonfinite", len(self.recording.loss), "loss is not finite", what="loss"
+                    )
             self._late_loss = []
 
     def _look_at_loss(self, loss: torch.Tensor) -> None:
@@ -445,7 +459,9 @@ class Watch:
         pair = self._pair()
         if pair is not None:
             prediction = pair[1]
-            self.custom.setdefault("activation", output_activation(prediction) if prediction.grad_fn else None)
+            self.custom.setdefault(
+                "activation", output_activation(prediction) if prediction.grad_fn else None
+            )
             if prediction.numel() and prediction.is_floating_point():
                 step = self.step + 1
                 std, mean = torch.std_mean(prediction.detach().float(), correction=0)
@@ -471,10 +487,12 @@ class Watch:
             return
         with torch.no_grad():
             weights = all(
-                bool(torch.isfinite(p).all()) for root in self.roots.values() for p in root.module.parameters()
+                bool(torch.isfinite(p).all())
+                for root in self.roots.values()
+                for p in root.module.parameters()
             )
             inputs, outputs, target, big = True, True, True, 0.0
-            for root, args, kwargs, out, _ in self._window[-2:]:
+            for _, args, kwargs, out, _ in self._window[-2:]:
                 for x in _tensors((args, kwargs)):
                     if x.is_floating_point():
                         inputs = inputs and bool(torch.isfinite(x).all())
@@ -486,7 +504,10 @@ class Watch:
                 call = self._calls[-1]
                 target = not call.target.is_floating_point() or bool(torch.isfinite(call.target).all())
         halves = [
-            str(y.dtype) for _, _, _, out, _ in self._window[-2:] for y in _tensors(out) if y.dtype == torch.float16
+            str(y.dtype)
+            for _, _, _, out, _ in self._window[-2:]
+            for y in _tensors(out)
+            if y.dtype == torch.float16
         ]
         operation = bad_operation(loss) if weights and inputs else None
         self.recording.event(
@@ -495,7 +516,9 @@ class Watch:
             half=bool(halves), operation=operation,
         )  # fmt: skip
 
-    def _pair(self) -> tuple[tuple[torch.Tensor, ...] | None, torch.Tensor, torch.Tensor, RootRecord | None] | None:
+    def _pair(
+        self,
+    ) -> tuple[tuple[torch.Tensor, ...] | None, torch.Tensor, torch.Tensor, RootRecord | None] | None:
         """Return ``(inputs, prediction, target, root)`` of the step at hand."""
         if self._calls:
             call = self._calls[-1]
@@ -507,7 +530,11 @@ class Watch:
         last = self._window[-1][0] if self._window else None
         for root, args, kwargs, _, _ in reversed(self._window):
             inputs = tuple(_tensors((args, kwargs)))
-            if not inputs or not target.dim() or any(x.requires_grad and x.grad_fn is not None for x in inputs):
+            if (
+                not inputs
+                or not target.dim()
+                or any(x.requires_grad and x.grad_fn is not None for x in inputs)
+            ):
                 continue
             if all(x.dim() and x.shape[0] == target.shape[0] for x in inputs):
                 root.extra["composite"] = root is not last
@@ -535,7 +562,9 @@ class Watch:
             root = pair[3]
             root.train_rows.keep(pair[0], pair[2], self.step + 1)
             if pair[1].numel() <= 100_000:
-                root.train_scores.append((self.step + 1, pair[1].detach().cpu().clone(), root.train_rows.last))
+                root.train_scores.append(
+                    (self.step + 1, pair[1].detach().cpu().clone(), root.train_rows.last)
+                )
                 if len(root.train_scores) > 64:
                     del root.train_scores[:32]
 
@@ -550,7 +579,11 @@ class Watch:
             return
         root, args, out, step = self._eval_pending
         inputs = tuple(_tensors(args))
-        if not inputs or not target.dim() or any(not x.dim() or x.shape[0] != target.shape[0] for x in inputs):
+        if (
+            not inputs
+            or not target.dim()
+            or any(not x.dim() or x.shape[0] != target.shape[0] for x in inputs)
+        ):
             return
         self._eval_pending = None
         torch_mode_off = torch._C.DisableTorchFunction()
@@ -611,7 +644,7 @@ class Watch:
         names = self._parameter_names()
         with_grad = [p for p in params if p.grad is not None and not p.grad.is_sparse]
         if with_grad:
-            norms = torch.stack(torch._foreach_norm([p.grad for p in with_grad])).float().cpu()  # type: ignore[arg-type]
+            norms = torch.stack(torch._foreach_norm([p.grad for p in with_grad])).float().cpu()
             sizes = torch.stack(torch._foreach_norm([p.detach() for p in with_grad])).float().cpu()
             total = float(norms.norm())
             self.recording.put("gradient_norm", step, total)
@@ -688,7 +721,7 @@ class Watch:
                     names.setdefault(id(p), prefix + name)
             cached = (len(self.roots), names)
             self.recording.facts["_names"] = cached
-        return cached[1]  # type: ignore[no-any-return]
+        return cached[1]
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:

@@ -3,6 +3,8 @@
 Knows a Trace and the JSON report; knows nothing of torch.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,7 @@
 """The rulebook: from a Trace to diagnoses, worst first. Reads only Traces."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -66,7 +68,11 @@ def _explained(found: list[Diagnosis]) -> list[Diagnosis]:
     for one in found:
         sure = one.confidence
         for other in found:
-            if other is not one and one.code in _EXPLAINS.get(other.code, ()) and other.confidence >= one.confidence:
+            if (
+                other is not one
+                and one.code in _EXPLAINS.get(other.code, ())
+                and other.confidence >= one.confidence
+            ):
                 sure = min(sure, one.confidence * 0.6)
         if sure >= 0.2 or one.severity == "note":
             out.append(_with(one, sure))
@@ -92,4 +98,10 @@ def _unnamed(case: Case) -> Diagnosis:
         text = "Trained soundly on the same rows, a small model does far better; no single change was found that cures this one."
         return case.diagnose("capacity-too-small" if case.architecture_limits else "lr-too-low", "learns less than is possible", 0.2, text,
                              severity="warning")  # fmt: skip
-    return case.diagnose(codes[best], f"a replay with '{best}' learns far better", 0.3, f"Try this change: {best}.", cured=case.cure(best))
+    return case.diagnose(
+        codes[best],
+        f"a replay with '{best}' learns far better",
+        0.3,
+        f"Try this change: {best}.",
+        cured=case.cure(best),
+    )

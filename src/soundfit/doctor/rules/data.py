@@ -1,12 +1,14 @@
 """Causes in what goes in: scale of inputs and targets, labels, order, constant inputs, imbalance. Reads only a Case."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before
-from soundfit.records import Diagnosis
+from soundfit.records import Diagnosis, Severity
 
 __all__ = ["rules"]
 
@@ -48,8 +50,21 @@ def input_scale(case: Case) -> list[Diagnosis]:
     place = case["places.model"]
     fix = f"Inputs reach {case.number('input.max'):.4g} (column spread up to {top:.4g}): standardise them with the training rows' mean and spread."
     patch = added_before(place, "x = (x - mean) / std  # mean and std of the training inputs")
-    return [case.diagnose("input-scale", "inputs are not scaled", min(0.97, sure), fix, place=place, patch=patch,
-                          change={"scale_inputs": True}, largest=case.number("input.max"), spread=top, outlier=outlier, cured=cured)]  # fmt: skip
+    return [
+        case.diagnose(
+            "input-scale",
+            "inputs are not scaled",
+            min(0.97, sure),
+            fix,
+            place=place,
+            patch=patch,
+            change={"scale_inputs": True},
+            largest=case.number("input.max"),
+            spread=top,
+            outlier=outlier,
+            cured=cured,
+        )
+    ]
 
 
 def target_scale(case: Case) -> list[Diagnosis]:
@@ -67,9 +82,20 @@ def target_scale(case: Case) -> list[Diagnosis]:
         return []
     place = case["loss.place"] or case["places.backward"]
     fix = f"Targets have mean {case.number('target.mean'):.4g} and spread {spread:.4g}: standardise them, and undo it at prediction."
-    return [case.diagnose("target-scale", "targets are not scaled", min(0.95, sure), fix, place=place,
-                          patch=added_before(place, "y = (y - y_mean) / y_std  # undo at prediction"),
-                          change={"scale_targets": True}, mean=case.number("target.mean"), spread=spread, cured=cured)]  # fmt: skip
+    return [
+        case.diagnose(
+            "target-scale",
+            "targets are not scaled",
+            min(0.95, sure),
+            fix,
+            place=place,
+            patch=added_before(place, "y = (y - y_mean) / y_std  # undo at prediction"),
+            change={"scale_targets": True},
+            mean=case.number("target.mean"),
+            spread=spread,
+            cured=cured,
+        )
+    ]
 
 
 def constant_inputs(case: Case) -> list[Diagnosis]:
@@ -90,7 +116,17 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     other = case.number("evaluation.rows", 0)
     if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows:
         fix = f"All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time)."
-        out.append(case.diagnose("inputs-constant", "every step saw the same batch", 0.9, fix, place=place, rows=rows, steps=steps))
+        out.append(
+            case.diagnose(
+                "inputs-constant",
+                "every step saw the same batch",
+                0.9,
+                fix,
+                place=place,
+                rows=rows,
+                steps=steps,
+            )
+        )
     return out
 
 
@@ -104,8 +140,16 @@ def labels(case: Case) -> list[Diagnosis]:
     present, classes = case.number("target.present", 2), case.number("task.classes", 2)
     if case["task.classification"] and present == 1 and case.number("rows", 0) >= 20:
         fix = "All training labels are one class: look at how labels are made (a cast to int, a wrong comparison, a sorted split)."
-        out.append(case.diagnose("labels-damaged", "only one class among the training labels", 0.97, fix, place=place))
-    if case["task.kind"] == "regression" and case.number("target.values", 9) == 1 and case.number("rows", 0) >= 10:
+        out.append(
+            case.diagnose(
+                "labels-damaged", "only one class among the training labels", 0.97, fix, place=place
+            )
+        )
+    if (
+        case["task.kind"] == "regression"
+        and case.number("target.values", 9) == 1
+        and case.number("rows", 0) >= 10
+    ):
         fix = "All targets are equal: look at how they are made (a cast to int?)."
         out.append(case.diagnose("labels-damaged", "all targets are equal", 0.97, fix, place=place))
     if out:
@@ -119,18 +163,55 @@ def labels(case: Case) -> list[Diagnosis]:
         none = max(gain, own) < max(0.04, 2 * reference["se"])
         if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and reference["agreement"] < 2.5:
             fix = "Evaluation rows can be learned, training rows cannot: training labels do not belong to their inputs (shuffled or sorted apart)."
-            out.append(case.diagnose("labels-damaged", "training labels are unrelated to their inputs", 0.95, fix, place=place,
-                                     gain=gain, gain_on_evaluation=elsewhere))  # fmt: skip
+            out.append(
+                case.diagnose(
+                    "labels-damaged",
+                    "training labels are unrelated to their inputs",
+                    0.95,
+                    fix,
+                    place=place,
+                    gain=gain,
+                    gain_on_evaluation=elsewhere,
+                )
+            )
         elif none and case.number("structure.clusters", 0.0) > 0.5:
             fix = "Inputs have clear groups that the labels ignore: inputs and labels were probably shuffled apart."
-            out.append(case.diagnose("labels-damaged", "labels are unrelated to clearly grouped inputs", 0.75, fix, place=place, gain=gain))
+            out.append(
+                case.diagnose(
+                    "labels-damaged",
+                    "labels are unrelated to clearly grouped inputs",
+                    0.75,
+                    fix,
+                    place=place,
+                    gain=gain,
+                )
+            )
         elif none and case.number("order.lag_gain", 0.0) > 0.2:
             fix = f"Labels fit the inputs {case['order.lag']} rows away: they are shifted."
-            out.append(case.diagnose("labels-damaged", "labels are shifted against the inputs", 0.95, fix, place=place))
-    if case["task.kind"] == "classes" and len(shares) >= 3 and shares[0] == 0.0 and min(shares[1:]) > 0 and classes == present + 1:
+            out.append(
+                case.diagnose(
+                    "labels-damaged", "labels are shifted against the inputs", 0.95, fix, place=place
+                )
+            )
+    if (
+        case["task.kind"] == "classes"
+        and len(shares) >= 3
+        and shares[0] == 0.0
+        and min(shares[1:]) > 0
+        and classes == present + 1
+    ):
         fix = "Labels run from 1: subtract 1, and give the model one output per class."
-        severity = "error" if case.sick else "note"
-        out.append(case.diagnose("labels-damaged", "labels start at 1, output 0 has no class", 0.6, fix, severity=severity, place=place))  # type: ignore[arg-type]
+        severity: Severity = "error" if case.sick else "note"
+        out.append(
+            case.diagnose(
+                "labels-damaged",
+                "labels start at 1, output 0 has no class",
+                0.6,
+                fix,
+                severity=severity,
+                place=place,
+            )
+        )
     return out
 
 
@@ -139,14 +220,38 @@ def order(case: Case) -> list[Diagnosis]:
     purity, base = case.number("order.purity", 0.0), case.number("order.base", 1.0)
     kinds, size = case.number("order.kinds", 0), case.number("order.size", 0)
     sick = case.sick or (case.judged and case.gap > 0.6 * case.tolerance)
-    if sick and size >= 4 and kinds >= 2 and purity > 0.9 and base < 0.75 and case.number("order.batches", 0) >= 6:
+    if (
+        sick
+        and size >= 4
+        and kinds >= 2
+        and purity > 0.9
+        and base < 0.75
+        and case.number("order.batches", 0) >= 6
+    ):
         fix = "Batches hold one class each: shuffle the rows (DataLoader(shuffle=True) or a permutation each epoch)."
-        return [case.diagnose("class-imbalance", "rows come sorted by class, each batch holds one class", 0.85, fix,
-                              place=case["places.model"], change={"shuffle": True}, purity=purity)]  # fmt: skip
+        return [
+            case.diagnose(
+                "class-imbalance",
+                "rows come sorted by class, each batch holds one class",
+                0.85,
+                fix,
+                place=case["places.model"],
+                change={"shuffle": True},
+                purity=purity,
+            )
+        ]
     if sick and case.number("order.mean_spread_ratio", 1.0) > 3.0:
         fix = "Rows come sorted by target: shuffle them (DataLoader(shuffle=True))."
-        return [case.diagnose("batch-size", "rows come sorted by target, so that batches contradict each other", 0.6, fix,
-                              place=case["places.model"], change={"shuffle": True})]  # fmt: skip
+        return [
+            case.diagnose(
+                "batch-size",
+                "rows come sorted by target, so that batches contradict each other",
+                0.6,
+                fix,
+                place=case["places.model"],
+                change={"shuffle": True},
+            )
+        ]
     return []
 
 
@@ -164,8 +269,19 @@ def imbalance(case: Case) -> list[Diagnosis]:
     if given_up and theirs - mine > 0.15 and rare >= 8:
         fix = f"The rare class is {min(shares):.1%} of the rows and never found: weight the loss (pos_weight, weight=) or sample evenly."
         sure = 0.5 if case.sick else 0.75
-        return [case.diagnose("class-imbalance", "the rare class is given up", sure, fix, place=case["loss.place"],
-                              change={"weights": True}, balanced_score=mine, balanced_possible=theirs, shares=shares[:8])]  # fmt: skip
+        return [
+            case.diagnose(
+                "class-imbalance",
+                "the rare class is given up",
+                sure,
+                fix,
+                place=case["loss.place"],
+                change={"weights": True},
+                balanced_score=mine,
+                balanced_possible=theirs,
+                shares=shares[:8],
+            )
+        ]
     return []
 
 

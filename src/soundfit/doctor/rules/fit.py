@@ -1,5 +1,7 @@
 """What is left when the training ran well: overfitting, a noise ceiling, leaks between rows. Reads only a Case."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -19,10 +21,31 @@ def leak(case: Case) -> list[Diagnosis]:
     everything = shared >= 0.98 * rows
     place = case["places.evaluation"]
     if everything:  # scoring the training rows is common and honest; it says nothing of held-out rows
-        return [case.diagnose("split-leak", "the only evaluation is on training rows", 0.5, "Hold rows back and score those.",
-                              severity="note", place=place, shared=shared, rows=rows, training_rows=train)]  # fmt: skip
+        return [
+            case.diagnose(
+                "split-leak",
+                "the only evaluation is on training rows",
+                0.5,
+                "Hold rows back and score those.",
+                severity="note",
+                place=place,
+                shared=shared,
+                rows=rows,
+                training_rows=train,
+            )
+        ]
     fix = f"{shared:.0f} of {rows:.0f} evaluation rows were also trained on: split before augmenting or resampling, on whole rows or groups."
-    return [case.diagnose("split-leak", "evaluation rows were seen in training", 0.9, fix, place=place, shared=shared, rows=rows)]
+    return [
+        case.diagnose(
+            "split-leak",
+            "evaluation rows were seen in training",
+            0.9,
+            fix,
+            place=place,
+            shared=shared,
+            rows=rows,
+        )
+    ]
 
 
 def overfitting(case: Case) -> list[Diagnosis]:
@@ -33,8 +56,16 @@ def overfitting(case: Case) -> list[Diagnosis]:
     if train - other > 0.1 and not math.isnan(case.possible):
         behind = case.possible - other
         fix = "Stop at the best evaluation loss, add weight decay or dropout, use a smaller model, or get more rows."
-        return [case.diagnose("overfitting", f"score {train:.3f} on training rows, {other:.3f} on evaluation rows", 0.6, fix, severity="note",
-                              behind=behind)]  # fmt: skip
+        return [
+            case.diagnose(
+                "overfitting",
+                f"score {train:.3f} on training rows, {other:.3f} on evaluation rows",
+                0.6,
+                fix,
+                severity="note",
+                behind=behind,
+            )
+        ]
     return []
 
 
@@ -44,7 +75,11 @@ def noise(case: Case) -> list[Diagnosis]:
         return []
     if case.possible < 0.9 and case.got <= case.possible + 0.1 + case.tolerance:
         text = f"No sound model got beyond {case.possible:.3f} on these rows: better inputs or more rows would help, not more training."
-        return [case.diagnose("noise-limited", "the score is at what these rows allow", 0.6, text, severity="note")]
+        return [
+            case.diagnose(
+                "noise-limited", "the score is at what these rows allow", 0.6, text, severity="note"
+            )
+        ]
     return []
 
 

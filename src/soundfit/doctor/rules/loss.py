@@ -1,5 +1,7 @@
 """Causes at the loss: output activation, wrong loss, reduction, silent broadcast, ascent. Reads only a Case."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -26,7 +28,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
     kind, made = case["loss.kind"], case["loss.activation"]
     if kind is None:
         made = case["custom.activation"]
-    shape = case["loss.prediction_shape"] or (case["custom.shapes"] or ((),))[0]
+    shape: tuple[int, ...] = case["loss.prediction_shape"] or (case["custom.shapes"] or [()])[0]
     width = shape[1] if len(shape) > 1 else 1
     where = _activation_place(case, "Softmax", "LogSoftmax", "Sigmoid", "ReLU", "Tanh") or _loss_place(case)
     squeezed = len(shape) == 1 and (case.number("outputs.width") == 1 or case.number("outputs.std") < 1e-7)
@@ -35,8 +37,19 @@ def output_activation(case: Case) -> list[Diagnosis]:
         patch = changed(where, swap_name(r"Softmax\([^)]*\)", "Sigmoid()"), "") or changed(
             where, swap_name(r"softmax\(([^,]+),[^)]*\)", r"sigmoid(\1)")
         )
-        return [case.diagnose("output-activation", "softmax over a single output unit is always 1", 0.99, fix, place=where,
-                              patch=patch, change={"output": "sigmoid"}, activation=made, width=width)]  # fmt: skip
+        return [
+            case.diagnose(
+                "output-activation",
+                "softmax over a single output unit is always 1",
+                0.99,
+                fix,
+                place=where,
+                patch=patch,
+                change={"output": "sigmoid"},
+                activation=made,
+                width=width,
+            )
+        ]
     double: dict[str, tuple[str, ...]] = {
         "cross_entropy": ("softmax", "sigmoid", "relu", "tanh"),
         "binary_cross_entropy_with_logits": ("sigmoid", "softmax", "relu", "tanh"),
@@ -45,7 +58,9 @@ def output_activation(case: Case) -> list[Diagnosis]:
     if kind in double and made in double[kind]:
         if kind == "nll_loss":
             fix = "NLLLoss wants log-probabilities: use log_softmax, or drop the softmax and use CrossEntropyLoss."
-            patch = changed(where, swap_name("Softmax", "LogSoftmax")) or changed(where, swap_name("softmax", "log_softmax"))
+            patch = changed(where, swap_name("Softmax", "LogSoftmax")) or changed(
+                where, swap_name("softmax", "log_softmax")
+            )
             change = {"output": "log"} if made == "softmax" else {"output": "drop", "loss": "cross_entropy"}
         else:
             fix = f"{kind} applies its own {'softmax' if kind == 'cross_entropy' else 'sigmoid'}: remove the {made} and hand it the plain linear output."
@@ -55,17 +70,51 @@ def output_activation(case: Case) -> list[Diagnosis]:
         if made in ("relu", "tanh") and not case.sick:
             return []
         cause = f"{made} on the output before {kind}, which expects {'log-probabilities' if kind == 'nll_loss' else 'raw logits'}"
-        return [case.diagnose("output-activation", cause, sure, fix, place=where,
-                              patch=patch, change=change, activation=made, loss=kind)]  # fmt: skip
+        return [
+            case.diagnose(
+                "output-activation",
+                cause,
+                sure,
+                fix,
+                place=where,
+                patch=patch,
+                change=change,
+                activation=made,
+                loss=kind,
+            )
+        ]
     if kind == "nll_loss" and made is None and case.number("outputs.max") > 0.01:
         fix = "NLLLoss wants log-probabilities: use CrossEntropyLoss on the logits, or end the model in LogSoftmax."
-        return [case.diagnose("loss-mismatch", "NLLLoss on raw outputs, not log-probabilities", 0.97, fix, place=_loss_place(case),
-                              patch=changed(_loss_place(case), swap_name("NLLLoss|nll_loss", "CrossEntropyLoss")),
-                              change={"loss": "cross_entropy"}, loss=kind)]  # fmt: skip
-    if kind == "binary_cross_entropy" and made in ("softmax",) and width > 1 and case["task.kind"] == "multilabel" and case.sick:
+        return [
+            case.diagnose(
+                "loss-mismatch",
+                "NLLLoss on raw outputs, not log-probabilities",
+                0.97,
+                fix,
+                place=_loss_place(case),
+                patch=changed(_loss_place(case), swap_name("NLLLoss|nll_loss", "CrossEntropyLoss")),
+                change={"loss": "cross_entropy"},
+                loss=kind,
+            )
+        ]
+    if (
+        kind == "binary_cross_entropy"
+        and made in ("softmax",)
+        and width > 1
+        and case["task.kind"] == "multilabel"
+        and case.sick
+    ):
         fix = "Labels that do not exclude each other need a sigmoid each, not one softmax over all."
-        return [case.diagnose("output-activation", "softmax over labels that do not exclude each other", 0.9, fix, place=where,
-                              change={"output": "sigmoid"})]  # fmt: skip
+        return [
+            case.diagnose(
+                "output-activation",
+                "softmax over labels that do not exclude each other",
+                0.9,
+                fix,
+                place=where,
+                change={"output": "sigmoid"},
+            )
+        ]
     return _bounded_output(case, made, where)
 
 
@@ -75,21 +124,55 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
         return []
     low, high = case.number("target.min"), case.number("target.max")
     spread = case.number("target.std", 1.0)
-    ranges = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, math.inf),
-              "log_softmax": (-math.inf, 0.0), "hardtanh": (-1.0, 1.0), "softplus": (0.0, math.inf)}  # fmt: skip
-    if made not in ranges or case["loss.kind"] not in (None, "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+    ranges = {
+        "sigmoid": (0.0, 1.0),
+        "softmax": (0.0, 1.0),
+        "tanh": (-1.0, 1.0),
+        "relu": (0.0, math.inf),
+        "log_softmax": (-math.inf, 0.0),
+        "hardtanh": (-1.0, 1.0),
+        "softplus": (0.0, math.inf),
+    }
+    if made not in ranges or case["loss.kind"] not in (
+        None,
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+    ):
         return []
     bottom, top = ranges[made]
     beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
     if case["task.kind"] == "regression" and beyond and (case.sick or not case.judged):
         fix = f"Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer."
-        return [case.diagnose("output-activation", f"{made} on the output cannot reach the targets", 0.95, fix, place=where,
-                              patch=changed(where, drop_call(made.capitalize(), "ReLU", made)), change={"output": "drop"},
-                              activation=made, target_min=low, target_max=high)]  # fmt: skip
+        return [
+            case.diagnose(
+                "output-activation",
+                f"{made} on the output cannot reach the targets",
+                0.95,
+                fix,
+                place=where,
+                patch=changed(where, drop_call(made.capitalize(), "ReLU", made)),
+                change={"output": "drop"},
+                activation=made,
+                target_min=low,
+                target_max=high,
+            )
+        ]
     if made == "relu" and case.sick and case["task.kind"] != "regression":
         fix = "A ReLU on the output has no slope below zero: end the model in a plain linear layer."
-        return [case.diagnose("output-activation", "ReLU on the output of a classifier", 0.85, fix, place=where,
-                              patch=changed(where, drop_call("ReLU", "relu")), change={"output": "drop"}, activation=made)]  # fmt: skip
+        return [
+            case.diagnose(
+                "output-activation",
+                "ReLU on the output of a classifier",
+                0.85,
+                fix,
+                place=where,
+                patch=changed(where, drop_call("ReLU", "relu")),
+                change={"output": "drop"},
+                activation=made,
+            )
+        ]
     return []
 
 
@@ -106,39 +189,107 @@ def mismatch(case: Case) -> list[Diagnosis]:
         made = case["loss.activation"] or case["custom.activation"]
         fix = f"The targets are classes: use {loss} on raw outputs."
         sure = 0.85 if case.cure("sound-loss") > 0.4 else 0.6
-        return [case.diagnose("loss-mismatch", f"{kind or 'squared error'} on classes", sure, fix, place=place,
-                              patch=changed(place, swap_name(r"MSELoss|L1Loss|SmoothL1Loss", loss)),
-                              change={"loss": "sound"}, activation=made, cured_by_loss=case.cure("sound-loss"))]  # fmt: skip
+        return [
+            case.diagnose(
+                "loss-mismatch",
+                f"{kind or 'squared error'} on classes",
+                sure,
+                fix,
+                place=place,
+                patch=changed(place, swap_name(r"MSELoss|L1Loss|SmoothL1Loss", loss)),
+                change={"loss": "sound"},
+                activation=made,
+                cured_by_loss=case.cure("sound-loss"),
+            )
+        ]
     shape = case["loss.prediction_shape"] or (0, 0)
     width = shape[1] if len(shape) > 1 else 1
     values, integers = case.number("target.values", 0), case["target.integers"]
-    many = 2 < values <= 100 and integers and case.number("target.min") == 0 and case.number("target.max") == values - 1
-    if squared and task == "regression" and many and case.number("rows") > 5 * values and case["target.dtype"]:
+    many = (
+        2 < values <= 100
+        and integers
+        and case.number("target.min") == 0
+        and case.number("target.max") == values - 1
+    )
+    if (
+        squared
+        and task == "regression"
+        and many
+        and case.number("rows") > 5 * values
+        and case["target.dtype"]
+    ):
         if width == values and len(shape) == 2 and shape[0] != shape[1]:
             fix = "Class numbers are names, not amounts: CrossEntropyLoss on one output per class."
-            return [case.diagnose("loss-mismatch", "squared error between class scores and class numbers", 0.95, fix, place=place,
-                                  change={"loss": "sound"})]  # fmt: skip
+            return [
+                case.diagnose(
+                    "loss-mismatch",
+                    "squared error between class scores and class numbers",
+                    0.95,
+                    fix,
+                    place=place,
+                    change={"loss": "sound"},
+                )
+            ]
         gain = case.number("classes_reference.gain")
         if gain > 0.04 and case.number("classes_reference.accuracy") > 0.75:
             fix = f"The target has {values:.0f} values 0 … {values - 1:.0f} like class numbers: one output per class and CrossEntropyLoss."
-            return [case.diagnose("loss-mismatch", "squared error on class numbers", 0.7 if case.sick else 0.55, fix, place=place,
-                                  change={}, values=values, gain=gain)]  # fmt: skip
+            return [
+                case.diagnose(
+                    "loss-mismatch",
+                    "squared error on class numbers",
+                    0.7 if case.sick else 0.55,
+                    fix,
+                    place=place,
+                    change={},
+                    values=values,
+                    gain=gain,
+                )
+            ]
     bce = kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits")
     if bce and task in ("regression",) and (case.number("target.max") > 1 or case.number("target.min") < 0):
         fix = "Binary cross-entropy wants targets from 0 to 1: recode them, or use MSELoss for amounts, CrossEntropyLoss for several classes."
         code = "labels-damaged" if case.number("target.values", 99) <= 2 else "loss-mismatch"
-        return [case.diagnose(code, "binary cross-entropy on targets outside 0 … 1", 0.95, fix, place=place,
-                              change={"target": "unit"} if code == "labels-damaged" else {"loss": "sound"},
-                              target_min=case.number("target.min"), target_max=case.number("target.max"))]  # fmt: skip
+        return [
+            case.diagnose(
+                code,
+                "binary cross-entropy on targets outside 0 … 1",
+                0.95,
+                fix,
+                place=place,
+                change={"target": "unit"} if code == "labels-damaged" else {"loss": "sound"},
+                target_min=case.number("target.min"),
+                target_max=case.number("target.max"),
+            )
+        ]
     if bce and task == "one-hot" and case.sick and case.cure("sound-loss") > 0.5:
         fix = "Classes that exclude each other: CrossEntropyLoss on raw outputs."
-        return [case.diagnose("loss-mismatch", "binary cross-entropy over classes that exclude each other", 0.6, fix, place=place,
-                              change={"loss": "sound"})]  # fmt: skip
-    if kind == "cross_entropy" and width == 1 and case["loss.target_dtype"] in ("float32", "float64", "int64"):
+        return [
+            case.diagnose(
+                "loss-mismatch",
+                "binary cross-entropy over classes that exclude each other",
+                0.6,
+                fix,
+                place=place,
+                change={"loss": "sound"},
+            )
+        ]
+    if (
+        kind == "cross_entropy"
+        and width == 1
+        and case["loss.target_dtype"] in ("float32", "float64", "int64")
+    ):
         fix = "Cross-entropy over one output is always 0: use BCEWithLogitsLoss for two classes, MSELoss for amounts."
-        return [case.diagnose("loss-mismatch", "cross-entropy over a single output is constant", 0.97, fix, place=place,
-                              patch=changed(place, swap_name("CrossEntropyLoss|cross_entropy", "BCEWithLogitsLoss")),
-                              change={"loss": "sound"})]  # fmt: skip
+        return [
+            case.diagnose(
+                "loss-mismatch",
+                "cross-entropy over a single output is constant",
+                0.97,
+                fix,
+                place=place,
+                patch=changed(place, swap_name("CrossEntropyLoss|cross_entropy", "BCEWithLogitsLoss")),
+                change={"loss": "sound"},
+            )
+        ]
     return []
 
 
@@ -148,17 +299,25 @@ def broadcast(case: Case) -> list[Diagnosis]:
     for kind, one in (case["losses"] or {}).items():
         p, y = tuple(one["prediction_shape"]), tuple(one["target_shape"])
         if kind in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and p != y and one["calls"] > 0:
-            if _squares(p, y):
-                grown = (p, y)
-            elif len(p) == len(y) and p[-1:] != y[-1:] and 1 in (p[-1], y[-1]):
+            if _squares(p, y) or (len(p) == len(y) and p[-1:] != y[-1:] and 1 in (p[-1], y[-1])):
                 grown = (p, y)
     if grown is None or case["task.kind"] == "copy":
         return []
     fix = "Give prediction and target one shape: target.view_as(prediction) or prediction.squeeze(1)."
     place = _loss_place(case)
     patch = added_before(place, "target = target.view_as(prediction)")
-    return [case.diagnose("shape-broadcast", f"shapes {tuple(grown[0])} and {tuple(grown[1])} broadcast: each row is compared with all rows",
-                          0.99, fix, place=place, patch=patch, change={"align": True}, shapes=[list(grown[0]), list(grown[1])])]  # fmt: skip
+    return [
+        case.diagnose(
+            "shape-broadcast",
+            f"shapes {tuple(grown[0])} and {tuple(grown[1])} broadcast: each row is compared with all rows",
+            0.99,
+            fix,
+            place=place,
+            patch=patch,
+            change={"align": True},
+            shapes=[list(grown[0]), list(grown[1])],
+        )
+    ]
 
 
 def _squares(p: tuple[int, ...], y: tuple[int, ...]) -> bool:
@@ -169,9 +328,15 @@ def _squares(p: tuple[int, ...], y: tuple[int, ...]) -> bool:
 def ascent(case: Case) -> list[Diagnosis]:
     """The loss is climbed instead of descended."""
     negated = bool(case["custom.structure.negated"]) and case["loss.kind"] in (
-        "cross_entropy", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "nll_loss",
-        "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    )  # fmt: skip
+        "cross_entropy",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "nll_loss",
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+    )
     maximise = bool(case["optimiser.maximize"])
     if case.number("stepped", 1) > 1 or case.number("roots", 1) > 1:
         return []
@@ -181,11 +346,24 @@ def ascent(case: Case) -> list[Diagnosis]:
         return []
     place = case["places.backward"] if negated else case["optimiser.place"]
     fix = "Descend: drop the minus sign before the loss." if negated else "Descend: drop maximize=True."
-    patch = changed(place, swap_name(r"\(-\s*|-(?=loss)", "(" if negated else "")) if negated else changed(
-        place, swap_name(r",?\s*maximize\s*=\s*True", "")
+    patch = (
+        changed(place, swap_name(r"\(-\s*|-(?=loss)", "(" if negated else ""))
+        if negated
+        else changed(place, swap_name(r",?\s*maximize\s*=\s*True", ""))
     )
-    return [case.diagnose("gradient-ascent", "the optimiser climbs the loss", 0.97, fix, place=place, patch=patch,
-                          change={"descend": True}, negated=negated, maximize=maximise)]  # fmt: skip
+    return [
+        case.diagnose(
+            "gradient-ascent",
+            "the optimiser climbs the loss",
+            0.97,
+            fix,
+            place=place,
+            patch=patch,
+            change={"descend": True},
+            negated=negated,
+            maximize=maximise,
+        )
+    ]
 
 
 def reduction(case: Case) -> list[Diagnosis]:
@@ -200,9 +378,19 @@ def reduction(case: Case) -> list[Diagnosis]:
     sure = 0.9 if (down > 0.5 or case.nonfinite) and size >= 8 else 0.6
     place = _loss_place(case)
     fix = "Average over the batch: reduction='mean' (the gradient is now as many times too large as the batch has rows)."
-    return [case.diagnose("loss-reduction", f"the loss is summed over {size:.0f} rows", sure, fix, place=place,
-                          patch=changed(place, set_keyword("reduction", "'mean'")) or changed(place, swap_name(r"\.sum\(\)", ".mean()")),
-                          change={"reduction": "mean"}, batch_size=size)]  # fmt: skip
+    return [
+        case.diagnose(
+            "loss-reduction",
+            f"the loss is summed over {size:.0f} rows",
+            sure,
+            fix,
+            place=place,
+            patch=changed(place, set_keyword("reduction", "'mean'"))
+            or changed(place, swap_name(r"\.sum\(\)", ".mean()")),
+            change={"reduction": "mean"},
+            batch_size=size,
+        )
+    ]
 
 
 rules = (output_activation, mismatch, broadcast, ascent, reduction)

@@ -1,5 +1,7 @@
 """Causes of numbers that are not finite: the first operation and why. Reads only a Case."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from soundfit.doctor.case import Case
@@ -22,37 +24,103 @@ def nonfinite(case: Case) -> list[Diagnosis]:
     place = case["loss.place"] or case["places.backward"]
     if detail.get("inputs_finite") is False:
         fix = "Inputs hold NaN or infinite values: impute or drop them before training."
-        return [case.diagnose("nonfinite", "inputs are not finite", 0.97, fix, place=case["places.model"], step=step, operation="input",
-                              patch=added_before(case["places.model"], "x = torch.nan_to_num(x)"), change={"nan_to_num": True})]  # fmt: skip
+        return [
+            case.diagnose(
+                "nonfinite",
+                "inputs are not finite",
+                0.97,
+                fix,
+                place=case["places.model"],
+                step=step,
+                operation="input",
+                patch=added_before(case["places.model"], "x = torch.nan_to_num(x)"),
+                change={"nan_to_num": True},
+            )
+        ]
     if detail.get("targets_finite") is False:
         return []
     if detail.get("half"):
         fix = "float16 ends at 65504: use autocast with GradScaler, or bfloat16, and keep loss and normalisation in float32."
-        return [case.diagnose("half-precision-overflow", "a value overflowed in half precision", 0.9, fix, place=place, step=step, change={"float": True})]
+        return [
+            case.diagnose(
+                "half-precision-overflow",
+                "a value overflowed in half precision",
+                0.9,
+                fix,
+                place=place,
+                step=step,
+                change={"float": True},
+            )
+        ]
     operation = detail.get("operation")
     risky = case["risky"] or {}
     if operation is not None:
         where = risky.get(operation["operation"]) or place
         name = operation["operation"]
-        safe = {"log": "torch.log(x.clamp_min(1e-8)), or the loss that works on logits", "sqrt": "torch.sqrt(x + 1e-8)",
-                "div": "a denominator + 1e-8"}.get(name, "a bounded argument")  # fmt: skip
-        patch = changed(where, swap_name(r"torch\.log\(([^()]+)\)", r"torch.log(\1 + 1e-8)")) if name == "log" else changed(
-            where, swap_name(r"torch\.sqrt\(([^()]+)\)", r"torch.sqrt(\1 + 1e-8)")
+        safe = {
+            "log": "torch.log(x.clamp_min(1e-8)), or the loss that works on logits",
+            "sqrt": "torch.sqrt(x + 1e-8)",
+            "div": "a denominator + 1e-8",
+        }.get(name, "a bounded argument")
+        patch = (
+            changed(where, swap_name(r"torch\.log\(([^()]+)\)", r"torch.log(\1 + 1e-8)"))
+            if name == "log"
+            else changed(where, swap_name(r"torch\.sqrt\(([^()]+)\)", r"torch.sqrt(\1 + 1e-8)"))
         )
         fix = f"{operation['why'].capitalize()}: use {safe}."
-        return [case.diagnose("nonfinite", f"{operation['why']} made the loss non-finite", 0.95, fix, place=where, step=step, patch=patch,
-                              change={"guard": name}, operation=name)]  # fmt: skip
+        return [
+            case.diagnose(
+                "nonfinite",
+                f"{operation['why']} made the loss non-finite",
+                0.95,
+                fix,
+                place=where,
+                step=step,
+                patch=patch,
+                change={"guard": name},
+                operation=name,
+            )
+        ]
     first = step <= 3
     for name in ("sqrt", "norm", "div", "log", "acos", "pow"):
-        grew = case.smooth(max(0.0, min(1.0, (step - 2) / max(len(case.loss), 1)))) > 5 * abs(case.smooth(0.0)) + 1e-9
-        if name in risky and (first or not grew) and detail.get("largest_output", 0.0) < 1e6 and case.cure("same") > 0.5:
+        grew = (
+            case.smooth(max(0.0, min(1.0, (step - 2) / max(len(case.loss), 1))))
+            > 5 * abs(case.smooth(0.0)) + 1e-9
+        )
+        if (
+            name in risky
+            and (first or not grew)
+            and detail.get("largest_output", 0.0) < 1e6
+            and case.cure("same") > 0.5
+        ):
             fix = f"The slope of {name} is infinite at its end: add a small constant to its argument."
-            return [case.diagnose("nonfinite", f"the gradient of {name} is not finite", 0.8, fix, place=risky[name], step=step,
-                                  change={"guard": name}, operation=name)]  # fmt: skip
+            return [
+                case.diagnose(
+                    "nonfinite",
+                    f"the gradient of {name} is not finite",
+                    0.8,
+                    fix,
+                    place=risky[name],
+                    step=step,
+                    change={"guard": name},
+                    operation=name,
+                )
+            ]
     fix = "Numbers grew until they overflowed: lower the learning rate, scale inputs, or clip gradients."
     sure = 0.3 if case.sick else 0.5
-    return [case.diagnose("nonfinite", "numbers grew until they overflowed", sure, fix, place=place, step=step, change={"clip": 1.0},
-                          operation="growth", largest_output=detail.get("largest_output"))]  # fmt: skip
+    return [
+        case.diagnose(
+            "nonfinite",
+            "numbers grew until they overflowed",
+            sure,
+            fix,
+            place=place,
+            step=step,
+            change={"clip": 1.0},
+            operation="growth",
+            largest_output=detail.get("largest_output"),
+        )
+    ]
 
 
 rules = (nonfinite,)

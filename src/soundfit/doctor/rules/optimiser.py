@@ -1,5 +1,7 @@
 """Causes at the optimiser: coverage, zero_grad, step, learning rate, schedule, epochs, batch size. Reads only a Case."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import math
@@ -8,15 +10,24 @@ import numpy as np
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_after, added_before, changed, set_keyword, swap_name
-from soundfit.records import Diagnosis
+from soundfit.records import Diagnosis, Severity
 
 __all__ = ["rules"]
 
 _USUAL = {  # rates within which a failure is more likely to have another cause
-    "SGD": (1e-3, 0.6), "Adam": (1e-4, 2e-2), "AdamW": (1e-4, 2e-2), "NAdam": (1e-4, 2e-2), "RAdam": (1e-4, 2e-2),
-    "RMSprop": (1e-4, 2e-2), "Adagrad": (1e-3, 0.5), "Adamax": (1e-4, 3e-2), "Adadelta": (0.05, 2.0),
-    "LBFGS": (0.01, 2.0), "Rprop": (1e-4, 0.1), "ASGD": (1e-3, 0.5),
-}  # fmt: skip
+    "SGD": (1e-3, 0.6),
+    "Adam": (1e-4, 2e-2),
+    "AdamW": (1e-4, 2e-2),
+    "NAdam": (1e-4, 2e-2),
+    "RAdam": (1e-4, 2e-2),
+    "RMSprop": (1e-4, 2e-2),
+    "Adagrad": (1e-3, 0.5),
+    "Adamax": (1e-4, 3e-2),
+    "Adadelta": (0.05, 2.0),
+    "LBFGS": (0.01, 2.0),
+    "Rprop": (1e-4, 0.1),
+    "ASGD": (1e-3, 0.5),
+}
 
 
 def coverage(case: Case) -> list[Diagnosis]:
@@ -28,17 +39,46 @@ def coverage(case: Case) -> list[Diagnosis]:
     patch = changed(place, swap_name(r"\((?:[^,]*parameters\(\)|\[[^\]]*\])", "(model.parameters()"))
     if o["stale"] and o["steps"]:
         fix = "Build the optimiser after the model has its final parameters, from the model that is trained."
-        return [case.diagnose("optimizer-params", "the optimiser steps parameters of another model than the one trained", 0.99,
-                              fix, place=place, patch=patch, change={"include": True}, inside=o["inside"], total=o["total"])]  # fmt: skip
+        return [
+            case.diagnose(
+                "optimizer-params",
+                "the optimiser steps parameters of another model than the one trained",
+                0.99,
+                fix,
+                place=place,
+                patch=patch,
+                change={"include": True},
+                inside=o["inside"],
+                total=o["total"],
+            )
+        ]
     if o["steps"] and o["inside"] == 0:
         fix = "Hand the optimiser the parameters that are to learn; set requires_grad=True on them."
-        return [case.diagnose("optimizer-params", "no trainable parameter of the model is in the optimiser", 0.97, fix,
-                              place=place, patch=patch, change={"include": True}, frozen=o["frozen"][:6])]  # fmt: skip
+        return [
+            case.diagnose(
+                "optimizer-params",
+                "no trainable parameter of the model is in the optimiser",
+                0.97,
+                fix,
+                place=place,
+                patch=patch,
+                change={"include": True},
+                frozen=o["frozen"][:6],
+            )
+        ]
     if case["unregistered"] and (case.sick or not case.judged):
         kind, where = next(iter(case["unregistered"].items()))
         fix = f"A plain list or dict hides its {kind} layers from model.parameters(): use nn.ModuleList, nn.ModuleDict or nn.Sequential."
-        return [case.diagnose("optimizer-params", "layers the model calls are not registered as its parts, so they never learn", 0.95,
-                              fix, place=where, patch=changed(where, swap_name(r"=\s*\[(.*)\]", r"= nn.ModuleList([\1])")))]  # fmt: skip
+        return [
+            case.diagnose(
+                "optimizer-params",
+                "layers the model calls are not registered as its parts, so they never learn",
+                0.95,
+                fix,
+                place=where,
+                patch=changed(where, swap_name(r"=\s*\[(.*)\]", r"= nn.ModuleList([\1])")),
+            )
+        ]
     if not case.sick:
         return []
     out = []
@@ -46,12 +86,33 @@ def coverage(case: Case) -> list[Diagnosis]:
     missing = o["forgotten_elements"] / o["total"]
     if o["forgotten"] and (cured > 0.4 or missing > 0.3):
         fix = f"These parameters get gradients but no step: {', '.join(o['forgotten'][:4])}. Hand all of model.parameters() to the optimiser."
-        out.append(case.diagnose("optimizer-params", "the optimiser was not given all parameters", 0.7 + 0.25 * min(1, max(cured, 0)), fix,
-                                 place=place, patch=patch, change={"include": True}, forgotten=o["forgotten"][:8], cured=cured))  # fmt: skip
+        out.append(
+            case.diagnose(
+                "optimizer-params",
+                "the optimiser was not given all parameters",
+                0.7 + 0.25 * min(1, max(cured, 0)),
+                fix,
+                place=place,
+                patch=patch,
+                change={"include": True},
+                forgotten=o["forgotten"][:8],
+                cured=cured,
+            )
+        )
     if o["frozen"] and (cured > 0.4 or o["frozen_elements"] > 0.9 * o["total"]):
         fix = f"Frozen parameters keep the model from learning: set requires_grad=True on {', '.join(o['frozen'][:4])}."
-        out.append(case.diagnose("optimizer-params", "layers that must learn are frozen", 0.6 + 0.3 * min(1, max(cured, 0)), fix,
-                                 place=place, change={"include": True, "unfreeze": True}, frozen=o["frozen"][:8], cured=cured))  # fmt: skip
+        out.append(
+            case.diagnose(
+                "optimizer-params",
+                "layers that must learn are frozen",
+                0.6 + 0.3 * min(1, max(cured, 0)),
+                fix,
+                place=place,
+                change={"include": True, "unfreeze": True},
+                frozen=o["frozen"][:8],
+                cured=cured,
+            )
+        )
     return out
 
 
@@ -66,10 +127,20 @@ def zero_grad(case: Case) -> list[Diagnosis]:
         return []
     place = case["places.backward"]
     fix = "Clear gradients before each backward pass: optimizer.zero_grad()."
-    severity = "error" if case.sick or not case.judged else "warning"
-    return [case.diagnose("missing-zero-grad", "gradients pile up: zero_grad is never called between steps", 0.95 if severity == "error" else 0.8,
-                          fix, severity=severity, place=place, patch=added_before(place, "optimizer.zero_grad()"),  # type: ignore[arg-type]
-                          change={"zero_grad": True}, steps_with_old_gradients=seen)]  # fmt: skip
+    severity: Severity = "error" if case.sick or not case.judged else "warning"
+    return [
+        case.diagnose(
+            "missing-zero-grad",
+            "gradients pile up: zero_grad is never called between steps",
+            0.95 if severity == "error" else 0.8,
+            fix,
+            severity=severity,
+            place=place,
+            patch=added_before(place, "optimizer.zero_grad()"),
+            change={"zero_grad": True},
+            steps_with_old_gradients=seen,
+        )
+    ]
 
 
 def step(case: Case) -> list[Diagnosis]:
@@ -80,13 +151,30 @@ def step(case: Case) -> list[Diagnosis]:
     if steps == 0 and moved == 0.0:
         place = case["places.backward"]
         fix = "Call optimizer.step() after each backward pass."
-        return [case.diagnose("missing-step", f"{case.number('backwards'):.0f} backward passes, no optimiser step, no weight moved", 0.99,
-                              fix, place=place, patch=added_after(place, "optimizer.step()"), change={"step": True})]  # fmt: skip
+        return [
+            case.diagnose(
+                "missing-step",
+                f"{case.number('backwards'):.0f} backward passes, no optimiser step, no weight moved",
+                0.99,
+                fix,
+                place=place,
+                patch=added_after(place, "optimizer.step()"),
+                change={"step": True},
+            )
+        ]
     if case.number("backwards") >= 10 * max(steps, 1) and steps * 50 < case.number("backwards") and case.sick:
         place = case["optimiser.place"]
         fix = "Step after each batch, not once in many: optimizer.step() belongs inside the batch loop."
-        return [case.diagnose("missing-step", f"{steps:.0f} optimiser steps for {case.number('backwards'):.0f} backward passes", 0.8,
-                              fix, place=place, change={"step": True})]  # fmt: skip
+        return [
+            case.diagnose(
+                "missing-step",
+                f"{steps:.0f} optimiser steps for {case.number('backwards'):.0f} backward passes",
+                0.8,
+                fix,
+                place=place,
+                change={"step": True},
+            )
+        ]
     return []
 
 
@@ -133,9 +221,20 @@ def rate(case: Case) -> list[Diagnosis]:
         if code == "lr-too-high":
             new = min(new, _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))[1])
         fix = f"Learning rate {lr:g} is too {word} for {case['optimiser.class']} here: try {new:g}."
-        out.append(case.diagnose(code, f"learning rate {lr:g} is too {word}", min(0.95, sure), fix, place=place,
-                                 patch=changed(place, set_keyword("lr", f"{new:g}")), change={"rate": new / lr},
-                                 learning_rate=lr, update_ratio=ratio, cured=case.cure(best)))  # fmt: skip
+        out.append(
+            case.diagnose(
+                code,
+                f"learning rate {lr:g} is too {word}",
+                min(0.95, sure),
+                fix,
+                place=place,
+                patch=changed(place, set_keyword("lr", f"{new:g}")),
+                change={"rate": new / lr},
+                learning_rate=lr,
+                update_ratio=ratio,
+                cured=case.cure(best),
+            )
+        )
     return out
 
 
@@ -151,12 +250,32 @@ def schedule(case: Case) -> list[Diagnosis]:
     cured = case.cure("flat-rate")
     if tiny > 0.4 and (cured > 0.4 or float(early[-1]) < 1e-3 * top):
         fix = f"The schedule brings the rate from {top:.2g} to {float(np.median(rates)):.2g} for most of the training: step it per epoch, or decay more slowly."
-        return [case.diagnose("schedule", f"the rate is below a hundredth of its top for {tiny:.0%} of the steps", max(0.8, min(0.95, cured)),
-                              fix, place=case["optimiser.place"], change={"flat_rate": True}, cured=cured)]  # fmt: skip
+        return [
+            case.diagnose(
+                "schedule",
+                f"the rate is below a hundredth of its top for {tiny:.0%} of the steps",
+                max(0.8, min(0.95, cured)),
+                fix,
+                place=case["optimiser.place"],
+                change={"flat_rate": True},
+                cured=cured,
+            )
+        ]
     if rates[-1] > 3 * rates[0] and rates[-1] == top and (cured > 0.4 or case.nonfinite):
-        fix = f"The schedule raises the rate from {rates[0]:.2g} to {top:.2g}: it should fall towards the end."
-        return [case.diagnose("schedule", "the schedule raises the rate without end", 0.85, fix, place=case["optimiser.place"],
-                              change={"flat_rate": True}, cured=cured)]  # fmt: skip
+        fix = (
+            f"The schedule raises the rate from {rates[0]:.2g} to {top:.2g}: it should fall towards the end."
+        )
+        return [
+            case.diagnose(
+                "schedule",
+                "the schedule raises the rate without end",
+                0.85,
+                fix,
+                place=case["optimiser.place"],
+                change={"flat_rate": True},
+                cured=cured,
+            )
+        ]
     return []
 
 
@@ -172,8 +291,19 @@ def epochs(case: Case) -> list[Diagnosis]:
     if sure < 0.3:
         return []
     fix = f"{steps:.0f} steps ({count:.1f} epochs) are too few: the same training continued five times as long gets there."
-    return [case.diagnose("too-few-epochs", f"training stopped after {count:.1f} epochs while it was still learning", min(0.9, sure), fix,
-                          place=case["places.backward"], change={"longer": 5}, steps=steps, epochs=count, cured=cured)]  # fmt: skip
+    return [
+        case.diagnose(
+            "too-few-epochs",
+            f"training stopped after {count:.1f} epochs while it was still learning",
+            min(0.9, sure),
+            fix,
+            place=case["places.backward"],
+            change={"longer": 5},
+            steps=steps,
+            epochs=count,
+            cured=cured,
+        )
+    ]
 
 
 def batch_size(case: Case) -> list[Diagnosis]:
@@ -185,12 +315,31 @@ def batch_size(case: Case) -> list[Diagnosis]:
     if size >= 0.3 * rows and size >= 256 and cured > 0.5 and case.number("epochs", 0) >= 3:
         sure = 0.55 * min(1.0, cured)
         fix = f"Batches of {size:.0f} of {rows:.0f} rows leave few steps: use batches of about 32."
-        return [case.diagnose("batch-size", "batches so large that too few steps are made", sure, fix, place=case["places.backward"],
-                              change={}, batch_size=size, cured=cured)]  # fmt: skip
+        return [
+            case.diagnose(
+                "batch-size",
+                "batches so large that too few steps are made",
+                sure,
+                fix,
+                place=case["places.backward"],
+                change={},
+                batch_size=size,
+                cured=cured,
+            )
+        ]
     if size <= 2 and rows > 100 and max(case.cure("large-batch"), 0.0) > 0.5:
         fix = f"Batches of {size:.0f} give gradients of mostly noise: use 16 to 64 rows."
-        return [case.diagnose("batch-size", "batches so small that steps are mostly noise", 0.6, fix, place=case["places.backward"],
-                              change={}, batch_size=size)]  # fmt: skip
+        return [
+            case.diagnose(
+                "batch-size",
+                "batches so small that steps are mostly noise",
+                0.6,
+                fix,
+                place=case["places.backward"],
+                change={},
+                batch_size=size,
+            )
+        ]
     return []
 
 
