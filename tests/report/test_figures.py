@@ -138,7 +138,7 @@ def test_a_regulariser_is_shown_with_the_others_held_at_the_chosen_values() -> N
         for w, d, v in ((0.0, 0.0, 1.0), (0.1, 0.0, 0.8), (1.0, 0.0, 1.3), (0.1, 0.5, 0.9))
     ]
     view = view_of({"curves": {"regularization": points}, "chosen": {"weight_decay": 0.1, "dropout": 0.0}})
-    decay, dropout = regularisation_figures(view, RMSE, _)
+    decay, dropout = regularisation_figures(view, NONE, RMSE, _)
     assert [p["x"] for p in decay.data["points"]] == [0.0, 0.1, 1.0]
     assert [p["validation"] for p in dropout.data["points"]] == [0.8, 0.9]
     assert "Against 0 it saves 20 % of the error" in said(decay)
@@ -233,3 +233,23 @@ def test_split_shows_rows_that_are_only_trained_on_and_rows_left_out() -> None:
     ]
     colours = {key.colour for key in figure.keys}
     assert colours == {"test", "validation", "training", "baseline"}
+
+
+def test_configurations_cut_short_are_not_compared(make_run: Callable[..., Path]) -> None:
+    view = read_run(make_run())
+    metric = metric_words("rmse_log", _)
+    largest = view.members["parameters"] == view.members["parameters"].max()
+    cut = view.members.assign(status=view.members["status"].where(~largest, "interrupted"))
+    # As good as it may look after one epoch.
+    cut.loc[largest, "validation_score"] = 0.001
+    short = replace(view, members=cut)
+    table = configurations(short, greater_is_better=False)
+    assert table.iloc[0]["parameters"] != cut["parameters"].max()
+    assert not table.loc[table["cut"] > 0, "near"].any()
+    figure = capacity_figure(short, table, metric, _)
+    assert figure is not None
+    assert max(p["x"] for p in figure.data["points"]) < cut["parameters"].max()
+    studied = {"capacity": [{"parameters": int(size), "validation": 0.2} for size in set(cut["parameters"])]}
+    short = replace(short, record={**view.record, "curves": studied})
+    figure = capacity_figure(short, table, metric, _)
+    assert "1 size was cut short and is not shown" in said(figure)

@@ -172,9 +172,9 @@ def test_opening_twice_is_said(make_run: MakeRun) -> None:
 def _damaged(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield copies of a record with one key absent or empty, at the top or one level down."""
     for outer, inner in record.items():
-        for empty in (None, [], {}):
-            yield f"{outer} = {empty!r}", {**record, outer: empty}
         yield f"no {outer}", {key: value for key, value in record.items() if key != outer}
+        if inner:
+            yield f"{outer} empty", {**record, outer: type(inner)()}
         for name in inner if isinstance(inner, dict) else ():
             yield f"{outer}.{name} = None", {**record, outer: {**inner, name: None}}
 
@@ -195,9 +195,7 @@ def test_no_missing_piece_of_the_record_stops_the_report(make_run: MakeRun) -> N
         views.append(small)
     for view in views:
         for what, record in _damaged(dict(view.record)):
-            if view is views[1] and not what.startswith(
-                ("data", "no data", "cv", "no cv", "exam", "no exam")
-            ):
+            if view is views[1] and not what.startswith(("data", "no data", "cv")):
                 continue
             try:
                 page = render_report(replace(view, record=record))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from soundfit.report.run_view import RunView
 
-__all__ = ["HYPER_PARAMETERS", "by_architecture", "configurations"]
+__all__ = ["HYPER_PARAMETERS", "by_architecture", "configurations", "is_cut_short"]
+
+CUT_SHORT = ("dropped", "interrupted")
 
 HYPER_PARAMETERS = ("model", "width", "depth", "dropout", "weight_decay", "learning_rate")
 
@@ -16,8 +21,10 @@ def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
 
     Columns: ``configuration``, those of :data:`HYPER_PARAMETERS` and ``parameters`` that are recorded,
     ``training``, ``validation`` (means over folds, each the mean over its seeds), ``se`` of the latter,
-    ``best_epoch``, ``members``, ``failed``, ``chosen`` and ``near`` (within one standard error of the
-    best). A configuration with failed members or fewer folds than others sorts last.
+    ``best_epoch``, ``members``, ``failed`` and ``cut`` (how many of them failed, or were cut short by a
+    budget or an interruption), ``whole`` (neither, on all folds), ``chosen`` and ``near`` (whole and within
+    one standard error of the best). Configurations that are not whole sort last: their scores do not
+    compare.
     """
     if not view.has("members", "configuration", "fold", "validation_score"):
         return pd.DataFrame()
@@ -39,9 +46,10 @@ def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
     table["best_epoch"] = each["best_epoch"].mean()
     table["members"] = each.size()
     table["failed"] = each["status"].agg(lambda status: int((status == "failed").sum()))
+    table["cut"] = each["status"].agg(lambda status: int(status.isin(CUT_SHORT).sum()))
     table["chosen"] = each["chosen"].any().astype(bool)
     measured = folds["validation_score"].count()
-    table["whole"] = (measured == measured.max()) & (table["failed"] == 0)
+    table["whole"] = (measured == measured.max()) & (table["failed"] == 0) & (table["cut"] == 0)
     table = table.reset_index().sort_values(
         ["whole", "validation"], ascending=[False, not greater_is_better], kind="stable", na_position="last"
     )
@@ -50,6 +58,15 @@ def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
     lag = table["validation"] - best["validation"]
     table["near"] = table["whole"] & ((-lag if greater_is_better else lag) <= reach)
     return table.reset_index(drop=True)
+
+
+def is_cut_short(table: pd.DataFrame, values: Mapping[str, Any]) -> bool:
+    """Return whether the configurations with these values are known and none of them is whole."""
+    names = [name for name, value in values.items() if name in table and value is not None]
+    if table.empty or not names:
+        return False
+    same = (table[names] == pd.Series({name: values[name] for name in names})).all(axis=1)
+    return bool(same.any() and not table.loc[same, "whole"].any())
 
 
 def by_architecture(table: pd.DataFrame) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
         "first": [figure for figure in first if figure],
         "split": attempt("split", lambda: split_figure(view, _)),
         "folds": attempt("folds", lambda: folds_figure(view, table, metric, _)),
-        "paths": attempt("regularisation", lambda: regularisation_figures(view, metric, _)) or [],
+        "paths": attempt("regularisation", lambda: regularisation_figures(view, table, metric, _)) or [],
         "predicted": attempt("predicted", lambda: predicted_figure(view, _)),
         "calibration": attempt("calibration", lambda: calibration_figure(view, _)),
         "stability": attempt("stability", lambda: stability_figure(view, _)),
@@ -215,6 +215,7 @@ def _tried(table: pd.DataFrame, metric: MetricWords) -> list[dict[str, Any]]:
             "chosen": bool(line["chosen"]),
             "near": bool(line["near"]),
             "failed": line["failed"],
+            "cut": line["cut"],
         }
         for name in ("model", "width", "depth", "dropout", "weight_decay", "learning_rate", "parameters"):
             if name in table.columns:

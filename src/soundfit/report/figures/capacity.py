@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from soundfit.report.configurations import by_architecture
+from soundfit.report.configurations import by_architecture, is_cut_short
 from soundfit.report.figures.curve import curve_keys, curve_rows, is_better, is_clear, relative_change
 from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.metric_words import MetricWords
@@ -23,6 +23,9 @@ def capacity_figure(view: RunView, table: pd.DataFrame, metric: MetricWords, _: 
     """Return the picture; from the capacity study, else from the architectures of the cross-validation."""
     points = _studied(view) or _searched(table)
     points = [p for p in points if finite(p["x"]) and finite(p["validation"]) is not None]
+    n_cut = len(points)
+    points = [p for p in points if not is_cut_short(table, {"parameters": p["x"]})]
+    n_cut -= len(points)
     if len({p["x"] for p in points}) < 2:
         return None
     points.sort(key=lambda p: p["x"])
@@ -31,7 +34,7 @@ def capacity_figure(view: RunView, table: pd.DataFrame, metric: MetricWords, _: 
         id="capacity",
         kind="curve",
         title=_("Error over capacity"),
-        sentence=_sentence(points, chosen, metric, _),
+        sentence=_sentence(points, chosen, metric, _) + _left_out(n_cut, _),
         data={
             "points": points,
             "chosen": chosen,
@@ -129,6 +132,16 @@ def _sentence(points: list[Point], chosen: Point | None, metric: MetricWords, _:
             else _("The chosen net has {size}.").format(size=count(chosen["x"]))
         )
     return " ".join(said)
+
+
+def _left_out(n: int, _: Words) -> str:
+    if not n:
+        return ""
+    return " " + _.many(
+        "{n} size was cut short and is not shown: no score of its own to compare.",
+        "{n} sizes were cut short and are not shown: they have no scores to compare.",
+        n,
+    )
 
 
 def _within(best: Point, chosen: Point, metric: MetricWords) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
+from soundfit.report.configurations import is_cut_short
 from soundfit.report.figures.curve import curve_keys, curve_rows, is_better, is_clear, relative_change
 from soundfit.report.figures.figure import Figure
 from soundfit.report.metric_words import MetricWords
@@ -16,15 +19,17 @@ __all__ = ["regularisation_figures"]
 REGULARISERS = ("weight_decay", "dropout")
 
 
-def regularisation_figures(view: RunView, metric: MetricWords, _: Words) -> list[Figure]:
-    """Return one picture per regulariser that was varied."""
+def regularisation_figures(view: RunView, table: pd.DataFrame, metric: MetricWords, _: Words) -> list[Figure]:
+    """Return one picture per regulariser that was varied; ``table`` holds the configurations."""
     names = {"weight_decay": _("weight decay"), "dropout": _("dropout")}
-    found = [_figure(view, name, label, metric, _) for name, label in names.items()]
+    found = [_figure(view, table, name, label, metric, _) for name, label in names.items()]
     return [figure for figure in found if figure]
 
 
-def _figure(view: RunView, name: str, label: str, metric: MetricWords, _: Words) -> Figure | None:
-    points = _along(view, name, metric)
+def _figure(
+    view: RunView, table: pd.DataFrame, name: str, label: str, metric: MetricWords, _: Words
+) -> Figure | None:
+    points = _along(view, table, name, metric)
     if len(points) < 2:
         return None
     points.sort(key=lambda p: p["x"])
@@ -48,12 +53,18 @@ def _figure(view: RunView, name: str, label: str, metric: MetricWords, _: Words)
     )
 
 
-def _along(view: RunView, name: str, metric: MetricWords) -> list[dict[str, Any]]:
+def _along(view: RunView, table: pd.DataFrame, name: str, metric: MetricWords) -> list[dict[str, Any]]:
     """Return one point per value of a regulariser; where others vary too, they stay at the chosen values.
 
     Where that leaves no path, each value stands with the best of its points.
     """
-    measured = [p for p in view.points("curves", "regularization") if finite(p.get(name)) is not None]
+    shape = {key: view.get("chosen", key) for key in ("model", "width", "depth")}
+    measured = [
+        p
+        for p in view.points("curves", "regularization")
+        if finite(p.get(name)) is not None
+        and not is_cut_short(table, {**shape, **{key: p.get(key) for key in REGULARISERS}})
+    ]
     others = {other: finite(view.get("chosen", other)) for other in REGULARISERS if other != name}
     held = [p for p in measured if all(finite(p.get(o)) in (None, value) for o, value in others.items())]
     if len({finite(p[name]) for p in held}) < 2:

@@ -101,11 +101,7 @@ def _sentence(lanes: list[Lane], split: pd.DataFrame, _: Words) -> str:
     if len(sizes) > 1:
         small, large = count(min(sizes)), count(max(sizes))
         each = small if small == large else _("{low} to {high}").format(low=small, high=large)
-        said.append(
-            _("Each of the {n} folds validates {each} rows that the others train on.").format(
-                n=len(sizes), each=each
-            )
-        )
+        said.append(_("Each of the {n} folds validates {each} rows.").format(n=len(sizes), each=each))
     together, by_chance = _neighbours(lanes, split)
     if together is None:
         return " ".join(said)
