@@ -122,7 +122,7 @@ def _sentence(points: list[Point], chosen: Point | None, metric: MetricWords, _:
                 )
             )
     elif last is best:
-        said.append(_("It is the largest net tried: still larger ones may do better."))
+        said.append(_("It is the largest net shown: still larger ones may do better."))
     if chosen and chosen["x"] and chosen["x"] < best["x"]:
         said.append(
             _("The chosen net needs {share} of those parameters and is within one standard error.").format(

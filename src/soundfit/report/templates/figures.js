@@ -78,11 +78,11 @@
       const log = wide(ys);
       const low = d3.min(ys), high = log ? d3.max(ys) : Math.min(d3.max(ys), d3.quantile(ys, 0.97) * 1.5);
       return frame(figure, width, 225, {
-        x: { insetLeft: 4, insetRight: 4 }, y: { type: log ? "log" : "linear", domain: log ? [low, high] : [Math.min(low * 0.95, low), high], clamp: true, nice: !log },
+        x: { insetLeft: 4, insetRight: 4 }, y: { type: log ? "log" : "linear", domain: log ? [low, high] : [Math.min(low * 0.95, low), high], nice: !log },
         marks: [...axes(d, fine, whole, Math.floor(width / 62), log ? logTicks(ys, 6) : 5),
           Plot.lineY(d.thin.filter(present("y")), { x: "x", y: "y", z: "member", stroke: ink.validation, strokeOpacity: 0.28, strokeWidth: 1, clip: true }),
-          Plot.lineY(d.mean.filter(present("training")), { x: "x", y: "training", stroke: ink.training, strokeWidth: 2, strokeDasharray: "5 4" }),
-          Plot.lineY(shown, { x: "x", y: "validation", stroke: ink.validation, strokeWidth: 2.4 }),
+          Plot.lineY(d.mean.filter(present("training")), { x: "x", y: "training", stroke: ink.training, strokeWidth: 2, strokeDasharray: "5 4", clip: true }),
+          Plot.lineY(shown, { x: "x", y: "validation", stroke: ink.validation, strokeWidth: 2.4, clip: true }),
           ...ring(d.best, "x", "y"),
           tip(shown, "x", "validation", both(d, fine, (p) => `${d.x.label} ${p.x}`))],
       });
