@@ -107,14 +107,16 @@ def test_chance_explains_twins_of_dependent_columns_and_not_copies() -> None:
     twin_sizes = sizes(clusters(row_hashes((f.codes for f in dependent), 1500)))
     chance = expected_twins(dependent, 1500, twin_sizes, 0, neighbours=True).log_expected
     assert (twin_sizes > 1).mean() > 0.3
-    assert share_beyond_chance(twin_sizes > 1, chance) < 0.05
+    assert share_beyond_chance(twin_sizes > 1, chance, twin_sizes) < 0.05
 
     rows = np.r_[np.arange(1200), rng.choice(1200, 300, replace=False)]
     copied = [feature(rng.normal(size=1200)[rows]) for _ in range(4)]
     twin_sizes = sizes(clusters(row_hashes((f.codes for f in copied), 1500)))
     chance = expected_twins(copied, 1500, twin_sizes, 0, neighbours=True).log_expected
     assert np.all(chance < NO_COINCIDENCE)
-    assert share_beyond_chance(twin_sizes > 1, chance) == pytest.approx((twin_sizes > 1).mean())
+    different = len({tuple(row) for row in np.stack([f.codes for f in copied], axis=1).tolist()})
+    assert different == 1200
+    assert share_beyond_chance(twin_sizes > 1, chance, twin_sizes) == pytest.approx(300 / 1200)
 
 
 def test_partners_find_the_row_that_differs_in_one_cell() -> None:

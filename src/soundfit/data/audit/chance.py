@@ -82,20 +82,28 @@ def _by_neighbours(features: Sequence[Feature], own: NDArray[np.int64]) -> Float
     return np.log(np.maximum(expected, 1e-300))
 
 
-def share_beyond_chance(twin: NDArray[np.bool_], log_expected: Floats) -> float:
-    """Return the share of all rows whose twin is no coincidence, read off the least expected rows.
+def share_beyond_chance(
+    twin: NDArray[np.bool_], log_expected: Floats, own: NDArray[np.int64] | None = None
+) -> float:
+    """Return the share of different rows whose twin is no coincidence, read off the least expected ones.
 
     Coincidence takes the common rows, copying takes rows blindly: how often the rarest tenth of the rows
     has a twin is how often any row has one that chance does not explain.
+
+    Args:
+        twin: shape (N,), whether the row has a twin.
+        log_expected: shape (N,), from :func:`expected_twins`.
+        own: shape (N,), rows equal to the row, itself included: they count as one (default: 1).
     """
     if len(twin) == 0:
         return 0.0
+    weight = np.ones(len(twin)) if own is None else 1 / own
     least = min(1.0, max(0.1, 25 / len(twin)))
     # In steps of half a unit: leaving copies out of the counts must not rank them first.
     expected = np.round(2 * log_expected)
     rarest = expected <= np.quantile(expected, least)
-    beyond = twin[rarest] & (log_expected[rarest] < NO_COINCIDENCE)
-    return float(beyond.mean()) if beyond.sum() >= 4 else 0.0
+    beyond = float(weight[rarest & twin & (log_expected < NO_COINCIDENCE)].sum())
+    return beyond / float(weight[rarest].sum()) if beyond >= 4 else 0.0
 
 
 def _alone(child: NDArray[np.int32], own: NDArray[np.int64]) -> Floats:

@@ -30,7 +30,8 @@ Flags = NDArray[np.bool_]
 
 
 def copied(view: View, cluster: NDArray[np.int64], features: Sequence[Feature]) -> tuple[Flags, float]:
-    """Return which rows (of those looked at) have a twin that chance does not explain, and what share do."""
+    """Return which rows (of those looked at) have a twin that chance does not explain, and the share of
+    different rows that do."""
     own = sizes(cluster)
     twin = own > 1
     if not twin.any():
@@ -43,7 +44,7 @@ def copied(view: View, cluster: NDArray[np.int64], features: Sequence[Feature]) 
     ).log_expected
     rare = np.zeros(view.n, dtype=bool)
     rare[rows] = twin[rows] & (expected < NO_COINCIDENCE)
-    return rare, share_beyond_chance(twin[rows], expected)
+    return rare, share_beyond_chance(twin[rows], expected, own[rows])
 
 
 def find_duplicates(view: View) -> list[Finding]:
@@ -65,7 +66,8 @@ def find_duplicates(view: View) -> list[Finding]:
     compared = (*content, Feature("", "numeric", False, pd.Series(view.table.target)))
     _, strange = copied(view, cluster, compared if view.regression else content)
     share = crossing_share(cluster, view.plan)
-    strange_share = share * min(1.0, strange / float(twin.mean()))
+    repeated = float((twin / sizes(cluster)).sum() / (1 / sizes(cluster)).sum())
+    strange_share = share * min(1.0, strange / repeated)
     severity: Severity = "note"
     if strange_share >= LIE and not _kept_together(view, cluster):
         severity = "error"
@@ -74,7 +76,7 @@ def find_duplicates(view: View) -> list[Finding]:
     where = "of the examined rows have" if view.plan is not None else "of a random exam's rows would have"
     nature = (
         "The values are too rare for this to be chance: rows were copied"
-        if strange > 0.5 * twin.mean()
+        if strange > 0.5 * repeated
         else "Chance alone may explain them: the values in these rows are common"
     )
     return [
@@ -90,7 +92,7 @@ def find_duplicates(view: View) -> list[Finding]:
                 "copies": copies,
                 "share_crossing": round(share, 4),
                 "share_crossing_beyond_chance": round(strange_share, 4),
-                "share_of_rows_beyond_chance": round(strange, 4),
+                "share_copied_beyond_chance": round(strange, 4),
             },
             fix="Remove the copies from the file; keep them on one side with --group COL where a column "
             "names "

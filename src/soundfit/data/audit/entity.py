@@ -155,7 +155,7 @@ def _constant_columns(view: View, features: list[Feature], unique: Rows) -> Enti
         return None
     chance = expected_twins(features, view.n, sizes(cluster), view.seed).log_expected[unique]
     n_groups = int(within.max()) + 1
-    if share_beyond_chance(twin, chance) < 0.25:
+    if share_beyond_chance(twin, chance, sizes(within)) < 0.2:
         return None
     telling = tuple(f.name for f in features if f.n_distinct > 1)
     return Entity(
