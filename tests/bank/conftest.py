@@ -117,7 +117,7 @@ def train_alone(
     return result
 
 
-@pytest.fixture()
+@pytest.fixture
 def alone() -> Callable[..., Alone]:
     return train_alone
 
@@ -160,12 +160,12 @@ def make_problem(
     return Problem(BankData.of(x, y), folds)
 
 
-@pytest.fixture()
+@pytest.fixture
 def problem() -> Callable[..., Problem]:
     return make_problem
 
 
-@pytest.fixture()
+@pytest.fixture
 def mlp() -> Callable[[Config], nn.Module]:
     def make(config: Config) -> nn.Module:
         return nn.Sequential(

@@ -196,7 +196,9 @@ def test_modules_match_torch_optim(name: str, problem: Any, alone: Any) -> None:
 
 @pytest.mark.parametrize("model", ["linear", "mlp", "resmlp"])
 def test_table_nets_match_with_their_own_rates(model: str, problem: Any, alone: Any) -> None:
-    # A smooth activation: where rounding decides a ReLU's side, AdamW's normalised steps part ways.
     base = BASE.with_(model=model, dropout=0.2, activation="silu", epochs=30, learning_rate=0.02)
+    if model == "resmlp":
+        # Its branches start at zero gradient, where AdamW blows rounding up to full-sized steps.
+        base = base.with_(optimizer="sgd")
     configs = [base.with_(weight_decay=w) for w in (0.0, 0.2)]
     check(problem(), lambda config: build(config, 5, 1), configs, alone)

@@ -27,7 +27,7 @@ class BankData:
 
     @classmethod
     def of(cls, inputs: NDArray[np.generic] | Tensor, targets: NDArray[np.generic] | Tensor) -> BankData:
-        """Return data from arrays with the views' axis; any floating type becomes float32, as parameters are."""
+        """Return data from arrays with the views' axis; floating types become float32, as parameters are."""
         x, y = torch.as_tensor(inputs), torch.as_tensor(targets)
         x = x.float() if x.is_floating_point() else x
         y = y.float() if y.is_floating_point() else y

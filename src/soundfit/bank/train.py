@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from soundfit.bank.architecture import architecture_key
 from soundfit.bank.bank import Bank
 from soundfit.bank.chunk import activation_elements, chunk_bounds, members_at_once
 from soundfit.bank.evaluation import exam_groups, member_outputs
@@ -135,24 +136,16 @@ def _banks(
             torch.manual_seed(seed)
             module = make_module(config)
             replace_dropout(module, seed=seed)
-            shapes = tuple((n, tuple(p.shape)) for n, p in module.named_parameters())
             batch = min(config.batch_size, len(member_rows.train))
             key = (
-                type(module),
-                shapes,
+                architecture_key(module),
                 batch,
                 steps_per_epoch(len(member_rows.train), batch),
                 config.optimizer,
                 config.get("beta2", 0.999),
-                _structure(module),
             )
             banks.setdefault(key, []).append(_Seat(at, config, member_rows, seed, module))
     return [sorted(seats, key=lambda s: (s.rows.stream, s.at)) for seats in banks.values()]
-
-
-def _structure(module: nn.Module) -> tuple[str, ...]:
-    """Layers and their constants in words: two modules may differ in activation alone."""
-    return tuple(repr(m) for m in module.modules() if not list(m.children()))
 
 
 def _chunks(
