@@ -50,9 +50,13 @@ class DataError(UsageError):
 
 
 class StopError(SoundfitError):
-    """A finding stops the work: the score would be a lie (exit code 1)."""
+    """A finding stops the work: the score would be a lie (exit code 1).
+
+    ``findings`` holds all that the audit found, where it was the audit that stopped the work.
+    """
 
     exit_code = 1
+    findings: tuple[object, ...] = ()
 
 
 def _sentence(text: str) -> str:

@@ -216,15 +216,20 @@ def audit(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(help="Run folder, or several.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Page to write where several runs are compared.")
+    ] = Path("compare.html"),
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write a run's report.html anew."""
+    """Write a run's report.html anew, or compare several runs side by side."""
+    from soundfit.report.compare import write_comparison
     from soundfit.report.html import write_report
     from soundfit.workflow.folder import read_run
 
-    read_run(run)
-    path = write_report(run)
+    for run in runs:
+        read_run(run)
+    path = write_report(runs[0]) if len(runs) == 1 else write_comparison(runs, output)
     typer.echo(f"wrote {path}")
     if open_:
         import webbrowser
@@ -268,7 +273,16 @@ def run() -> None:
     except SoundfitError as error:
         if debug:
             raise
-        _say(f"error: {error.paragraph()}")
+        findings = getattr(error, "findings", ())
+        if findings:
+            from rich.console import Console
+
+            from soundfit.report.terminal import print_findings
+
+            print_findings(findings, Console(stderr=True))
+            _say(f"error: {error.rule}. Fix: {error.fix}.")
+        else:
+            _say(f"error: {error.paragraph()}")
         sys.exit(error.exit_code)
     except MemoryError:
         if debug:

@@ -71,11 +71,13 @@ def stop_on_errors(findings: tuple[Finding, ...], accept: tuple[str, ...]) -> No
     if not errors:
         return
     codes = sorted({f.code for f in errors})
-    raise StopError(
+    stop = StopError(
         "Training stops where the audit shows that the score would be a lie",
         received="; ".join(f"[{f.code}] {f.message.rstrip('.')} — {f.fix.rstrip('.')}" for f in errors),
         fix="do what each line says, or train all the same with " + " ".join(f"--accept {c}" for c in codes),
     )
+    stop.findings = findings
+    raise stop
 
 
 def _folds(text: str) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,11 @@ class Run:
             for name, frame in tables.items():
                 frame.to_parquet(folder / f"{name}.parquet", index=False)
             write_json(folder / "run.json", self.document)
-            write_report(folder)
+            try:
+                write_report(folder)
+            except Exception as error:
+                # The report can be written again; the training cannot.
+                warnings.warn(f"the report could not be written: {error}", RuntimeWarning, stacklevel=2)
         return replace(self, path=out)
 
 
