@@ -55,6 +55,13 @@ def train(
     keep_sealed: Annotated[
         bool, typer.Option("--keep-sealed", help="Leave the test rows sealed; open them later with exam.")
     ] = False,
+    nested: Annotated[
+        bool,
+        typer.Option(
+            "--nested",
+            help="Also score the whole procedure, selection included (as many times the work as folds).",
+        ),
+    ] = False,
     task: opt.TaskName = "auto",
     drop: opt.Drop = [],  # noqa: B006  (typer reads the default)
     accept: opt.Accept = [],  # noqa: B006
@@ -99,6 +106,7 @@ def train(
         model,
         keep_sealed,
         out if out is not None else default_folder(data),
+        nested,
     )
     console = _console()
     silent = quiet or json

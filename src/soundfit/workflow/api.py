@@ -32,6 +32,7 @@ def train(
     device: str = "auto",
     budget: str | float | None = None,
     keep_sealed: bool = False,
+    nested: bool = False,
     out: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
@@ -53,6 +54,7 @@ def train(
         device: ``auto``, ``cpu`` or ``cuda``.
         budget: seconds, or a text such as ``"5m"``.
         keep_sealed: do not open the test rows.
+        nested: also score the whole procedure, selection included, by nested cross-validation.
         out: also write the run folder there.
         progress: called with the number of member-epochs just done.
 
@@ -75,6 +77,7 @@ def train(
         budget=parse_budget(None if budget is None else str(budget)),
         model=model,
         keep_sealed=keep_sealed,
+        nested=nested,
         out=Path(out) if out is not None else None,
     )
     return train_table(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))

@@ -36,6 +36,7 @@ class Options:
     model: str = "auto"
     keep_sealed: bool = False
     out: Path | None = None
+    nested: bool = False
 
 
 def parse_budget(text: str | None) -> float | None:

@@ -16,10 +16,9 @@ import pandas as pd
 import torch
 
 import soundfit
-from soundfit.artifact import Predictor, build_predictor
 from soundfit.bank.threads import one_thread
 from soundfit.errors import StopError, UsageError
-from soundfit.records import Plan, StudyResult, Verdict
+from soundfit.records import StudyResult, Verdict
 from soundfit.study.baselines import trivial_name, trivial_scores
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.grid import default_configurations
@@ -27,8 +26,10 @@ from soundfit.study.verdict import reach_verdict
 from soundfit.study.views import TableViews, table_views
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
+from soundfit.workflow.final import final_predictor
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
+from soundfit.workflow.nested import nested_score, nested_sentence
 from soundfit.workflow.options import Options, pick_device
 from soundfit.workflow.prepare import Prepared, prepare, stop_on_errors
 from soundfit.workflow.run import Run
@@ -80,16 +81,23 @@ def train_table(
         result = study.result
         trivial_K = trivial_scores(views)
         verdict = reach_verdict(result, trivial_K)
-        predictor = _final_predictor(views, plan, study)
+        predictor = final_predictor(views, study)
         exam = None
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():
             watcher.on_stage("opening the sealed test rows")
             examined = examine(predictor, table, plan, views.metric, run=run_name(options.out))
             exam, remarks = examined.record, examined.remarks
+        nested = None
+        if options.nested and not watcher.interrupted():
+            watcher.on_stage("nested cross-validation")
+            nested = _nested(prepared, views, result, options, device, watcher)
+            remarks = (*remarks, nested_sentence(nested, result))
     document = _document(
         prepared, result, verdict, trivial_name(views), trivial_K, exam, options, device, created
     )
+    if nested is not None:
+        document["cv"]["nested"] = nested
     document["seconds"] = round(time.perf_counter() - started, 2)
     run = Run(
         document,
@@ -131,24 +139,25 @@ def _study(
         ) from error
 
 
-def _final_predictor(views: TableViews, plan: Plan, study: StudyRun) -> Predictor:
-    """Average the chosen configuration's fold members.
-
-    By time, early folds saw little: only folds that trained on at least half as many rows as the
-    largest one speak.
-    """
-    chosen = study.chosen_outcomes()
-    largest = max(len(views.folds[m.fold].train) for m, _ in chosen)
-    speaking = [(m, o) for m, o in chosen if 2 * len(views.folds[m.fold].train) >= largest]
-    return build_predictor(
-        study.result.chosen_config,
-        [o.module.state_dict() for _, o in speaking],
-        [views.encoders[m.fold] for m, _ in speaking],
-        [views.scales[m.fold] for m, _ in speaking] if views.scales else [],
-        task=views.table.task,
-        target=views.table.target_name,
-        classes=views.table.classes,
+def _nested(
+    prepared: Prepared,
+    views: TableViews,
+    result: StudyResult,
+    options: Options,
+    device: torch.device,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    scores = nested_score(
+        prepared.table,
+        prepared.plan,
+        result.configurations,
+        metric=views.metric,
+        seed=options.seed,
+        device=device,
+        hooks=Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted),
     )
+    plain = float(result.scores_CK[result.chosen].mean())
+    return scores.record(plain, greater_is_better=result.greater_is_better)
 
 
 def _document(

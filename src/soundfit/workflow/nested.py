@@ -1,0 +1,93 @@
+"""Nested cross-validation: an unbiased score of the whole procedure, selection included.
+
+Plain cross-validation reports the best of many scores on the rows that chose it, and so flatters. Here
+each outer fold's validation rows are kept from everything: an inner cross-validation on the outer
+training rows chooses a configuration, its members predict the outer validation rows. Source: Cawley &
+Talbot 2010, "On over-fitting in model selection and subsequent selection bias", JMLR 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from soundfit.data.nested import nested
+from soundfit.data.table import Table
+from soundfit.metrics.scores import Metric
+from soundfit.records import Config, Plan, StudyResult
+from soundfit.study.cross_validation import Hooks, cross_validate_views
+from soundfit.study.views import table_views
+from soundfit.workflow.final import final_predictor
+
+__all__ = ["NestedScore", "nested_score", "nested_sentence"]
+
+
+@dataclass(frozen=True)
+class NestedScore:
+    """Scores of the procedure on each outer fold, (K,), and which configuration each inner study chose."""
+
+    scores_K: NDArray[np.float64]
+    chosen_K: tuple[int, ...]
+
+    def record(self, plain: float, *, greater_is_better: bool) -> dict[str, Any]:
+        """Return the JSON form: value, SE, per fold, and the optimism of the plain score."""
+        k = len(self.scores_K)
+        value = float(self.scores_K.mean())
+        return {
+            "value": value,
+            "se": float(self.scores_K.std(ddof=1) / np.sqrt(k)) if k > 1 else None,
+            "per_fold": [float(s) for s in self.scores_K],
+            "optimism": plain - value if greater_is_better else value - plain,
+        }
+
+
+def nested_score(
+    table: Table,
+    plan: Plan,
+    configurations: Sequence[Config],
+    *,
+    metric: Metric,
+    seed: int = 0,
+    device: torch.device | None = None,
+    hooks: Hooks | None = None,
+) -> NestedScore:
+    """Run the whole procedure once per outer fold of ``plan``; the sealed test rows stay sealed.
+
+    Args:
+        table: the table.
+        plan: its folds are the outer ones; each inner plan is of the same kind.
+        configurations: what each inner study tries.
+        metric: what outer rows are scored by.
+        seed: of the members.
+        device: where to train.
+        hooks: progress and interruption.
+
+    Raises:
+        UsageError: an outer fold is too small to be split again.
+    """
+    scores, chosen = [], []
+    for fold, inner in zip(plan.folds, nested(plan, table), strict=True):
+        views = table_views(table, inner)
+        study = cross_validate_views(views, configurations, seeds=(seed,), device=device, hooks=hooks)
+        predictor = final_predictor(views, study)
+        rows = table.take(fold.validation)
+        scores.append(metric(rows.target, predictor.outputs(rows.frame)))
+        chosen.append(study.result.chosen)
+    return NestedScore(np.array(scores), tuple(chosen))
+
+
+def nested_sentence(record: dict[str, Any], result: StudyResult) -> str:
+    """Say what nested cross-validation found, beside the plain score."""
+    plain = float(result.scores_CK[result.chosen].mean())
+    spread = "" if record["se"] is None else f" (SE {record['se']:.2g})"
+    optimism = record["optimism"]
+    tone = "optimistic by" if optimism > 0 else "no better than nested, by"
+    return (
+        f"Nested cross-validation, selection included: {result.metric} {record['value']:.4g}{spread}; "
+        f"the plain score of {plain:.4g} is {tone} {abs(optimism):.2g}."
+    )
