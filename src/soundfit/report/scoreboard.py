@@ -50,28 +50,29 @@ def score_lines(view: RunView, _: Words) -> list[ScoreLine]:
     """Return the exam, the model's cross-validated score and the baselines, in that order."""
     metric = score_metric(view, _)
     lines = [_exam(view, _)]
-    value, se = finite(view.get("cv", "value")), finite(view.get("cv", "se"))
-    if value is not None:
-        n_folds = len(view.items("cv", "per_fold")) or int(finite(view.get("study", "folds")) or 0)
-        lines.append(
-            ScoreLine(
-                kind="cv",
-                name=_("Model, cross-validated"),
-                value=value,
-                shown=metric.show(value, se),
-                interval=_("SE {se}").format(se=metric.show_spread(value, se).partition(PLUS_MINUS)[2])
-                if se is not None
-                else "",
-                note=_.many("{n} fold", "{n} folds", n_folds) if n_folds else "",
-                low=None if se is None else value - se,
-                high=None if se is None else value + se,
-            )
-        )
+    n_folds = len(view.items("cv", "per_fold")) or int(finite(view.get("study", "folds")) or 0)
+    folds = _.many("{n} fold", "{n} folds", n_folds) if n_folds else ""
+    lines += _mean_of_folds(view, ("cv",), _("Model, cross-validated"), folds, _)
+    # The whole procedure, selection included: what the plain score is optimistic against.
+    lines += _mean_of_folds(view, ("cv", "nested"), _("Nested, selection included"), folds, _)
+    se = finite(view.get("cv", "se"))
     lines += [
         ScoreLine("baseline", name, number, metric.show(number, se), note=_("same folds"))
         for name, number in baselines(view, metric, _)
     ]
     return lines
+
+
+def _mean_of_folds(view: RunView, path: tuple[str, ...], name: str, note: str, _: Words) -> list[ScoreLine]:
+    metric = score_metric(view, _)
+    value, se = finite(view.get(*path, "value")), finite(view.get(*path, "se"))
+    if value is None:
+        return []
+    interval = ""
+    if se is not None:
+        interval = _("SE {se}").format(se=metric.show_spread(value, se).partition(PLUS_MINUS)[2])
+    low, high = (None, None) if se is None else (value - se, value + se)
+    return [ScoreLine("cv", name, value, metric.show(value, se), interval, note, low, high)]
 
 
 def _exam(view: RunView, _: Words) -> ScoreLine:
