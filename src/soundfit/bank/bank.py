@@ -23,6 +23,7 @@ from soundfit.bank.progress import Progress
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.schedule import multiplier_table
 from soundfit.bank.stack import Stack
+from soundfit.bank.tape import Tape
 from soundfit.models.counter import key_of, normal_like
 from soundfit.records import Config, Event
 
@@ -34,6 +35,8 @@ MAX_ROLLBACKS = 5
 ROLLBACK_FACTOR = 0.3
 # Leaving costs a copy and a new trace: worth it once this share of the members is left.
 COMPACT_BELOW = 0.75
+# A tape keeps what a run of it makes: evaluations of more passes than this run anew each time.
+TAPED_PASSES = 4
 
 
 class Bank:
@@ -48,8 +51,8 @@ class Bank:
         seeds: one per member, for its input noise.
         evaluate_every: epochs between evaluations.
         scales: per-parameter factors on learning rate and decay.
-        program: a program of the same architecture to share traces with.
-        trace: False runs untraced (the slow twin).
+        program: how members' gradients are computed; by ``vmap`` if None.
+        trace: False runs each step anew instead of replaying a tape (the slow twin).
     """
 
     def __init__(
@@ -69,7 +72,8 @@ class Bank:
         self.device = stack.params_MP.device
         self.stack, self.data, self.rows = stack, data, list(rows)
         self.scales = scales or Scales()
-        self.program = program or Program(stack, loss, trace=trace)
+        self.program = program or Program(stack, loss)
+        self.trace = trace and self.program.tapeable
         self.batch = min(configs[0].batch_size, len(rows[0].train))
         self.n_steps = steps_per_epoch(len(rows[0].train), self.batch)
         self.n_epochs = np.array([c.epochs for c in configs])
@@ -87,6 +91,8 @@ class Bank:
         self.best_MP = stack.params_MP.clone()
         self.best_buffers = {name: b.clone() for name, b in stack.buffers.items()}
         self.progress = Progress.empty(stack.size)
+        self._step_tape: Tape | None = None
+        self._exam_tape: Tape | None = None
         self._index_rows()
         self._good = {name: tensor.clone() for name, tensor in self._state_tensors().items()}
 
@@ -107,10 +113,13 @@ class Bank:
             for rows_n, seed in self.streams
         ]
         index_KSB = torch.stack(orders)
-        parameters = tuple(self.stack.views().values())
         with torch.no_grad():
             for step in range(self.n_steps):
-                self._step(parameters, index_KSB[:, step], (self.epoch - 1) * self.n_steps + step)
+                at = (self.epoch - 1) * self.n_steps + step
+                self.index_KB.copy_(index_KSB[:, step])
+                self.multiplier_M1.copy_(self.multiplier_TM[at].unsqueeze(1))
+                self.step_.fill_(at)
+                self._advance()
         alive, progress = self.alive, self.progress
         training = progress.training(alive)
         progress.epochs[alive[training]] = self.epoch
@@ -120,12 +129,25 @@ class Bank:
         if due.any():
             self._check(due)
 
-    def _step(self, parameters: tuple[Tensor, ...], index_KB: Tensor, step: int) -> None:
+    def _advance(self) -> None:
+        """Take one step: the first by running it, which records it, the others by replaying the tape."""
+        if not self.trace:
+            self._step()
+        elif self._step_tape is None:
+            self._step_tape = Tape(self._step, device=self.device)
+        else:
+            self._step_tape.replay()
+
+    def _step(self) -> tuple[Tensor, ...]:
         hyper, stack = self.hyper, self.stack
-        x, y, own = self._batch(index_KB, step)
-        buffers = tuple(stack.buffers.values())
+        x, y, own = self._batch()
         grads_MP, loss_M, changed = self.program.step(
-            parameters, buffers, x, y, hyper.smoothing_M1[:, 0], own=own
+            tuple(stack.views().values()),
+            tuple(stack.buffers.values()),
+            x,
+            y,
+            hyper.smoothing_M1[:, 0],
+            own=own,
         )
         for name, value in zip(stack.mutated, changed, strict=True):
             stack.buffers[name].copy_(value)
@@ -138,40 +160,40 @@ class Bank:
             self.optimizer,
             stack.params_MP,
             grads_MP,
-            learning_rate_M1=hyper.learning_rate_M1 * self.multiplier_TM[step].unsqueeze(1),
+            learning_rate_M1=hyper.learning_rate_M1 * self.multiplier_M1,
             weight_decay_M1=hyper.weight_decay_M1,
             momentum_M1=hyper.momentum_M1,
             scales=self.scales,
         )
+        return ()
 
-    def _batch(self, index_KB: Tensor, step: int) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
+    def _batch(self) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
         """Return inputs, targets, and whether they are each member's own."""
+        inputs, targets, index_KB = self.data.inputs_VN, self.data.targets_VN, self.index_KB
         if len(self.streams) == 1:
             view = self.stream_view[0]
-            x = self.data.inputs_VN[view].index_select(0, index_KB[0])
-            y = self.data.targets_VN[view].index_select(0, index_KB[0])
+            x = inputs[view].index_select(0, index_KB[0])
+            y = targets[view].index_select(0, index_KB[0])
             own = (False, False)
         else:
             flat_MB = (index_KB + self.view_offset_K1).index_select(0, self.stream_of_M)
-            x = self.data.inputs_VN.flatten(0, 1)[flat_MB]
-            y = self.data.targets_VN.flatten(0, 1)[flat_MB]
+            x, y = inputs.flatten(0, 1)[flat_MB], targets.flatten(0, 1)[flat_MB]
             own = (True, True)
         if self.hyper.any_noise:
             x = x if own[0] else x.expand(self.stack.size, *x.shape)
-            x = x + self._noise_like(x, step)
+            x = x + self._noise_like(x)
             own = (True, own[1])
         return x, y, own
 
-    def _noise_like(self, x: Tensor, step: int) -> Tensor:
-        keys_M = key_of(self.hyper.seed_M, torch.tensor(step, dtype=torch.int32, device=self.device))
-        noise = torch.func.vmap(normal_like)(keys_M, x)
+    def _noise_like(self, x: Tensor) -> Tensor:
+        noise = torch.func.vmap(normal_like)(key_of(self.hyper.seed_M, self.step_), x)
         return noise * self.hyper.noise_M1.view(-1, *([1] * (x.dim() - 1)))
 
     # ---- after an epoch ------------------------------------------------------------------------------
 
     def _check(self, due: BoolArray) -> None:
         """Evaluate; roll back the non-finite; keep the best; let the finished leave."""
-        training_M, validation_M = exam_losses(self.program, self.stack, self.exams, self.data)
+        training_M, validation_M = self._exam()
         sound_M = (
             torch.isfinite(self.loss_sum_M)
             & torch.isfinite(self.stack.params_MP.sum(1))
@@ -191,6 +213,17 @@ class Bank:
             self._remember_good(due)
         self._finish(due)
         self._let_leave()
+
+    def _exam(self) -> tuple[Tensor, ...]:
+        """Return training and validation losses (M,) of all members."""
+        if not self.trace or sum(len(passes) for passes in self.exams) > TAPED_PASSES:
+            return exam_losses(self.program, self.stack, self.exams, self.data)
+        if self._exam_tape is None:
+            self._exam_tape = Tape(
+                lambda: exam_losses(self.program, self.stack, self.exams, self.data), device=self.device
+            )
+            return self._exam_tape.outputs
+        return self._exam_tape.replay()
 
     def _keep_best(self, improved: np.ndarray) -> None:
         rows = torch.from_numpy(np.flatnonzero(improved)).to(self.device)
@@ -287,3 +320,10 @@ class Bank:
         offsets = [[r.view * self.data.n_rows] for r in first]
         self.view_offset_K1 = torch.tensor(offsets, device=self.device)
         self.exams = exam_sheets(exam_groups(self.rows, self.device), self.data)
+        # What changes from step to step lies in fixed places, where the tape reads it.
+        self.index_KB = torch.zeros(len(first), self.batch, dtype=torch.long, device=self.device)
+        self.multiplier_M1 = torch.zeros(len(self.rows), 1, device=self.device)
+        self.step_ = torch.zeros((), dtype=torch.int32, device=self.device)
+        if self.scales.weight_decay_1P is not None:
+            self.scales.decay_MP(self.hyper.weight_decay_M1)
+        self._step_tape = self._exam_tape = None

@@ -1,52 +1,47 @@
-"""Program: training pass and evaluation of M members of one architecture, traced into tensor operations.
+"""Program: gradients and evaluation of M members of one architecture, by ``vmap`` or by a plain loop.
 
-``torch.func`` turns any module into a function of stacked parameters; running that function eagerly
-costs a dispatcher tower at each operation (0.6 to 1 ms a step). So it is traced once with ``make_fx``
-into a flat graph of ATen operations and that graph is run: the same arithmetic without the tower.
-Knows no optimiser and no epochs.
+``torch.func.vmap`` turns any module's forward pass into one function of stacked parameters; ordinary
+autograd around it gives all members' gradients at once, for their losses do not meet. Modules that vmap
+cannot follow (control flow on data, ``nn.LSTM``) run one after the other: slow, the same numbers. Knows no
+optimiser and no epochs.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad_and_value, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import functional_call, vmap
 
 from soundfit.bank.loss import Loss
-from soundfit.bank.rewrite import simplify
 from soundfit.bank.stack import Stack
 
-__all__ = ["Program"]
+__all__ = ["LoopProgram", "Program"]
 
 Tensors = tuple[Tensor, ...]
 Own = tuple[bool, bool]
 
-# Tracing patches torch for the whole process: one thread at a time.
-_TRACING = threading.RLock()
-
 
 class Program:
-    """Traced training pass and evaluation of a stack; retraced when a shape is new.
+    """Training pass and evaluation of a stack by ``vmap``.
 
     Args:
-        stack: the members; only its template, slots and buffer names are kept.
+        stack: the members; a copy of its template, its slots and buffer names are kept.
         loss: the loss of one member.
-        trace: False runs ``vmap`` as it is (the slow twin).
     """
 
-    def __init__(self, stack: Stack, loss: Loss, *, trace: bool = True) -> None:
-        self.template = stack.template
+    #: Whether its operations may be recorded and replayed.
+    tapeable = True
+
+    def __init__(self, stack: Stack, loss: Loss) -> None:
+        # Calls put members' tensors into the template: each program has its own, so threads never meet.
+        self.template = copy.deepcopy(stack.template)
         self.names = tuple(s.name for s in stack.slots)
         self.buffer_names = tuple(stack.buffers)
         self.mutated = stack.mutated
         self.loss = loss
-        self.trace = trace
-        self._graphs: dict[Any, Callable[..., Any]] = {}
 
     def step(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor, *, own: Own
@@ -55,7 +50,16 @@ class Program:
 
         ``own`` says of x and of y whether each member has its own, (M, B, …), or all read (B, …).
         """
-        return self._run("step", own, params, buffers, x, y, smoothing_M)
+        self.template.train()
+        with torch.enable_grad():
+            leaves = tuple(p.detach().requires_grad_() for p in params)
+            loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own)
+            gradients = torch.autograd.grad(
+                loss_M, leaves, torch.ones_like(loss_M), allow_unused=True, materialize_grads=True
+            )
+        m = len(params[0])
+        flat = torch.cat([g.reshape(m, -1) for g in gradients], dim=1)
+        return flat, loss_M.detach(), tuple(c.detach() for c in changed)
 
     def exam(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor, *, own: Own
@@ -64,100 +68,98 @@ class Program:
 
         ``weights`` is (M, E, B): E sets of rows, each row's weight in each (0: not in it).
         """
-        return self._run("exam", own, params, buffers, x, y, weights)
+        self.template.eval()
+        x_axis, y_axis = (0 if each else None for each in own)
+        mapped = vmap(self._member_exam, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
+        result: Tensor = mapped(params, buffers, x, y, weights)
+        return result
 
     def outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """Return outputs (M, B, C) in evaluation mode for inputs (B, …) that all members read."""
-        return self._run("evaluate", (False, False), params, buffers, x)
+        self.template.eval()
+        result: Tensor = vmap(self._output, in_dims=(0, 0, None), randomness="different")(params, buffers, x)
+        return result
 
-    def _run(self, kind: str, own: Own, *args: Any) -> Any:
-        # The first parameter and the inputs fix all other shapes of a template.
-        key = (kind, own, args[0][0].shape, *((a.shape, a.dtype) for a in args[2:]))
-        graph = self._graphs.get(key)
-        if graph is None:
-            graph = self._graphs[key] = self._compile(kind, own, args)
-        return graph(*args)
-
-    def _compile(self, kind: str, own: Own, args: tuple[Any, ...]) -> Callable[..., Any]:
-        with _TRACING:
-            return self._compile_alone(kind, own, args)
-
-    def _compile_alone(self, kind: str, own: Own, args: tuple[Any, ...]) -> Callable[..., Any]:
-        # torch.func reads the mode from the module: one template, set before each trace.
-        self.template.train(kind == "step")
-        function = {"step": self._mapped_step, "exam": self._mapped_exam, "evaluate": self._mapped_outputs}[
-            kind
-        ](own)
-        if not self.trace:
-            return self._eager(function, kind)
-        with torch.no_grad():
-            # The bound method, not the module: while another thread traces, calling modules is patched.
-            return simplify(make_fx(function)(*args)).forward
-
-    def _mapped_step(self, own: Own) -> Callable[..., Any]:
+    def _losses(
+        self, leaves: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor, own: Own
+    ) -> tuple[Tensor, Tensors]:
         x_axis, y_axis = (0 if each else None for each in own)
-        mapped = vmap(self._member_step, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
+        mapped = vmap(self._member_loss, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
+        result: tuple[Tensor, Tensors] = mapped(leaves, buffers, x, y, smoothing_M)
+        return result
 
-        def step(params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor) -> Any:
-            return mapped(params, buffers, x, y, smoothing_M)
-
-        return step
-
-    def _mapped_exam(self, own: Own) -> Callable[..., Any]:
-        x_axis, y_axis = (0 if each else None for each in own)
-        mapped = vmap(self._member_exam, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
-
-        def exam(params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor) -> Any:
-            return mapped(params, buffers, x, y, weights)
-
-        return exam
-
-    def _mapped_outputs(self, own: Own) -> Callable[..., Any]:
-        mapped = vmap(self._member_outputs, in_dims=(0, 0, None), randomness="different")
-
-        def outputs(params: Tensors, buffers: Tensors, x: Tensor) -> Any:
-            return mapped(params, buffers, x)
-
-        return outputs
-
-    def _eager(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            with _TRACING, torch.no_grad():
-                self.template.train(kind == "step")
-                return function(*args)
-
-        return run
-
-    def _member_step(
+    def _member_loss(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing: Tensor
-    ) -> tuple[Tensor, Tensor, Tensors]:
-        def loss_of(params: Tensors) -> tuple[Tensor, Tensors]:
-            # Clones: a transform may not change its captured inputs in place.
-            own = {
-                n: b.clone() if n in self.mutated else b
-                for n, b in zip(self.buffer_names, buffers, strict=True)
-            }
-            state = {**dict(zip(self.names, params, strict=True)), **own}
-            output = functional_call(self.template, state, (x,))
-            return self.loss(output, y, smoothing), tuple(own[n] for n in self.mutated)
-
-        gradients, (loss, changed) = grad_and_value(loss_of, has_aux=True)(params)
-        return torch.cat([g.reshape(-1) for g in gradients]), loss, changed
+    ) -> tuple[Tensor, Tensors]:
+        # Clones: a transform may not change its captured inputs in place.
+        mine = {
+            n: b.clone() if n in self.mutated else b for n, b in zip(self.buffer_names, buffers, strict=True)
+        }
+        state = {**dict(zip(self.names, params, strict=True)), **mine}
+        output = functional_call(self.template, state, (x,))
+        return self.loss(output, y, smoothing), tuple(mine[n] for n in self.mutated)
 
     def _member_exam(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights_EB: Tensor
     ) -> Tensor:
-        output = self._member_outputs(params, buffers, x)
+        output = self._output(params, buffers, x)
         zero = torch.zeros((), device=x.device)
 
         def of_row(output: Tensor, target: Tensor) -> Tensor:
             return self.loss(output.unsqueeze(0), target.unsqueeze(0), zero)
 
-        return weights_EB @ vmap(of_row)(output, y)
+        # Rows that are not a member's count 0 even where their loss is not finite.
+        row_loss_B = vmap(of_row)(output, y)
+        return torch.where(weights_EB == 0, 0.0, weights_EB * row_loss_B).sum(-1)
 
-    def _member_outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
-        state = {
+    def _output(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+        state: dict[str, Any] = {
             **dict(zip(self.names, params, strict=True)),
             **dict(zip(self.buffer_names, buffers, strict=True)),
         }
-        return functional_call(self.template, state, (x,))
+        output: Tensor = functional_call(self.template, state, (x,))
+        return output
+
+
+class LoopProgram(Program):
+    """The same by a loop over members, for modules that ``vmap`` cannot follow."""
+
+    tapeable = False
+
+    def exam(
+        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor, *, own: Own
+    ) -> Tensor:
+        """Return weighted sums (M, E) of the rows' losses; see :meth:`Program.exam`."""
+        self.template.eval()
+        sums = []
+        for i in range(len(weights)):
+            p, b = _member(params, i), _member(buffers, i)
+            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
+            output = self._output(p, b, x_B)
+            zero = torch.zeros((), device=x.device)
+            row_loss_B = torch.stack(
+                [self.loss(output[k : k + 1], y_B[k : k + 1], zero) for k in range(len(y_B))]
+            )
+            sums.append(torch.where(weights[i] == 0, 0.0, weights[i] * row_loss_B).sum(-1))
+        return torch.stack(sums)
+
+    def outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+        """Return outputs (M, B, C) in evaluation mode; see :meth:`Program.outputs`."""
+        self.template.eval()
+        m = len(params[0])
+        return torch.stack([self._output(_member(params, i), _member(buffers, i), x) for i in range(m)])
+
+    def _losses(
+        self, leaves: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor, own: Own
+    ) -> tuple[Tensor, Tensors]:
+        losses, changed = [], []
+        for i, smoothing in enumerate(smoothing_M):
+            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
+            loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
+            losses.append(loss)
+            changed.append(mine)
+        return torch.stack(losses), tuple(torch.stack(c) for c in zip(*changed, strict=True))
+
+
+def _member(tensors: Tensors, i: int) -> Tensors:
+    return tuple(t[i] for t in tensors)

@@ -18,7 +18,6 @@ from soundfit.bank.evaluation import exam_groups, member_outputs
 from soundfit.bank.loss import Loss, resolve_loss
 from soundfit.bank.optimizer import Scales
 from soundfit.bank.order import steps_per_epoch
-from soundfit.bank.program import Program
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.stack import Stack, stack_modules
 from soundfit.bank.threads import default_workers, in_threads
@@ -91,7 +90,7 @@ def train_members(
             machine, and one on a GPU. The result does not depend on it.
         on_epoch: called with the number of member-epochs just done.
         should_stop: asked between epochs; True ends training with the best so far.
-        trace: False runs ``vmap`` untraced (the slow twin of the tests).
+        trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
 
     Raises:
         ValueError: lengths differ, or a module has nothing to train.
@@ -106,16 +105,14 @@ def train_members(
     loss_of_member = resolve_loss(loss)
     n_workers = workers if workers is not None else default_workers(device)
     chunks = [
-        (number, chunk, program)
+        (number, chunk)
         for number, seats in enumerate(_banks(make_module, configs, rows, seeds))
-        for chunk, program in _chunks(
-            seats, data, loss_of_member, device, memory_bytes, at_once, n_workers, trace
-        )
+        for chunk in _chunks(seats, data, device, memory_bytes, at_once, n_workers)
     ]
 
-    def train_chunk(job: tuple[int, list[_Seat], Program]) -> list[tuple[int, Outcome]]:
-        number, chunk, program = job
-        bank = _open_bank(chunk, data, loss_of_member, device, program)
+    def train_chunk(job: tuple[int, list[_Seat]]) -> list[tuple[int, Outcome]]:
+        number, chunk = job
+        bank = _open_bank(chunk, data, loss_of_member, device, trace)
         _run(bank, on_epoch, should_stop)
         return [(s.at, o) for s, o in zip(chunk, _outcomes(bank, chunk, number), strict=True)]
 
@@ -151,13 +148,11 @@ def _banks(
 def _chunks(
     seats: list[_Seat],
     data: BankData,
-    loss: Loss,
     device: torch.device,
     memory_bytes: int | None,
     at_once: int | None,
     n_workers: int,
-    trace: bool,
-) -> list[tuple[list[_Seat], Program]]:
+) -> list[list[_Seat]]:
     first = seats[0]
     batch = min(first.config.batch_size, len(first.rows.train))
     sample = data.sample(max(2, batch))
@@ -167,14 +162,11 @@ def _chunks(
         activations = activation_elements(module, sample)
         memory = None if memory_bytes is None else memory_bytes // n_workers
         at_once = members_at_once(n_parameters, activations, device=device, memory_bytes=memory)
-    program = Program(stack_modules([first.module], sample=sample, device=device), loss, trace=trace)
     bounds = chunk_bounds([s.rows.stream for s in seats], at_once)
-    return [(seats[a:b], program) for a, b in bounds]
+    return [seats[a:b] for a, b in bounds]
 
 
-def _open_bank(
-    seats: list[_Seat], data: BankData, loss: Loss, device: torch.device, program: Program
-) -> Bank:
+def _open_bank(seats: list[_Seat], data: BankData, loss: Loss, device: torch.device, trace: bool) -> Bank:
     first = seats[0]
     batch = min(first.config.batch_size, len(first.rows.train))
     stack = stack_modules([s.module for s in seats], sample=data.sample(max(2, batch)), device=device)
@@ -189,7 +181,7 @@ def _open_bank(
         # With a step or two an epoch, evaluating each epoch would cost more than training.
         evaluate_every=max(1, round(8 / n_steps)),
         scales=_scales(first.module, stack, device),
-        program=program,
+        trace=trace,
     )
 
 

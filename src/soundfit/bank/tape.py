@@ -1,0 +1,295 @@
+"""Tape: a recorded function made ready to replay in fixed memory, operation by operation.
+
+All tensors are laid out once: replaying allocates nothing, views cost nothing, values that no longer
+matter lend their memory to later ones, and pointwise results overwrite the operand that dies with them.
+On a GPU the replay is captured as one CUDA graph. Knows nothing of members or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from soundfit.bank.recorder import Op, Recording, Ref, map_refs, record, refs_in
+
+__all__ = ["Tape"]
+
+aten = torch.ops.aten
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Tape:
+    """Record a function at construction (it runs once, for real) and replay it at each call.
+
+    The function takes no arguments: what changes between calls are the *values* of tensors it reads,
+    which are changed in place. What it changes in place is changed at each replay; what it returns is
+    found in :attr:`outputs`, overwritten by the next replay.
+
+    Raises:
+        Exception: whatever the function raises while it runs.
+    """
+
+    def __init__(self, function: Callable[[], tuple[Tensor, ...]], *, device: torch.device) -> None:
+        recording = record(function, device)
+        self.device = device
+        live = _live_ops(recording, _constant_storages(recording))
+        live = _without_identities(recording, live)
+        memory = _lay_out(recording, live)
+        tensors: dict[Ref, Tensor] = {}
+
+        def tensor_at(ref: Ref) -> Tensor:
+            if ref not in tensors:
+                empty = torch.empty(0, dtype=ref.dtype, device=recording.device)
+                storage = memory.get(ref.storage) or recording.storages[ref.storage]
+                if storage.device != empty.device:
+                    empty = torch.empty(0, dtype=ref.dtype, device=storage.device)
+                tensors[ref] = empty.set_(storage, ref.offset, ref.size, ref.stride)
+            return tensors[ref]
+
+        with torch.no_grad():
+            # The first run left its results in the recorder's memory: carry them over before it goes.
+            self.outputs = tuple(tensor_at(r) for r in recording.outputs)
+            for ref, output in zip(recording.outputs, self.outputs, strict=True):
+                if ref.storage in memory:
+                    whole = recording.storages[ref.storage]
+                    source = torch.empty(0, dtype=ref.dtype, device=output.device)
+                    output.copy_(source.set_(whole, ref.offset, ref.size, ref.stride))
+            self.calls: list[Call] = [call for op in live for call in _calls(op, tensor_at)]
+        self._graph: Any = None
+
+    def replay(self) -> tuple[Tensor, ...]:
+        """Run the function again on the present values; return :attr:`outputs`."""
+        if self.device.type == "cuda":
+            self._replay_captured()
+        else:
+            with torch.no_grad():
+                for function, args, kwargs in self.calls:
+                    function(*args, **kwargs)
+        return self.outputs
+
+    def _run(self) -> None:
+        for function, args, kwargs in self.calls:
+            function(*args, **kwargs)
+
+    def _replay_captured(self) -> None:
+        if self._graph is None:
+            # Capturing runs nothing, so the state advances by exactly the replay below.
+            graph = torch.cuda.CUDAGraph()
+            with torch.no_grad(), torch.cuda.graph(graph):
+                self._run()
+            self._graph = graph
+        self._graph.replay()
+
+
+def _is_random(op: Op) -> bool:
+    return torch.Tag.nondeterministic_seeded in op.func.tags
+
+
+def _constant_storages(recording: Recording) -> set[int]:
+    """Find memory whose values no replay changes: counters, ones, zeros and what follows from them."""
+    writers: dict[int, list[int]] = {}
+    readers: dict[int, list[int]] = {}
+    for i, op in enumerate(recording.ops):
+        for s in op.writes:
+            writers.setdefault(s, []).append(i)
+        for s in op.reads - op.writes:
+            readers.setdefault(s, []).append(i)
+    constant = {s for s in recording.internal if s in writers}
+    changed = True
+    while changed:
+        changed = False
+        for i, op in enumerate(recording.ops):
+            if not op.writes & constant:
+                continue
+            fixed = not _is_random(op) and op.reads - op.writes <= constant and op.writes <= constant
+            # Who reads between two writes would see the last one.
+            settled = all(max(writers[s]) <= min(readers.get(s, [i])) for s in op.writes & constant)
+            if not (fixed and settled):
+                constant -= op.writes
+                changed = True
+    return constant
+
+
+def _live_ops(recording: Recording, constant: set[int]) -> list[Op]:
+    """Drop what is constant and what nobody reads."""
+    needed = {r.storage for r in recording.outputs}
+    live: list[Op] = []
+    for op in reversed(recording.ops):
+        if op.writes and op.writes <= constant:
+            continue
+        if op.writes - recording.internal or op.writes & needed:
+            live.append(op)
+            needed |= op.reads
+    return live[::-1]
+
+
+def _without_identities(recording: Recording, ops: list[Op]) -> list[Op]:
+    """Drop products with ones of no shape of their own: the result is the other factor."""
+    n_writers: dict[int, int] = {}
+    for op in ops:
+        for s in op.writes:
+            n_writers[s] = n_writers.get(s, 0) + 1
+    kept: list[Op] = []
+    alias: dict[int, int] = {}
+
+    def resolve(ref: Ref) -> Ref:
+        storage = ref.storage
+        while storage in alias:
+            storage = alias[storage]
+        return ref if storage == ref.storage else Ref(storage, ref.dtype, ref.size, ref.stride, ref.offset)
+
+    for op in ops:
+        op = _resolved(op, resolve)
+        if op.func is torch.ops.aten.mul.Tensor and len(list(refs_in(op.args))) == 2:
+            out = op.outs[0]
+            for one, other in (op.args, op.args[::-1]):
+                same = (other.size, other.stride, other.offset, other.dtype) == (
+                    out.size, out.stride, out.offset, out.dtype
+                )  # fmt: skip
+                alone = n_writers.get(other.storage, 0) == 1 == n_writers.get(out.storage, 0)
+                unwritten = n_writers.get(one.storage, 0) == 0 and one.storage in recording.internal
+                if same and alone and unwritten and _all_ones(recording, one):
+                    alias[out.storage] = other.storage
+                    break
+            else:
+                kept.append(op)
+            continue
+        kept.append(op)
+    recording.outputs = tuple(resolve(r) for r in recording.outputs)
+    return kept
+
+
+def _resolved(op: Op, resolve: Callable[[Ref], Ref]) -> Op:
+    def number(storages: frozenset[int]) -> frozenset[int]:
+        return frozenset(resolve(Ref(s, torch.float32, (), (), 0)).storage for s in storages)
+
+    args = map_refs(op.args, resolve)
+    kwargs = {k: map_refs(v, resolve) for k, v in op.kwargs.items()}
+    outs = tuple(resolve(r) for r in op.outs)
+    return Op(op.func, args, kwargs, outs, number(op.reads), number(op.writes))
+
+
+def _all_ones(recording: Recording, ref: Ref) -> bool:
+    empty = torch.empty(0, dtype=ref.dtype, device=recording.device)
+    value = empty.set_(recording.storages[ref.storage], ref.offset, ref.size, ref.stride)
+    return bool((value == 1).all())
+
+
+def _lay_out(recording: Recording, ops: list[Op]) -> dict[int, torch.UntypedStorage]:
+    """Give each storage written on the tape its memory, lent on when its last reader is through."""
+    last: dict[int, int] = {}
+    for i, op in enumerate(ops):
+        for s in (*op.reads, *op.writes):
+            last[s] = i
+    kept = {r.storage for r in recording.outputs}
+    slot_of: dict[int, int] = {}
+    slot_bytes: list[int] = []
+    free: list[int] = []
+    for i, op in enumerate(ops):
+        made = [s for s in dict.fromkeys(r.storage for r in op.outs) if s in op.writes]
+        made += [s for s in op.writes if s not in made]
+        passed_on: set[int] = set()
+        for s in made:
+            if s in slot_of or s not in recording.internal:
+                continue
+            n_bytes = recording.storages[s].nbytes()
+            heir = _dying_twin(op, s, i, last, slot_of, kept | passed_on)
+            if heir is not None and slot_bytes[slot_of[heir]] >= n_bytes:
+                slot_of[s] = slot_of[heir]
+                passed_on.add(heir)
+                continue
+            fitting = [k for k in free if n_bytes <= slot_bytes[k] <= 2 * n_bytes + 64]
+            if fitting:
+                slot = min(fitting, key=lambda k: slot_bytes[k])
+                free.remove(slot)
+            else:
+                slot = len(slot_bytes)
+                slot_bytes.append(n_bytes)
+            slot_of[s] = slot
+        for s in {*op.reads, *op.writes}:
+            if last[s] == i and s in slot_of and s not in kept and s not in passed_on:
+                free.append(slot_of[s])
+    slots = [torch.empty(n, dtype=torch.uint8, device=recording.device).untyped_storage() for n in slot_bytes]
+    return {s: slots[k] for s, k in slot_of.items()}
+
+
+def _dying_twin(
+    op: Op, made: int, i: int, last: dict[int, int], slot_of: dict[int, int], taken: set[int]
+) -> int | None:
+    """Return a storage that dies at a pointwise operation, of the very layout of its result."""
+    if torch.Tag.pointwise not in op.func.tags or len(op.outs) != 1:
+        return None
+    out = op.outs[0]
+    layout = (out.size, out.stride, out.offset, out.dtype.itemsize)
+    refs = list(refs_in([op.args, list(op.kwargs.values())]))
+    for ref in refs:
+        s = ref.storage
+        if s == made or s in taken or s not in slot_of or last[s] != i:
+            continue
+        if all((r.size, r.stride, r.offset, r.dtype.itemsize) == layout for r in refs if r.storage == s):
+            return s
+    return None
+
+
+def _calls(op: Op, tensor_at: Callable[[Ref], Tensor]) -> list[Call]:
+    """Return the calls that run an operation into its place."""
+    args = map_refs(op.args, tensor_at)
+    kwargs = {k: map_refs(v, tensor_at) for k, v in op.kwargs.items()}
+    if op.func._schema.is_mutable:
+        return [(_direct(op.func), args, kwargs)]
+    outs = [tensor_at(r) for r in op.outs]
+    if op.func in _COPIES:
+        return [(Tensor.copy_, (outs[0], args[0]), {})]
+    if op.func in _EQUIVALENTS:
+        function, more = _EQUIVALENTS[op.func]
+        return [(function, (*args, *more), {"out": outs[0]})]
+    out, names = _out_variant(op.func)
+    if out is not None and len(names) == len(outs):
+        return [(_direct(out), args, {**kwargs, **dict(zip(names, outs, strict=True))})]
+
+    def run_and_copy(*args: Any, **kwargs: Any) -> None:
+        result = op.func(*args, **kwargs)
+        values = [result] if isinstance(result, Tensor) else [v for v in result if v is not None]
+        for target, value in zip(outs, values, strict=True):
+            target.copy_(value)
+
+    return [(run_and_copy, args, kwargs)]
+
+
+_COPIES = {aten.clone.default, aten._to_copy.default, aten.expand_copy.default}
+# Operations with no variant that writes into a given tensor, and others of the same values that have one.
+_EQUIVALENTS: dict[Any, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    aten.relu.default: (torch.clamp_min, (0,)),
+    aten.mul.Scalar: (torch.mul, ()),
+    aten.add.Scalar: (torch.add, ()),
+    aten.sub.Scalar: (torch.sub, ()),
+    aten.div.Scalar: (torch.div, ()),
+}
+
+
+@cache
+def _direct(func: Any) -> Callable[..., Any]:
+    """Return the callable beneath an overload's Python wrapper."""
+    return getattr(func, "_op", func)
+
+
+@cache
+def _out_variant(func: Any) -> tuple[Any, tuple[str, ...]]:
+    """Find the overload of the same arguments that writes into given tensors."""
+    wanted = [str(a.type) for a in func._schema.arguments]
+    packet = func.overloadpacket
+    for name in packet.overloads():
+        other = getattr(packet, name)
+        written = [a for a in other._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        if not written or not all(a.is_out for a in written):
+            continue
+        rest = [str(a.type) for a in other._schema.arguments if a not in written]
+        # The generated ones allocate and copy: no gain over doing so here, and some check less.
+        if rest == wanted and torch.Tag.generated not in other.tags:
+            return other, tuple(a.name for a in written)
+    return None, ()
