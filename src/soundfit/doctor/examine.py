@@ -48,7 +48,7 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     grad = torch.is_grad_enabled()
     try:
         torch.set_grad_enabled(True)
-        facts = Examination(watch, time.monotonic() + seconds).facts()
+        facts = Examination(watch, time.process_time() + seconds).facts()
     finally:
         torch.set_grad_enabled(grad)
         torch.set_rng_state(state)
@@ -278,7 +278,7 @@ class Examination:
         assert rows is not None
         assert root is not None
         reference: Reference | None = None
-        left = self.deadline - time.monotonic()
+        left = self.deadline - time.process_time()
         clean = Rows(
             tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets
         )
@@ -307,7 +307,7 @@ class Examination:
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
         for name, change in _changes(recipe, out).items():
-            if time.monotonic() > self.deadline:
+            if time.process_time() > self.deadline:
                 break
             self._try(replays, name, recipe, clean, change)
 
@@ -329,7 +329,7 @@ class Examination:
         labels = rows.targets.reshape(len(rows)).long()
         classes = Task("classes", values)
         found = fit_reference(
-            classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - time.monotonic()) * 0.2)
+            classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - time.process_time()) * 0.2)
         )
         if found is None or self.outputs.numel() != len(rows):
             return
@@ -344,7 +344,7 @@ class Examination:
         self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any
     ) -> None:
         assert self.task is not None
-        left = self.deadline - time.monotonic()
+        left = self.deadline - time.process_time()
         if left < 0.5:
             return
         made = replay(recipe, self.task, rows, change, seconds=min(3.0, left / 2))

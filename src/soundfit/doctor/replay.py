@@ -99,7 +99,7 @@ def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seco
     base = [g["lr"] for g in opt.param_groups]
     steps = max(1, round(recipe.steps * change.get("longer", 1)))
     size = min(change.get("batch_size", recipe.batch_size), len(fit))
-    deadline = time.monotonic() + seconds
+    deadline = time.process_time() + seconds
     order, at, done = fit[torch.randperm(len(fit))], 0, 0
     center, width = _target_scale(task, rows, fit) if change.get("scale_targets") else (0.0, 1.0)
     keeps = recipe.keeps_gradients and not change.get("zero_gradients")
@@ -126,7 +126,7 @@ def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seco
             nn.utils.clip_grad_norm_(net.parameters(), float(change["clip"]))
         opt.step()
         done = step + 1
-        if done % 16 == 0 and time.monotonic() > deadline:
+        if done % 16 == 0 and time.process_time() > deadline:
             break
     net.eval()
     with torch.no_grad():

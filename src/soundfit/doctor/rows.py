@@ -62,7 +62,7 @@ class RowStore:
     def wants(self) -> bool:
         """Return whether the next offer will be kept; counts the offer."""
         self.offered += 1
-        return (self.offered - 1) % self.stride == 0
+        return (self.offered - 1) % (self.stride if self.offered <= 128 else max(self.stride, 4)) == 0
 
     def keep(self, inputs: tuple[torch.Tensor, ...], targets: torch.Tensor, step: int) -> None:
         """Copy a batch to the CPU."""

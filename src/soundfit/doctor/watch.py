@@ -82,11 +82,11 @@ class RootRecord:
 
 
 def full_steps(limit: int = 10_000_000) -> frozenset[int]:
-    """Return the steps that are watched in full: 1 … 4, then each half as far again."""
+    """Return the steps that are watched in full: 1 … 4, then each half, later twice, as far again."""
     out, step = set(), 1
     while step < limit:
         out.add(step)
-        step = max(step + 1, int(step * 1.5))
+        step = max(step + 1, int(step * (1.5 if step < 64 else 2)))
     return frozenset(out)
 
 
@@ -181,7 +181,7 @@ class Watch:
 
         @functools.wraps(original)
         def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if is_compiling():
+            if watch.compiled and is_compiling():
                 return original(module, *args, **kwargs)
             if watch.depth:
                 if not watch.full:
@@ -364,7 +364,7 @@ class Watch:
         @functools.wraps(original)
         def loss(*args: Any, **kwargs: Any) -> Any:
             out = original(*args, **kwargs)
-            if is_compiling() or not isinstance(out, torch.Tensor):
+            if not isinstance(out, torch.Tensor) or (watch.compiled and is_compiling()):
                 return out
             prediction = args[0] if args else kwargs.get("input")
             target = args[1] if len(args) > 1 else kwargs.get("target")
@@ -410,7 +410,7 @@ class Watch:
 
         @functools.wraps(original)
         def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            if is_compiling() or threading.get_ident() != watch._thread:
+            if threading.get_ident() != watch._thread or (watch.compiled and is_compiling()):
                 return original(tensor, *args, **kwargs)
             watch._before_backward(tensor)
             return original(tensor, *args, **kwargs)
