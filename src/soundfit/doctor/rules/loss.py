@@ -298,9 +298,10 @@ def broadcast(case: Case) -> list[Diagnosis]:
     grown = case["custom.structure.broadcast"]
     for kind, one in (case["losses"] or {}).items():
         p, y = tuple(one["prediction_shape"]), tuple(one["target_shape"])
-        if kind in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and p != y and one["calls"] > 0:
-            if _squares(p, y) or (len(p) == len(y) and p[-1:] != y[-1:] and 1 in (p[-1], y[-1])):
-                grown = (p, y)
+        subtracts = kind in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and one["calls"] > 0
+        stretched = p != y and len(p) == len(y) > 0 and p[-1] != y[-1] and 1 in (p[-1], y[-1])
+        if subtracts and (stretched or _squares(p, y)):
+            grown = (p, y)
     if grown is None or case["task.kind"] == "copy":
         return []
     fix = "Give prediction and target one shape: target.view_as(prediction) or prediction.squeeze(1)."
