@@ -36,9 +36,11 @@ def sized_to_rows(n_train: int) -> tuple[int, int]:
     """Return batch size and epochs for that many training rows.
 
     Small tables need many passes of small batches to take as many steps; a million rows learn as much
-    in few passes. Steps stay between about 400 and 10,000.
+    in few passes. Steps stay between about 500 and 10,000.
     """
-    for limit, batch, epochs in ((400, 32, 48), (1_000, 32, 40), (5_000, 128, 32), (50_000, 256, 24)):
+    if n_train < 400:
+        return 32, min(max(48, 512 // max(n_train // 32, 1)), 256)
+    for limit, batch, epochs in ((1_000, 32, 40), (5_000, 128, 32), (50_000, 256, 24)):
         if n_train < limit:
             return batch, epochs
     return (512, 12) if n_train < 300_000 else (1024, 8)

@@ -1,269 +1,334 @@
 """Verdict: what the scores of a study say about the fit, in a code, words and numbers.
 
-Reads only a :class:`StudyResult` and the trivial baseline's scores; each threshold is a standard error
-or a share stated beside it, and each line of evidence quotes the numbers that decided.
+Reads only :class:`Evidence`: shares of the trivial baseline's loss, on training and validation rows, of
+the chosen configuration, of its neighbours in size and of other kinds of model on the same folds. No
+single threshold decides: a rule needs a difference that is sure (standard errors), large (a share of the
+target) and of the right kind (bias where training error is high too, variance where it is not).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundfit.metrics.scores import MeanMetric
 from soundfit.records import Prescription, StudyResult, Verdict
+from soundfit.study.evidence import Evidence, Rival, capacity_points, collect_evidence
+from soundfit.study.references import References, Views
+from soundfit.study.verdict_words import (
+    less_restraint_or_more_capacity,
+    more_restraint,
+    more_rows,
+    named,
+    numbers,
+    other_models,
+    share,
+)
 
-__all__ = ["capacity_points", "reach_verdict"]
+__all__ = ["capacity_points", "judge", "own_losses", "reach_verdict"]
 
 Array = NDArray[np.float64]
 
 # A paired difference counts when it exceeds this many standard errors …
-SURE = 2.0
-# … and this share of the score: smaller ones are real but not worth acting on.
-WORTH = 0.01
+SURE = 2.5
+# … and this share of the target's variance (or information): smaller ones are not worth acting on …
+WORTH = 0.02
+# … and this share of the model's own loss.
+WORTH_OF_OWN = 0.1
+# From this share on, what is left is mostly noise if nothing can lower it.
+NOISY = 0.25
+
+_Words = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """The numbers a verdict is reached from (errors: smaller is better, whatever the metric)."""
-
-    training: float
-    validation: float
-    se: float
-    trivial: float
-    gain: float
-    gain_se: float
-    linear: float | None
-    chosen_size: int
-    points: list[dict[str, float]]
-    failed: int
-    rolled_back: int
-    members: int
-    at_limit: float
-
-
-def capacity_points(result: StudyResult) -> list[dict[str, float]]:
-    """Return the best validation score at each number of parameters, with its training score and SE."""
-    sign = -1.0 if result.greater_is_better else 1.0
-    points = []
-    sizes = np.array(result.parameters)
-    for size in sorted(set(result.parameters)):
-        same = np.flatnonzero(sizes == size)
-        means = sign * result.scores_CK[same].mean(axis=1)
-        if not np.isfinite(means).any():
-            continue
-        best = int(same[np.nanargmin(means)])
-        config = result.configurations[best]
-        scores = result.scores_CK[best]
-        points.append(
-            {
-                "parameters": int(size),
-                "width": config.width,
-                "depth": config.depth,
-                "training": float(result.training_scores_CK[best].mean()),
-                "validation": float(scores.mean()),
-                "se": _standard_error(scores),
-                "configuration": best,
-            }
-        )
-    return points
-
-
-def reach_verdict(result: StudyResult, trivial_K: Array) -> Verdict:
+def reach_verdict(
+    result: StudyResult,
+    trivial_K: Array,
+    references: References | None = None,
+    *,
+    own_rows: Array | None = None,
+    doubling: tuple[float, float] | None = None,
+) -> Verdict:
     """Return the verdict on the chosen configuration.
 
     Args:
         result: of cross-validation.
         trivial_K: the trivial baseline's score on each fold, in the result's metric.
+        references: other kinds of model on the same folds; without them structure that none of the
+            study's models found looks like noise.
+        own_rows: the chosen configuration's out-of-fold losses per row, (N,).
+        doubling: expected fall of the share of loss from twice the rows, and its SE.
     """
-    e = _collect(result, trivial_K)
-    lines = _numbers(result, e)
-    for rule in (_unstable, _no_signal, _underfitting, _overfitting, _noise_limited):
-        verdict = rule(result, e, lines)
-        if verdict is not None:
-            return verdict
-    return Verdict(
-        "good-fit",
-        "Good fit: validation error is lowest at this capacity; smaller models do worse and larger ones "
-        "no better.",
-        (*lines, _curve_line(result, e)),
-        (Prescription("More rows would help most now: the model is as large as this data supports."),),
-        confidence=0.8,
+    e = collect_evidence(result, trivial_K, references, own_rows=own_rows, doubling=doubling)
+    return judge(e, numbers(result, e, trivial_K))
+
+
+def own_losses(views: Views, result: StudyResult) -> Array | None:
+    """Return the chosen configuration's out-of-fold loss per row, NaN where a row was not validated."""
+    if result.predictions is None or not isinstance(views.metric, MeanMetric):
+        return None
+    predicted = result.predictions
+    known = np.isfinite(predicted if predicted.ndim == 1 else predicted[:, 0])
+    losses = np.full(len(predicted), np.nan)
+    losses[known] = views.metric.per_row(views.target[known], predicted[known])
+    return losses
+
+
+def judge(e: Evidence, lines: _Words = ()) -> Verdict:
+    """Return the verdict that the evidence supports; ``lines`` come first in its evidence."""
+    lines = (*lines, *other_models(e))
+    rules: tuple[Callable[[Evidence, _Words], Verdict | None], ...] = (
+        _unstable,
+        _no_signal,
+        _underfitting,
+        _overfitting,
+        _noise_limited,
     )
+    found = (rule(e, lines) for rule in rules)
+    verdict = next((v for v in found if v is not None), None) or _good_fit(e, lines)
+    said = f"confidence in this verdict: {verdict.confidence:.2f} of 1"
+    return replace(verdict, evidence=(*verdict.evidence, said))
 
 
-def _collect(result: StudyResult, trivial_K: Array) -> _Evidence:
-    sign = -1.0 if result.greater_is_better else 1.0
-    chosen = result.chosen
-    validation_K = sign * result.scores_CK[chosen]
-    gain_K = sign * trivial_K - validation_K
-    linear = [
-        float((sign * result.scores_CK[i]).mean())
-        for i, c in enumerate(result.configurations)
-        if c.model == "linear" or c.depth == 0
-    ]
-    mine = [m for m in result.members if m.member.configuration == chosen]
-    return _Evidence(
-        float(sign * result.training_scores_CK[chosen].mean()),
-        float(validation_K.mean()),
-        _standard_error(validation_K),
-        float(sign * trivial_K.mean()),
-        float(gain_K.mean()),
-        _standard_error(gain_K),
-        min(linear) if linear else None,
-        result.parameters[chosen],
-        capacity_points(result),
-        sum(m.status == "failed" for m in result.members),
-        sum(any(e.kind == "rollback" for e in m.trace.events) for m in result.members),
-        len(result.members),
-        float(np.mean([m.best_epoch >= 0.95 * m.member.config.epochs for m in mine])),
-    )
+# ---- the rules ---------------------------------------------------------------------------------------
 
 
-def _standard_error(values: Array) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def _numbers(result: StudyResult, e: _Evidence) -> tuple[str, ...]:
-    name = result.metric
-    gap = e.validation - e.training
-    lines = [
-        f"training {name} {abs(e.training):.4g}, validation {name} {abs(e.validation):.4g} "
-        f"(SE {e.se:.2g}), gap {gap:.3g} ({_percent(gap, e.validation)} of the validation error)",
-        f"trivial baseline {abs(e.trivial):.4g}: the model is better by {e.gain:.4g}, SE {e.gain_se:.2g}",
-    ]
-    if e.linear is not None:
-        lines.append(f"best linear model {abs(e.linear):.4g}")
-    return tuple(lines)
-
-
-def _percent(part: float, whole: float) -> str:
-    return f"{100.0 * part / abs(whole):.0f} %" if whole else "undefined"
-
-
-def _curve_line(result: StudyResult, e: _Evidence) -> str:
-    curve = ", ".join(f"{p['parameters']:,}: {p['validation']:.4g}" for p in e.points)
-    return f"best validation {result.metric} by number of parameters: {curve}"
-
-
-def _unstable(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) -> Verdict | None:
-    if e.failed + e.rolled_back <= 0.25 * e.members:
+def _unstable(e: Evidence, lines: _Words) -> Verdict | None:
+    diverged = e.training > 3.0 and e.validation > 3.0
+    if e.rolled_back + e.failed <= 0.25 * e.members and e.shaken <= 0.5 and not diverged:
         return None
     return Verdict(
         "unstable",
-        f"Unstable: {e.rolled_back} of {e.members} members went non-finite and were rolled back, "
+        "Unstable: losses grew far above the trivial baseline's on training rows too."
+        if diverged
+        else f"Unstable: {e.rolled_back} of {e.members} members went non-finite and were rolled back, "
         f"{e.failed} for good.",
         lines,
         (
-            Prescription("Lower the learning rate; clip the gradient."),
+            Prescription(
+                f"Lower the learning rate from {e.config.learning_rate:.2g} to "
+                f"{e.config.learning_rate / 3:.2g} or less, and clip the gradient's norm to 1."
+            ),
             Prescription("Look for infinities and extreme values in the inputs and in the target."),
         ),
         confidence=0.9,
     )
 
 
-def _no_signal(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) -> Verdict | None:
-    """No better than the trivial baseline: not learning, or nothing to learn."""
-    better = e.gain > SURE * e.gain_se and e.gain > WORTH * abs(e.trivial)
-    if better:
+def _no_signal(e: Evidence, lines: _Words) -> Verdict | None:
+    """No better than the trivial baseline: not learning, memorising, or nothing to learn."""
+    if e.gain > 2.0 * e.gain_se and e.gain > WORTH:
         return None
-    sign = -1.0 if result.greater_is_better else 1.0
-    fits = float(np.nanmin((sign * result.training_scores_CK).mean(axis=1)))
-    if fits < 0.8 * e.trivial:
+    known = e.best(outside=True)
+    found = known is not None and 1.0 - known.share > max(2 * WORTH, 3.0 * known.se)
+    if e.training < 0.5 and e.gap > 0.4:
+        return _memorising(e, lines, known if found else None)
+    if found or (not e.references and e.fitted >= 0.64):
+        text = (
+            f"Not learning: no better than the trivial baseline, though {named(known)} shows that the "
+            "columns bear on the target."
+            if found and known is not None
+            else "Not learning: neither training nor validation error is better than the trivial baseline."
+        )
         return Verdict(
-            "noise-limited",
-            "Noise-limited: models can fit the training rows, but nothing they learn holds on validation "
-            "rows; these columns do not predict the target beyond its trivial baseline.",
-            (*lines, f"lowest training error of all configurations {fits:.4g}"),
+            "not-learning",
+            text,
+            (*lines, f"lowest training loss of all configurations: {share(e.fitted)} of the trivial one"),
             (
-                Prescription("Look for columns that bear on the target; more capacity cannot help."),
-                Prescription("Check that rows and targets are matched (not shuffled against each other)."),
+                *less_restraint_or_more_capacity(e),
+                *(
+                    ()
+                    if found
+                    else (Prescription("Check the target column and that the features bear on it."),)
+                ),
             ),
-            confidence=0.8,
+            confidence=0.9 if found else 0.6,
         )
     return Verdict(
-        "not-learning",
-        "Not learning: neither training nor validation error is better than the trivial baseline.",
-        (*lines, f"lowest training error of all configurations {fits:.4g}"),
+        "noise-limited",
+        "Noise-limited: nothing that models learn from the training rows holds on validation rows; these "
+        "columns do not predict the target beyond its trivial baseline.",
+        (*lines, f"lowest training loss of all configurations: {share(e.fitted)} of the trivial one"),
         (
-            Prescription("Check the target column and that the features bear on it."),
-            Prescription("Train longer or with a larger learning rate."),
+            Prescription("Look for columns that bear on the target; more capacity cannot help."),
+            Prescription("Check that rows and targets are matched (not shuffled against each other)."),
         ),
-        confidence=0.7,
+        confidence=0.8 if e.references else 0.65,
     )
 
 
-def _underfitting(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) -> Verdict | None:
-    """The validation curve still falls at the largest capacity, or training was cut short."""
-    if e.at_limit > 0.5 and len(e.points) > 1 and (e.validation - e.training) < 0.1 * abs(e.validation):
-        return Verdict(
-            "underfitting",
-            "Underfitting: validation error was still falling when training ended.",
-            (*lines, f"{100 * e.at_limit:.0f} % of the chosen members had their best epoch at the very end"),
-            (Prescription("Train for more epochs or with a larger learning rate."),),
-            confidence=0.7,
-        )
-    if len(e.points) < 3 or result.chosen != e.points[-1]["configuration"]:
-        return None
-    last, before = e.points[-1], e.points[-2]
-    sign = -1.0 if result.greater_is_better else 1.0
-    step_K = sign * (
-        result.scores_CK[int(before["configuration"])] - result.scores_CK[int(last["configuration"])]
+def _memorising(e: Evidence, lines: _Words, known: Rival | None) -> Verdict:
+    extra = f", though {named(known)} finds what does" if known is not None else ""
+    return Verdict(
+        "overfitting",
+        f"Overfitting: the training rows are fitted ({share(e.training)} of the trivial loss is left), but "
+        f"nothing of it holds on validation rows{extra}.",
+        lines,
+        more_restraint(e),
+        confidence=0.85,
     )
-    step, se = float(step_K.mean()), _standard_error(step_K)
-    if step <= SURE * se or step <= WORTH * abs(e.validation):
+
+
+def _underfitting(e: Evidence, lines: _Words) -> Verdict | None:
+    """Something is left that more capacity or training would take: error on training rows is high too."""
+    for_what = _behind_reference(e) or _behind_larger(e) or _above_floor(e) or _still_rising(e)
+    if for_what is None:
         return None
+    reason, strength = for_what
     return Verdict(
         "underfitting",
-        "Underfitting: the largest model tried is best and validation error still falls with capacity.",
-        (*lines, _curve_line(result, e), f"last step of the curve {step:.3g} (paired SE {se:.2g})"),
-        (Prescription("Try wider or deeper models, or more training epochs."),),
-        confidence=0.8,
+        f"Underfitting: {reason}.",
+        (*lines, f"training loss still fell by {share(e.drop)} over the last fifth of the epochs"),
+        less_restraint_or_more_capacity(e),
+        confidence=strength,
     )
 
 
-def _overfitting(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) -> Verdict | None:
-    """A wide gap while the most restrained model tried is the best one."""
-    if len(e.points) < 2 or e.training >= 0.5 * e.validation or e.validation <= 0:
+def _behind_reference(e: Evidence) -> tuple[str, float] | None:
+    rival = e.best(outside=True)
+    if rival is None or not _clearly_behind(e, rival) or e.training < 0.95 * rival.share:
         return None
-    smallest = e.chosen_size == e.points[0]["parameters"]
-    restrained = [
-        (c.weight_decay, c.dropout)
-        for c, p in zip(result.configurations, result.parameters, strict=True)
-        if p == e.chosen_size
-    ]
-    config = result.chosen_config
-    strongest = len(set(restrained)) > 1 and (config.weight_decay, config.dropout) == max(restrained)
-    if not (smallest or strongest):
+    return (
+        f"{named(rival)} errs {share(rival.behind / e.validation)} less on the same validation rows, less "
+        "even than the model on its own training rows",
+        _confidence(rival.z / SURE, e.training / rival.share),
+    )
+
+
+def _behind_larger(e: Evidence) -> tuple[str, float] | None:
+    """The largest size tried is the chosen one, and by the last two steps up the next would pay too."""
+    below = sorted((r for r in e.rivals if r.configuration >= 0 and r.simpler), key=lambda r: r.parameters)
+    if e.larger_tried or len(below) < 2 or e.ratio < 0.25:
+        return None
+    outside = e.best(outside=True)
+    if outside is not None and outside.z < 1.0:
+        return None  # nothing shows that there is more to find than this size found
+    before, last = below[-2:]
+    step, earlier = -last.behind, before.share - last.share
+    if step <= 2.0 * last.se or earlier <= 0:
+        return None
+    # Steps that shrink by a factor each leave the next one smaller by that factor again (Aitken 1926).
+    ahead = step * min(step / earlier, 1.0)
+    if ahead <= max(WORTH, WORTH_OF_OWN * e.validation):
+        return None
+    return (
+        f"the largest model tried is best, the last step up ({last.name} before it) took "
+        f"{share(step / last.share)} of the error, and the next may take {share(ahead / e.validation)}",
+        _confidence(0.5 * step / max(last.se, 1e-9), ahead / max(WORTH, WORTH_OF_OWN * e.validation)),
+    )
+
+
+def _above_floor(e: Evidence) -> tuple[str, float] | None:
+    if e.floor is None:
+        return None
+    bound = e.floor.share + 2.0 * e.floor.se
+    if e.training - bound <= max(3 * WORTH, 0.3 * e.training):
+        return None
+    pairs = "rows with equal features" if e.floor.equal else "nearest neighbours"
+    return (
+        f"{pairs} differ so little in the target that noise is at most {share(bound)} of its variance, but "
+        f"{share(e.training)} is unexplained even on training rows",
+        _confidence((e.training - e.floor.share) / (3.0 * e.floor.se + 1e-9), e.training / bound),
+    )
+
+
+def _still_rising(e: Evidence) -> tuple[str, float] | None:
+    """Without other models to compare with: training was cut while both losses fell fast."""
+    if e.references or e.early < 0.95 or e.drop < 0.1 or e.ratio < 0.8:
+        return None
+    return "both losses were still falling fast when training ended", 0.6
+
+
+def _overfitting(e: Evidence, lines: _Words) -> Verdict | None:
+    """Much of the validation error is a gap, and something simpler or more restrained does better."""
+    alone = not e.smaller_tried
+    rival = e.best(simpler=True) if not alone else e.best(outside=True)
+    beaten = rival is not None and _clearly_behind(e, rival) and e.ratio < 0.6
+    wide = e.gap > 0.2 and e.ratio < 0.4
+    # Only the early stop held this model: it goes on to memorise, and nothing tamer was tried.
+    spoilt = e.rise > 0.1 and e.early < 0.5 and e.fitted < 0.5 * e.validation and e.gap > WORTH
+    if beaten and rival is not None:
+        reason = f"{named(rival)} errs {share(rival.behind / e.validation)} less on validation rows"
+        strength = _confidence(rival.z / SURE, 0.6 / max(e.ratio, 0.05))
+    elif wide and (alone or e.most_restrained or not e.restraint_tried or e.ratio < 0.15):
+        reason = "most of the error on validation rows is a gap that the training rows do not show"
+        strength = _confidence(e.gap / 0.2, 0.4 / max(e.ratio, 0.05))
+    elif spoilt and alone and not e.restraint_tried:
+        reason = (
+            f"after its best epoch, {share(e.early)} of the way, validation loss rose by {share(e.rise)} "
+            f"while training loss went on to {share(e.fitted)} of the trivial one"
+        )
+        strength = 0.7
+    else:
         return None
     return Verdict(
         "overfitting",
-        "Overfitting: training error is less than half the validation error, and the most restrained "
-        "configuration tried is the best, so stronger restraint may do better still.",
-        (*lines, _curve_line(result, e)),
-        (
-            Prescription("Stronger weight decay and dropout, or a smaller model."),
-            Prescription("More training rows; fewer or better features."),
-        ),
-        confidence=0.7,
+        f"Overfitting: training loss is {share(e.ratio)} of validation loss, and {reason}.",
+        lines,
+        more_restraint(e),
+        confidence=strength,
     )
 
 
-def _noise_limited(result: StudyResult, e: _Evidence, lines: tuple[str, ...]) -> Verdict | None:
-    """Training and validation error meet, and more capacity moves neither."""
-    if len(e.points) < 3:
+def _noise_limited(e: Evidence, lines: _Words) -> Verdict | None:
+    """Much is left, training and validation agree on how much, and nothing else finds more."""
+    if e.midpoint < NOISY or e.ratio < 0.6:
         return None
-    gap = e.validation - e.training
-    larger = [p for p in e.points if p["parameters"] > e.chosen_size]
-    sign = -1.0 if result.greater_is_better else 1.0
-    plateau = all(sign * p["validation"] >= e.validation - SURE * max(e.se, 1e-12) for p in larger)
-    if not larger or not plateau or gap > 0.1 * abs(e.validation):
+    if e.doubling is not None and e.doubling[0] - e.doubling[1] > 0.1 * e.validation:
         return None
+    bound = e.floor.share if e.floor is not None and e.floor.equal else None
+    said = f"{share(e.midpoint)} of the trivial loss is left where training and validation error meet"
     return Verdict(
         "noise-limited",
-        "Noise-limited: training and validation error agree and larger models are no better, so what is "
-        "left is noise, or information that these columns do not hold.",
-        (*lines, _curve_line(result, e)),
-        (Prescription("Better features or cleaner targets; neither capacity nor rows help much."),),
-        confidence=0.7,
+        "Noise-limited: training and validation error nearly agree and no other model or size does clearly "
+        "better, so what is left is noise, or information that these columns do not hold.",
+        (*lines, said, *((f"equal rows put the noise at {share(bound)}",) if bound is not None else ())),
+        (
+            Prescription(
+                "Look for better features or cleaner targets: about "
+                f"{share(e.midpoint / e.validation)} of the validation loss stays whatever the capacity, "
+                + (
+                    f"and twice the rows would take {share(max(e.doubling[0], 0.0) / e.validation)} of it."
+                    if e.doubling is not None
+                    else f"and more rows can take at most {share(e.gap / 2 / e.validation)} of it."
+                )
+            ),
+        ),
+        confidence=_confidence(e.midpoint / NOISY, e.ratio / 0.6),
     )
+
+
+def _good_fit(e: Evidence, lines: _Words) -> Verdict:
+    sizes = e.smaller_tried or e.larger_tried
+    rival = e.best(outside=True)
+    trees = ""
+    if rival is not None and _clearly_behind(e, rival):
+        trees = f" {named(rival).capitalize()} does better here, by other means than capacity."
+    return Verdict(
+        "good-fit",
+        (
+            "Good fit: no size, restraint or other kind of model tried does clearly better on validation "
+            "rows."
+            if not trees
+            else "Good fit for this kind of model: no size or restraint tried does better on validation rows."
+        )
+        + trees
+        + ("" if sizes else " Other sizes were not tried."),
+        lines,
+        (more_rows(e),),
+        confidence=0.85 if e.references and sizes and not trees else 0.65,
+    )
+
+
+def _clearly_behind(e: Evidence, rival: Rival) -> bool:
+    return rival.z > SURE and rival.behind > max(WORTH, WORTH_OF_OWN * e.validation)
+
+
+def _confidence(*strengths: float) -> float:
+    """Map how far each condition is past its threshold (1: at it) to .55 … .97; the weakest decides."""
+    weakest = min(max(s, 0.0) for s in strengths)
+    return round(0.97 - 0.42 * math.exp(-max(weakest - 1.0, 0.0)), 2)

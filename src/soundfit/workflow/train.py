@@ -22,7 +22,8 @@ from soundfit.records import StudyResult, Verdict
 from soundfit.study.baselines import trivial_name, trivial_scores
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.grid import default_configurations
-from soundfit.study.verdict import reach_verdict
+from soundfit.study.references import References, measure_references
+from soundfit.study.verdict import own_losses, reach_verdict
 from soundfit.study.views import TableViews, table_views
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
@@ -80,7 +81,9 @@ def train_table(
         study = _study(views, options, device, watcher, started)
         result = study.result
         trivial_K = trivial_scores(views)
-        verdict = reach_verdict(result, trivial_K)
+        watcher.on_stage("asking other kinds of model")
+        references = measure_references(views, should_stop=watcher.interrupted)
+        verdict = reach_verdict(result, trivial_K, references, own_rows=own_losses(views, result))
         predictor = final_predictor(views, study)
         exam = None
         remarks: tuple[str, ...] = ()
@@ -94,7 +97,14 @@ def train_table(
             nested = _nested(prepared, views, result, options, device, watcher)
             remarks = (*remarks, nested_sentence(nested, result))
     document = _document(
-        prepared, result, verdict, trivial_name(views), trivial_K, exam, options, device, created
+        prepared,
+        result,
+        verdict,
+        _baselines(views, result, trivial_K, references),
+        exam,
+        options,
+        device,
+        created,
     )
     if nested is not None:
         document["cv"]["nested"] = nested
@@ -164,8 +174,7 @@ def _document(
     prepared: Prepared,
     result: StudyResult,
     verdict: Verdict,
-    trivial: str,
-    trivial_K: Any,
+    baselines: list[dict[str, Any]],
     exam: dict[str, Any] | None,
     options: Options,
     device: torch.device,
@@ -189,7 +198,7 @@ def _document(
         },
         "cv": records.cv_record(result),
         "chosen": records.chosen_record(result),
-        "baselines": _baselines(result, trivial, float(trivial_K.mean())),
+        "baselines": baselines,
         "curves": {
             "capacity": records.capacity_curve_record(result),
             "learning": [],
@@ -204,15 +213,20 @@ def _document(
     }
 
 
-def _baselines(result: StudyResult, trivial: str, value: float) -> list[dict[str, Any]]:
-    """Return the trivial baseline and the best linear model, cross-validated on the same folds."""
-    baselines = [{"name": trivial, "metric": result.metric, "value": value}]
+def _baselines(
+    views: TableViews, result: StudyResult, trivial_K: Any, references: References
+) -> list[dict[str, Any]]:
+    """Return the trivial baseline, the best linear model and boosted trees, on the same folds."""
+    values = {trivial_name(views): float(trivial_K.mean())}
     linear = [
         float(result.scores_CK[i].mean())
         for i, c in enumerate(result.configurations)
         if c.model == "linear" and np.isfinite(result.scores_CK[i].mean())
     ]
+    if "linear" in references.scores_K:
+        linear.append(float(references.scores_K["linear"].mean()))
     if linear:
-        best = max(linear) if result.greater_is_better else min(linear)
-        baselines.append({"name": "linear", "metric": result.metric, "value": best})
-    return baselines
+        values["linear"] = max(linear) if result.greater_is_better else min(linear)
+    if "boosted-trees" in references.scores_K:
+        values["boosted-trees"] = float(references.scores_K["boosted-trees"].mean())
+    return [{"name": name, "metric": result.metric, "value": value} for name, value in values.items()]
