@@ -7,6 +7,7 @@ that matters is :meth:`Bank.run_epoch`. Knows no metrics, no files and nothing o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from soundfit.bank.progress import Progress
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.schedule import multiplier_table
 from soundfit.bank.stack import Stack
+from soundfit.bank.state import bank_state, restore_bank
 from soundfit.bank.tape import Tape
 from soundfit.models.counter import key_of, normal_like
 from soundfit.records import Config, Event
@@ -81,6 +83,7 @@ class Bank:
         self.evaluate_every = evaluate_every
         self.epoch = 0
         self.alive = np.arange(stack.size)
+        self.seated = self.alive
         self.hyper = Hyper.of(configs, seeds, self.device)
         table = multiplier_table([(c.schedule, c.epochs * self.n_steps, c.warmup) for c in configs])
         self.multiplier_TM = torch.from_numpy(table).to(self.device)
@@ -94,7 +97,7 @@ class Bank:
         self._step_tape: Tape | None = None
         self._exam_tape: Tape | None = None
         self._index_rows()
-        self._good = {name: tensor.clone() for name, tensor in self._state_tensors().items()}
+        self.good = {name: tensor.clone() for name, tensor in self.state_tensors().items()}
 
     @property
     def running(self) -> bool:
@@ -148,6 +151,7 @@ class Bank:
             y,
             hyper.smoothing_M1[:, 0],
             own=own,
+            keys_M=None if self.program.tapeable else key_of(hyper.seed_M, self.step_),
         )
         for name, value in zip(stack.mutated, changed, strict=True):
             stack.buffers[name].copy_(value)
@@ -232,7 +236,8 @@ class Bank:
         for name, buffer in self.stack.buffers.items():
             self.best_buffers[name].index_copy_(0, target, buffer.index_select(0, rows))
 
-    def _state_tensors(self) -> dict[str, Tensor]:
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Return what a step changes of the members seated."""
         tensors = {
             "params": self.stack.params_MP,
             "first": self.optimizer.first_MP,
@@ -245,17 +250,17 @@ class Bank:
     def _remember_good(self, due: BoolArray) -> None:
         """Remember the state of the members just examined; others may be unsound unseen."""
         rows = torch.from_numpy(np.flatnonzero(due)).to(self.device)
-        for name, tensor in self._state_tensors().items():
+        for name, tensor in self.state_tensors().items():
             if due.all():
-                self._good[name].copy_(tensor)
+                self.good[name].copy_(tensor)
             else:
-                self._good[name].index_copy_(0, rows, tensor.index_select(0, rows))
+                self.good[name].index_copy_(0, rows, tensor.index_select(0, rows))
 
     def _roll_back(self, bad: np.ndarray) -> None:
         """Restore members to their last good state with a smaller rate; give up after a few times."""
         rows = torch.from_numpy(bad).to(self.device)
-        for name, tensor in self._state_tensors().items():
-            tensor.index_copy_(0, rows, self._good[name].index_select(0, rows))
+        for name, tensor in self.state_tensors().items():
+            tensor.index_copy_(0, rows, self.good[name].index_select(0, rows))
         self.hyper.learning_rate_M1[rows] *= ROLLBACK_FACTOR
         for i in bad:
             member = int(self.alive[i])
@@ -288,7 +293,19 @@ class Bank:
         if not staying.any():
             self.alive = self.alive[:0]
         elif staying.mean() < COMPACT_BELOW:
-            self._compact(np.flatnonzero(staying))
+            self.compact(np.flatnonzero(staying))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on: tensors (on the host) and a JSON-ready record."""
+        return bank_state(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state of a bank of the same members, to the same bits.
+
+        Raises:
+            ValueError: the state is of other members.
+        """
+        restore_bank(self, state)
 
     def drop(self, members: Sequence[int]) -> None:
         """Take members (original positions) out of training: they lost a rung of the search."""
@@ -297,17 +314,19 @@ class Bank:
                 self.progress.status[member] = "dropped"
         self._let_leave()
 
-    def _compact(self, rows: np.ndarray) -> None:
+    def compact(self, rows: np.ndarray) -> None:
+        """Keep the members at ``rows`` of those seated."""
         index = torch.from_numpy(rows).to(self.device)
         self.stack = self.stack.select(index)
         self.optimizer = self.optimizer.select(index)
         self.hyper = self.hyper.select(index)
         self.multiplier_TM = self.multiplier_TM.index_select(1, index)
         self.loss_sum_M = self.loss_sum_M.index_select(0, index)
-        self.alive = self.alive[rows]
+        self.seated = self.seated[rows]
+        self.alive = self.seated
         self.rows = [self.rows[i] for i in rows]
         self._index_rows()
-        self._good = {name: tensor.index_select(0, index) for name, tensor in self._good.items()}
+        self.good = {name: tensor.index_select(0, index) for name, tensor in self.good.items()}
 
     def _index_rows(self) -> None:
         """Work out streams (who reads the same batches) and exams (who is evaluated on the same rows)."""

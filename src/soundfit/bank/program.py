@@ -9,6 +9,7 @@ optimiser and no epochs.
 from __future__ import annotations
 
 import copy
+import threading
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ __all__ = ["LoopProgram", "Program"]
 
 Tensors = tuple[Tensor, ...]
 Own = tuple[bool, bool]
+
+_GENERATOR = threading.RLock()
 
 
 class Program:
@@ -44,16 +47,25 @@ class Program:
         self.loss = loss
 
     def step(
-        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor, *, own: Own
+        self,
+        params: Tensors,
+        buffers: Tensors,
+        x: Tensor,
+        y: Tensor,
+        smoothing_M: Tensor,
+        *,
+        own: Own,
+        keys_M: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensors]:
         """Return gradients (M, P), losses (M,) and the new values of the mutated buffers.
 
         ``own`` says of x and of y whether each member has its own, (M, B, …), or all read (B, …).
+        ``keys_M`` seed what a member draws from torch's generator (in a loop only).
         """
         self.template.train()
         with torch.enable_grad():
             leaves = tuple(p.detach().requires_grad_() for p in params)
-            loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own)
+            loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own, keys_M)
             gradients = torch.autograd.grad(
                 loss_M, leaves, torch.ones_like(loss_M), allow_unused=True, materialize_grads=True
             )
@@ -81,7 +93,14 @@ class Program:
         return result
 
     def _losses(
-        self, leaves: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor, own: Own
+        self,
+        leaves: Tensors,
+        buffers: Tensors,
+        x: Tensor,
+        y: Tensor,
+        smoothing_M: Tensor,
+        own: Own,
+        keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
         x_axis, y_axis = (0 if each else None for each in own)
         mapped = vmap(self._member_loss, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
@@ -150,14 +169,25 @@ class LoopProgram(Program):
         return torch.stack([self._output(_member(params, i), _member(buffers, i), x) for i in range(m)])
 
     def _losses(
-        self, leaves: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing_M: Tensor, own: Own
+        self,
+        leaves: Tensors,
+        buffers: Tensors,
+        x: Tensor,
+        y: Tensor,
+        smoothing_M: Tensor,
+        own: Own,
+        keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
         losses, changed = [], []
-        for i, smoothing in enumerate(smoothing_M):
-            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
-            loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
-            losses.append(loss)
-            changed.append(mine)
+        # torch's generator belongs to the process: one loop at a time seeds and reads it.
+        with _GENERATOR, torch.random.fork_rng(devices=[]):
+            for i, smoothing in enumerate(smoothing_M):
+                if keys_M is not None:
+                    torch.manual_seed(int(keys_M[i]))
+                x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
+                loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
+                losses.append(loss)
+                changed.append(mine)
         return torch.stack(losses), tuple(torch.stack(c) for c in zip(*changed, strict=True))
 
 

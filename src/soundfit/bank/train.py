@@ -1,61 +1,49 @@
-"""Train members: sort them into banks by architecture, cut banks into chunks, train, hand back the best.
+"""Train members: seat them in banks, train chunk by chunk, hand back the best.
 
 The one entrance to the engine for whoever has members to train. Knows no metrics and no tables.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from soundfit.bank.architecture import architecture_key
 from soundfit.bank.bank import Bank
-from soundfit.bank.chunk import activation_elements, chunk_bounds, members_at_once
-from soundfit.bank.evaluation import exam_groups, member_outputs
 from soundfit.bank.loss import Loss, resolve_loss
 from soundfit.bank.optimizer import Scales
-from soundfit.bank.order import steps_per_epoch
+from soundfit.bank.outcome import Outcome, outcomes_of
+from soundfit.bank.program import LoopProgram
 from soundfit.bank.rows import BankData, MemberRows
+from soundfit.bank.seating import Chunk, MakeModule, seat_banks, seat_chunks
 from soundfit.bank.stack import Stack, stack_modules
+from soundfit.bank.state import load_file, save_state
 from soundfit.bank.threads import default_workers, in_threads
-from soundfit.models.dropout import replace_dropout
-from soundfit.records import Config, Trace
+from soundfit.records import Config
 
 __all__ = ["Outcome", "train_members"]
 
-MakeModule = Callable[[Config], nn.Module]
-
-
-@dataclass
-class Outcome:
-    """What came of one member: best checkpoint (a module), losses at it, status and trace."""
-
-    module: nn.Module
-    status: str
-    best_epoch: int
-    epochs: int
-    training_loss: float
-    validation_loss: float
-    rollbacks: int
-    n_parameters: int
-    bank: int
-    trace: Trace
-    validation_outputs: Tensor
-    """Outputs (n, C) on the member's validation rows at the best checkpoint, on the host."""
+# Between two saves of a chunk.
+SAVE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class _Seat:
-    """A member on its way into a bank."""
+class _Job:
+    """What all chunks of a call share."""
 
-    at: int
-    config: Config
-    rows: MemberRows
-    seed: int
-    module: nn.Module
+    data: BankData
+    loss: Loss
+    on_epoch: Callable[[int], None]
+    should_stop: Callable[[], bool]
+    trace: bool
+    checkpoint: Path | None
+    fingerprint: str
 
 
 def train_members(
@@ -72,9 +60,12 @@ def train_members(
     workers: int | None = None,
     on_epoch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    checkpoint: Path | None = None,
     trace: bool = True,
 ) -> list[Outcome]:
     """Train one member per configuration and return their outcomes in order.
+
+    Modules that ``vmap`` cannot follow train one after the other (``Outcome.loop_reason`` says why).
 
     Args:
         make_module: builds a member's module from its configuration (under the member's seed).
@@ -90,6 +81,8 @@ def train_members(
             machine, and one on a GPU. The result does not depend on it.
         on_epoch: called with the number of member-epochs just done.
         should_stop: asked between epochs; True ends training with the best so far.
+        checkpoint: a folder; the state of each chunk is saved there every ten seconds and at its end,
+            and a later call with the same members goes on from it to the same result.
         trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
 
     Raises:
@@ -101,87 +94,70 @@ def train_members(
             f"{len(configs)}, {len(rows)} and {len(seeds)}"
         )
     device = device or torch.device("cpu")
-    data = data.to(device)
-    loss_of_member = resolve_loss(loss)
+    fingerprint = _fingerprint(data, loss) if checkpoint is not None else ""
+    job = _Job(
+        data.to(device),
+        resolve_loss(loss),
+        on_epoch or (lambda n: None),
+        should_stop or (lambda: False),
+        trace,
+        checkpoint,
+        fingerprint,
+    )
     n_workers = workers if workers is not None else default_workers(device)
     chunks = [
-        (number, chunk)
-        for number, seats in enumerate(_banks(make_module, configs, rows, seeds))
-        for chunk in _chunks(seats, data, device, memory_bytes, at_once, n_workers)
+        chunk
+        for number, seats in enumerate(seat_banks(make_module, configs, rows, seeds))
+        for chunk in seat_chunks(
+            number,
+            seats,
+            job.data,
+            job.loss,
+            memory_bytes=None if memory_bytes is None else memory_bytes // n_workers,
+            at_once=at_once,
+        )
     ]
-
-    def train_chunk(job: tuple[int, list[_Seat]]) -> list[tuple[int, Outcome]]:
-        number, chunk = job
-        bank = _open_bank(chunk, data, loss_of_member, device, trace)
-        _run(bank, on_epoch, should_stop)
-        return [(s.at, o) for s, o in zip(chunk, _outcomes(bank, chunk, number), strict=True)]
-
-    outcomes = dict(pair for pairs in in_threads(train_chunk, chunks, n_workers) for pair in pairs)
+    finished = in_threads(lambda chunk: _train_chunk(chunk, job), chunks, n_workers)
+    outcomes = dict(pair for pairs in finished for pair in pairs)
     return [outcomes[i] for i in range(len(configs))]
 
 
-def _banks(
-    make_module: MakeModule,
-    configs: Sequence[Config],
-    rows: Sequence[MemberRows],
-    seeds: Sequence[int],
-) -> list[list[_Seat]]:
-    """Sort members into banks: one architecture, batch size, optimiser and number of steps each."""
-    banks: dict[object, list[_Seat]] = {}
-    with torch.random.fork_rng(devices=[]):
-        for at, (config, member_rows, seed) in enumerate(zip(configs, rows, seeds, strict=True)):
-            torch.manual_seed(seed)
-            module = make_module(config)
-            replace_dropout(module, seed=seed)
-            batch = min(config.batch_size, len(member_rows.train))
-            key = (
-                architecture_key(module),
-                batch,
-                steps_per_epoch(len(member_rows.train), batch),
-                config.optimizer,
-                config.get("beta2", 0.999),
-            )
-            banks.setdefault(key, []).append(_Seat(at, config, member_rows, seed, module))
-    return [sorted(seats, key=lambda s: (s.rows.stream, s.at)) for seats in banks.values()]
+def _train_chunk(chunk: Chunk, job: _Job) -> list[tuple[int, Outcome]]:
+    """Train a chunk; where memory runs out, its halves one after the other."""
+    try:
+        bank = _open_bank(chunk, job)
+        _run(bank, chunk, job)
+        return [(s.at, o) for s, o in zip(chunk.seats, outcomes_of(bank, chunk), strict=True)]
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if len(chunk.seats) == 1 or not _out_of_memory(error):
+            raise
+    # Outside of the handler: its traceback holds the bank that did not fit.
+    if job.data.inputs_VN.is_cuda:
+        torch.cuda.empty_cache()
+    return [pair for half in chunk.halves() for pair in _train_chunk(half, job)]
 
 
-def _chunks(
-    seats: list[_Seat],
-    data: BankData,
-    device: torch.device,
-    memory_bytes: int | None,
-    at_once: int | None,
-    n_workers: int,
-) -> list[list[_Seat]]:
-    first = seats[0]
-    batch = min(first.config.batch_size, len(first.rows.train))
-    sample = data.sample(max(2, batch))
-    n_parameters = sum(p.numel() for p in first.module.parameters())
-    if at_once is None:
-        module = first.module.to(device)
-        activations = activation_elements(module, sample)
-        memory = None if memory_bytes is None else memory_bytes // n_workers
-        at_once = members_at_once(n_parameters, activations, device=device, memory_bytes=memory)
-    bounds = chunk_bounds([s.rows.stream for s in seats], at_once)
-    return [seats[a:b] for a, b in bounds]
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _open_bank(seats: list[_Seat], data: BankData, loss: Loss, device: torch.device, trace: bool) -> Bank:
-    first = seats[0]
-    batch = min(first.config.batch_size, len(first.rows.train))
-    stack = stack_modules([s.module for s in seats], sample=data.sample(max(2, batch)), device=device)
-    n_steps = steps_per_epoch(len(first.rows.train), batch)
+def _open_bank(chunk: Chunk, job: _Job) -> Bank:
+    seats, first, device = chunk.seats, chunk.seats[0], job.data.inputs_VN.device
+    stack = stack_modules(
+        [s.module for s in seats], sample=job.data.sample(max(2, first.batch)), device=device
+    )
     return Bank(
         stack,
         [s.config for s in seats],
         [s.rows for s in seats],
-        data,
-        loss,
+        job.data,
+        job.loss,
         seeds=[s.seed for s in seats],
         # With a step or two an epoch, evaluating each epoch would cost more than training.
-        evaluate_every=max(1, round(8 / n_steps)),
+        evaluate_every=max(1, round(8 / first.n_steps)),
         scales=_scales(first.module, stack, device),
-        trace=trace,
+        program=LoopProgram(stack, job.loss) if chunk.loop_reason else None,
+        trace=job.trace,
     )
 
 
@@ -199,48 +175,48 @@ def _scales(module: nn.Module, stack: Stack, device: torch.device) -> Scales:
     return Scales(rate, decay)
 
 
-def _run(bank: Bank, on_epoch: Callable[[int], None] | None, should_stop: Callable[[], bool] | None) -> None:
+def _run(bank: Bank, chunk: Chunk, job: _Job) -> None:
+    """Train to the end, from a saved state if there is one, saving now and then."""
+    path = None if job.checkpoint is None else job.checkpoint / f"{_chunk_name(chunk, job)}.safetensors"
+    state = load_file(path) if path is not None else None
+    if state is not None:
+        bank.load_state_dict(state)
     total = int(bank.n_epochs.sum())
     told = 0
-    while bank.running:
+    saved = time.monotonic()
+    while bank.running and not job.should_stop():
         bank.run_epoch()
-        if on_epoch is not None:
-            # Members that stopped early count as through, so that the bar ends where it should.
-            done = sum(
-                int(n) if status != "training" else int(e)
-                for n, e, status in zip(
-                    bank.n_epochs, bank.progress.epochs, bank.progress.status, strict=True
-                )
-            )
-            on_epoch(done - told)
-            told = done
-        if should_stop is not None and should_stop():
-            break
-    if on_epoch is not None and told < total:
-        on_epoch(total - told)
+        # Members that stopped early count as through, so that the bar ends where it should.
+        counts = zip(bank.n_epochs, bank.progress.epochs, bank.progress.status, strict=True)
+        done = sum(int(n) if status != "training" else int(e) for n, e, status in counts)
+        job.on_epoch(done - told)
+        told = done
+        if path is not None and bank.running and time.monotonic() - saved > SAVE_SECONDS:
+            save_state(bank.state_dict(), path)
+            saved = time.monotonic()
+    if path is not None:
+        save_state(bank.state_dict(), path)
+    if told < total:
+        job.on_epoch(total - told)
 
 
-def _outcomes(bank: Bank, seats: list[_Seat], number: int) -> list[Outcome]:
-    """Collect the members at their best checkpoints, with outputs on their validation rows."""
-    progress = bank.progress
-    best = Stack(bank.stack.template, bank.stack.slots, bank.best_MP, bank.best_buffers, bank.stack.mutated)
-    outputs: list[Tensor] = []
-    for group in exam_groups([s.rows for s in seats], bank.device):
-        inputs = bank.data.inputs_VN[group.view][group.validation]
-        outputs.extend(member_outputs(bank.program, best, group.members, inputs).cpu().unbind(0))
-    return [
-        Outcome(
-            best.module(i).cpu().eval(),
-            progress.status[i] if progress.status[i] != "training" else "interrupted",
-            int(progress.best_epoch[i]),
-            int(progress.epochs[i]),
-            float(progress.training_at_best[i]),
-            float(progress.best_loss[i]) if progress.best_epoch[i] else float("nan"),
-            int(progress.rollbacks[i]),
-            sum(s.size for s in bank.stack.slots),
-            number,
-            progress.trace(i),
-            outputs[i],
-        )
-        for i in range(len(seats))
-    ]
+def _fingerprint(data: BankData, loss: object) -> str:
+    """Return a digest of what all members read and are judged by."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in (data.inputs_VN, data.targets_VN):
+        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    digest.update(
+        (loss if isinstance(loss, str) else getattr(loss, "__qualname__", repr(type(loss)))).encode()
+    )
+    return digest.hexdigest()
+
+
+def _chunk_name(chunk: Chunk, job: _Job) -> str:
+    """Name a chunk by everything that its result depends on."""
+    digest = hashlib.blake2b(job.fingerprint.encode(), digest_size=16)
+    for seat in chunk.seats:
+        shapes = [(n, tuple(t.shape)) for n, t in seat.module.state_dict().items()]
+        config = json.dumps(seat.config.to_dict(), sort_keys=True, default=repr)
+        digest.update(repr((config, seat.seed, seat.rows.stream, seat.rows.exam_key, shapes)).encode())
+    return digest.hexdigest()

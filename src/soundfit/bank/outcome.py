@@ -1,0 +1,62 @@
+"""Outcome: what came of one member. Knows no metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from soundfit.bank.bank import Bank
+from soundfit.bank.evaluation import exam_groups, member_outputs
+from soundfit.bank.seating import Chunk
+from soundfit.bank.stack import Stack
+from soundfit.records import Trace
+
+__all__ = ["Outcome", "outcomes_of"]
+
+
+@dataclass
+class Outcome:
+    """What came of one member: best checkpoint (a module), losses at it, status and trace."""
+
+    module: nn.Module
+    status: str
+    best_epoch: int
+    epochs: int
+    training_loss: float
+    validation_loss: float
+    rollbacks: int
+    n_parameters: int
+    bank: int
+    trace: Trace
+    validation_outputs: Tensor
+    """Outputs (n, C) on the member's validation rows at the best checkpoint, on the host."""
+    loop_reason: str = ""
+    """Why the member could not train in a batch with others; empty where it did."""
+
+
+def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
+    """Collect a chunk's members at their best checkpoints, with outputs on their validation rows."""
+    progress = bank.progress
+    best = Stack(bank.stack.template, bank.stack.slots, bank.best_MP, bank.best_buffers, bank.stack.mutated)
+    outputs: list[Tensor] = []
+    for group in exam_groups([s.rows for s in chunk.seats], bank.device):
+        inputs = bank.data.inputs_VN[group.view][group.validation]
+        outputs.extend(member_outputs(bank.program, best, group.members, inputs).cpu().unbind(0))
+    return [
+        Outcome(
+            best.module(i).cpu().eval(),
+            progress.status[i] if progress.status[i] != "training" else "interrupted",
+            int(progress.best_epoch[i]),
+            int(progress.epochs[i]),
+            float(progress.training_at_best[i]),
+            float(progress.best_loss[i]) if progress.best_epoch[i] else float("nan"),
+            int(progress.rollbacks[i]),
+            sum(s.size for s in bank.stack.slots),
+            chunk.bank,
+            progress.trace(i),
+            outputs[i],
+            chunk.loop_reason,
+        )
+        for i in range(len(chunk.seats))
+    ]

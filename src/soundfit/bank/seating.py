@@ -1,0 +1,104 @@
+"""Seating: sort members into banks of one architecture, and cut banks into chunks that train in lockstep.
+
+Knows no training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from soundfit.bank.architecture import architecture_key
+from soundfit.bank.chunk import activation_elements, chunk_bounds, members_at_once
+from soundfit.bank.loss import Loss
+from soundfit.bank.order import steps_per_epoch
+from soundfit.bank.probe import why_loop
+from soundfit.bank.rows import BankData, MemberRows
+from soundfit.models.dropout import replace_dropout
+from soundfit.records import Config
+
+__all__ = ["Chunk", "Seat", "seat_banks", "seat_chunks"]
+
+MakeModule = Callable[[Config], nn.Module]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A member on its way into a bank; ``at`` is its position in the study."""
+
+    at: int
+    config: Config
+    rows: MemberRows
+    seed: int
+    module: nn.Module
+
+    @property
+    def batch(self) -> int:
+        """Rows in a batch."""
+        return min(self.config.batch_size, len(self.rows.train))
+
+    @property
+    def n_steps(self) -> int:
+        """Steps in an epoch."""
+        return steps_per_epoch(len(self.rows.train), self.batch)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Members that train in lockstep: a bank, or part of one. ``loop_reason``: why not in a batch."""
+
+    bank: int
+    seats: tuple[Seat, ...]
+    loop_reason: str = ""
+
+    def halves(self) -> tuple[Chunk, Chunk]:
+        """Return the chunk in two."""
+        middle = len(self.seats) // 2
+        return (
+            Chunk(self.bank, self.seats[:middle], self.loop_reason),
+            Chunk(self.bank, self.seats[middle:], self.loop_reason),
+        )
+
+
+def seat_banks(
+    make_module: MakeModule, configs: Sequence[Config], rows: Sequence[MemberRows], seeds: Sequence[int]
+) -> list[list[Seat]]:
+    """Sort members into banks: one architecture, batch size, optimiser and number of steps each."""
+    banks: dict[object, list[Seat]] = {}
+    with torch.random.fork_rng(devices=[]):
+        for at, (config, member_rows, seed) in enumerate(zip(configs, rows, seeds, strict=True)):
+            torch.manual_seed(seed)
+            module = make_module(config)
+            replace_dropout(module, seed=seed)
+            seat = Seat(at, config, member_rows, seed, module)
+            optimizer = (config.optimizer, config.get("beta2", 0.999))
+            key = (architecture_key(module), seat.batch, seat.n_steps, optimizer)
+            banks.setdefault(key, []).append(seat)
+    return [sorted(seats, key=lambda s: (s.rows.stream, s.at)) for seats in banks.values()]
+
+
+def seat_chunks(
+    bank: int,
+    seats: Sequence[Seat],
+    data: BankData,
+    loss: Loss,
+    *,
+    memory_bytes: int | None,
+    at_once: int | None,
+) -> list[Chunk]:
+    """Cut a bank into chunks of at most ``at_once`` members, or of what cache and memory suggest."""
+    first = seats[0]
+    device = data.inputs_VN.device
+    module = first.module.to(device)
+    sample = data.sample(max(2, first.batch))
+    few = min(len(sample), 8)
+    loop_reason = why_loop(module, sample[:few], data.targets_VN[0, :few], loss)
+    if at_once is None:
+        n_parameters = sum(p.numel() for p in module.parameters())
+        activations = activation_elements(module, sample)
+        at_once = members_at_once(n_parameters, activations, device=device, memory_bytes=memory_bytes)
+    bounds = chunk_bounds([s.rows.stream for s in seats], at_once)
+    return [Chunk(bank, tuple(seats[a:b]), loop_reason) for a, b in bounds]
