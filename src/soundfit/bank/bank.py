@@ -149,7 +149,7 @@ class Bank:
             tuple(stack.buffers.values()),
             x,
             y,
-            hyper.smoothing_M1[:, 0],
+            hyper.smoothing_M1[:, 0] if hyper.any_smoothing else None,
             own=own,
             keys_M=None if self.program.tapeable else key_of(hyper.seed_M, self.step_),
         )
@@ -262,6 +262,9 @@ class Bank:
         for name, tensor in self.state_tensors().items():
             tensor.index_copy_(0, rows, self.good[name].index_select(0, rows))
         self.hyper.learning_rate_M1[rows] *= ROLLBACK_FACTOR
+        if not self.optimizer.uneven:
+            self.optimizer.uneven = True
+            self._step_tape = None
         for i in bad:
             member = int(self.alive[i])
             self.progress.rollbacks[member] += 1
@@ -343,6 +346,5 @@ class Bank:
         self.index_KB = torch.zeros(len(first), self.batch, dtype=torch.long, device=self.device)
         self.multiplier_M1 = torch.zeros(len(self.rows), 1, device=self.device)
         self.step_ = torch.zeros((), dtype=torch.int32, device=self.device)
-        if self.scales.weight_decay_1P is not None:
-            self.scales.decay_MP(self.hyper.weight_decay_M1)
+        self.scales.minus_decay(self.hyper.weight_decay_M1)
         self._step_tape = self._exam_tape = None

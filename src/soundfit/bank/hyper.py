@@ -29,6 +29,7 @@ class Hyper:
     any_clip: bool
     any_l1: bool
     any_noise: bool
+    any_smoothing: bool
 
     @classmethod
     def of(cls, configs: Sequence[Config], seeds: Sequence[int], device: torch.device) -> Hyper:
@@ -49,6 +50,7 @@ class Hyper:
             any(c.gradient_clip > 0 for c in configs),
             any(c.l1 > 0 for c in configs),
             any(c.input_noise > 0 for c in configs),
+            any(c.label_smoothing > 0 for c in configs),
         )
 
     def select(self, rows: Tensor) -> Hyper:

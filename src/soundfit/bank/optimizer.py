@@ -24,28 +24,31 @@ class Scales:
     weight_decay_1P: Tensor | None = None
     _decay: tuple[Tensor, Tensor] | None = None
 
-    def decay_MP(self, weight_decay_M1: Tensor) -> Tensor:
-        """Return decay × both factors (M, P), kept for as long as the members' decay is the same tensor."""
-        assert self.learning_rate_1P is not None
-        assert self.weight_decay_1P is not None
+    def minus_decay(self, weight_decay_M1: Tensor) -> Tensor:
+        """Return -decay (M, 1) or (M, P), kept for as long as the members' decay is the same tensor."""
         if self._decay is None or self._decay[0] is not weight_decay_M1:
-            product = weight_decay_M1 * (self.learning_rate_1P * self.weight_decay_1P)
-            self._decay = (weight_decay_M1, product)
+            factor = -1.0 if self.weight_decay_1P is None else -self.weight_decay_1P
+            self._decay = (weight_decay_M1, weight_decay_M1 * factor)
         return self._decay[1]
 
 
 @dataclass
 class OptimizerState:
-    """Moments (M, P) and the number of steps of each member (M,)."""
+    """Moments (M, P), the number of steps of each member (M,) and of the bank.
+
+    ``uneven``: some member has taken fewer steps than the bank, for it was rolled back.
+    """
 
     kind: str
     first_MP: Tensor
     second_MP: Tensor | None
     steps_M: Tensor
+    step: Tensor
     scratch_MP: Tensor
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    uneven: bool = False
 
     @classmethod
     def zeros(
@@ -60,10 +63,9 @@ class OptimizerState:
             raise ValueError(f"an optimizer is one of {OPTIMIZERS}, however: {kind=}")
         m = params_MP.shape[0]
         second = torch.zeros_like(params_MP) if kind == "adamw" else None
-        steps = torch.zeros(m, device=params_MP.device)
-        return cls(
-            kind, torch.zeros_like(params_MP), second, steps, torch.empty_like(params_MP), beta1, beta2
-        )
+        first, scratch = torch.zeros_like(params_MP), torch.empty_like(params_MP)
+        steps, step = (torch.zeros(shape, device=params_MP.device) for shape in ((m,), ()))
+        return cls(kind, first, second, steps, step, scratch, beta1, beta2)
 
     def select(self, rows: Tensor) -> OptimizerState:
         """Return the state of the members at ``rows`` (a copy)."""
@@ -74,10 +76,12 @@ class OptimizerState:
             first,
             second,
             self.steps_M.index_select(0, rows),
+            self.step,
             torch.empty_like(first),
             self.beta1,
             self.beta2,
             self.epsilon,
+            self.uneven,
         )
 
 
@@ -102,35 +106,58 @@ def optimizer_step_(
     momentum_M1: Tensor,
     scales: Scales,
 ) -> None:
-    """Update ``params_MP`` and ``state`` in place by one step of each member's own rate and decay."""
-    state.steps_M.add_(1)
-    if state.kind == "adamw":
-        update_MP = _adamw_update_(state, grads_MP)
-    else:
-        state.first_MP.mul_(momentum_M1).add_(grads_MP)
-        update_MP = state.first_MP
-    if scales.learning_rate_1P is None:
-        params_MP.mul_(1.0 - learning_rate_M1 * weight_decay_M1)
-        params_MP.addcmul_(update_MP, learning_rate_M1, value=-1.0)
-        return
-    update_MP = torch.mul(update_MP, scales.learning_rate_1P, out=state.scratch_MP)
-    if scales.weight_decay_1P is not None:
-        update_MP.addcmul_(params_MP, scales.decay_MP(weight_decay_M1))
-    params_MP.addcmul_(update_MP, learning_rate_M1, value=-1.0)
-
-
-def _adamw_update_(state: OptimizerState, grads: Tensor) -> Tensor:
-    """Advance AdamW's moments and return the update before learning rate and decay.
+    """Update ``params_MP`` and ``state`` in place by one step of each member's own rate and decay.
 
     AdamW is Loshchilov & Hutter 2019, with decoupled decay; ``SGDW`` of the same paper for SGD.
     """
+    state.steps_M.add_(1)
+    state.step.add_(1)
+    scratch_MP = state.scratch_MP
+    if state.kind == "adamw":
+        if state.uneven:
+            learning_rate_M1 = learning_rate_M1 * _late_start(state)
+        # scratch = -(decay · w + update): torch's fused kernel subtracts the update in one pass.
+        torch.mul(params_MP, scales.minus_decay(weight_decay_M1), out=scratch_MP)
+        _fused_adam_(state, scratch_MP, grads_MP)
+        if scales.learning_rate_1P is not None:
+            scratch_MP.mul_(scales.learning_rate_1P)
+        params_MP.addcmul_(scratch_MP, learning_rate_M1)
+        return
+    state.first_MP.mul_(momentum_M1).add_(grads_MP)
+    torch.addcmul(state.first_MP, params_MP, scales.minus_decay(weight_decay_M1), value=-1.0, out=scratch_MP)
+    if scales.learning_rate_1P is not None:
+        scratch_MP.mul_(scales.learning_rate_1P)
+    params_MP.addcmul_(scratch_MP, learning_rate_M1, value=-1.0)
+
+
+def _fused_adam_(state: OptimizerState, scratch_MP: Tensor, grads_MP: Tensor) -> None:
+    """Advance the moments and subtract the update, before any learning rate, from ``scratch_MP``."""
     assert state.second_MP is not None
-    steps_M1 = state.steps_M.unsqueeze(1)
-    correction1_M1 = 1.0 - state.beta1**steps_M1
-    root2_M1 = (1.0 - state.beta2**steps_M1).sqrt_()
-    state.first_MP.lerp_(grads, 1.0 - state.beta1)
-    state.second_MP.mul_(state.beta2).addcmul_(grads, grads, value=1.0 - state.beta2)
-    # m/c1 / (sqrt(v)/r2 + e) = m / (sqrt(v)·c1/r2 + e·c1): both corrections in one pass over (M, P).
-    scratch = torch.sqrt(state.second_MP, out=state.scratch_MP)
-    torch.addcmul(correction1_M1 * state.epsilon, scratch, correction1_M1 / root2_M1, out=scratch)
-    return torch.div(state.first_MP, scratch, out=scratch)
+    torch._fused_adamw_(
+        [scratch_MP],
+        [grads_MP],
+        [state.first_MP],
+        [state.second_MP],
+        [],
+        [state.step],
+        lr=1.0,
+        beta1=state.beta1,
+        beta2=state.beta2,
+        weight_decay=0.0,
+        eps=state.epsilon,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+def _late_start(state: OptimizerState) -> Tensor:
+    """Return the factor (M, 1) from the bias corrections of the bank's steps to those of each member's.
+
+    Exactly 1 for members that have taken every step.
+    """
+
+    def correction(steps: Tensor) -> Tensor:
+        return (1.0 - state.beta2**steps).sqrt() / (1.0 - state.beta1**steps)
+
+    ratio_M = correction(state.steps_M) / correction(state.step)
+    return ratio_M.unsqueeze(1)

@@ -34,7 +34,7 @@ def why_loop(module: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> str:
         tuple(stack.buffers.values()),
         torch.stack([x, x]),
         torch.stack([y, y]),
-        torch.zeros(2, device=device),
+        None,
     )
     # First on its own: a module that fails here fails everywhere, and says so itself.
     with torch.random.fork_rng(devices=[]):

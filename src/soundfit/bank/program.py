@@ -44,6 +44,7 @@ class Program:
         self.names = tuple(s.name for s in stack.slots)
         self.buffer_names = tuple(stack.buffers)
         self.mutated = stack.mutated
+        self.padding = stack.params_MP.shape[1] - sum(s.size for s in stack.slots)
         self.loss = loss
 
     def step(
@@ -52,7 +53,7 @@ class Program:
         buffers: Tensors,
         x: Tensor,
         y: Tensor,
-        smoothing_M: Tensor,
+        smoothing_M: Tensor | None,
         *,
         own: Own,
         keys_M: Tensor | None = None,
@@ -60,7 +61,8 @@ class Program:
         """Return gradients (M, P), losses (M,) and the new values of the mutated buffers.
 
         ``own`` says of x and of y whether each member has its own, (M, B, …), or all read (B, …).
-        ``keys_M`` seed what a member draws from torch's generator (in a loop only).
+        ``smoothing_M`` is None where nobody smooths. ``keys_M`` seed what a member draws from torch's
+        generator (in a loop only). Gradients are padded with zeros as the stack is.
         """
         self.template.train()
         with torch.enable_grad():
@@ -70,7 +72,8 @@ class Program:
                 loss_M, leaves, torch.ones_like(loss_M), allow_unused=True, materialize_grads=True
             )
         m = len(params[0])
-        flat = torch.cat([g.reshape(m, -1) for g in gradients], dim=1)
+        padding = [gradients[0].new_zeros(m, self.padding)] if self.padding else []
+        flat = torch.cat([*(g.reshape(m, -1) for g in gradients), *padding], dim=1)
         return flat, loss_M.detach(), tuple(c.detach() for c in changed)
 
     def exam(
@@ -98,17 +101,18 @@ class Program:
         buffers: Tensors,
         x: Tensor,
         y: Tensor,
-        smoothing_M: Tensor,
+        smoothing_M: Tensor | None,
         own: Own,
         keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
         x_axis, y_axis = (0 if each else None for each in own)
-        mapped = vmap(self._member_loss, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
+        axes = (0, 0, x_axis, y_axis, None if smoothing_M is None else 0)
+        mapped = vmap(self._member_loss, in_dims=axes, randomness="different")
         result: tuple[Tensor, Tensors] = mapped(leaves, buffers, x, y, smoothing_M)
         return result
 
     def _member_loss(
-        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing: Tensor
+        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, smoothing: Tensor | None
     ) -> tuple[Tensor, Tensors]:
         # Clones: a transform may not change its captured inputs in place.
         mine = {
@@ -122,10 +126,9 @@ class Program:
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights_EB: Tensor
     ) -> Tensor:
         output = self._output(params, buffers, x)
-        zero = torch.zeros((), device=x.device)
 
         def of_row(output: Tensor, target: Tensor) -> Tensor:
-            return self.loss(output.unsqueeze(0), target.unsqueeze(0), zero)
+            return self.loss(output.unsqueeze(0), target.unsqueeze(0), None)
 
         # Rows that are not a member's count 0 even where their loss is not finite.
         row_loss_B = vmap(of_row)(output, y)
@@ -155,9 +158,8 @@ class LoopProgram(Program):
             p, b = _member(params, i), _member(buffers, i)
             x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
             output = self._output(p, b, x_B)
-            zero = torch.zeros((), device=x.device)
             row_loss_B = torch.stack(
-                [self.loss(output[k : k + 1], y_B[k : k + 1], zero) for k in range(len(y_B))]
+                [self.loss(output[k : k + 1], y_B[k : k + 1], None) for k in range(len(y_B))]
             )
             sums.append(torch.where(weights[i] == 0, 0.0, weights[i] * row_loss_B).sum(-1))
         return torch.stack(sums)
@@ -174,14 +176,15 @@ class LoopProgram(Program):
         buffers: Tensors,
         x: Tensor,
         y: Tensor,
-        smoothing_M: Tensor,
+        smoothing_M: Tensor | None,
         own: Own,
         keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
         losses, changed = [], []
         # torch's generator belongs to the process: one loop at a time seeds and reads it.
         with _GENERATOR, torch.random.fork_rng(devices=[]):
-            for i, smoothing in enumerate(smoothing_M):
+            for i in range(len(leaves[0])):
+                smoothing = None if smoothing_M is None else smoothing_M[i]
                 if keys_M is not None:
                     torch.manual_seed(int(keys_M[i]))
                 x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))

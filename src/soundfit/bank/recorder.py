@@ -94,6 +94,11 @@ def record(function: Callable[[], tuple[Tensor, ...]], device: torch.device) -> 
 
 
 class _Mode(TorchDispatchMode):
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Else torch wraps the method for its compiler, whose import takes longer than most banks.
+        return False
+
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self.recording = Recording(device=device)

@@ -20,6 +20,11 @@ from torch import Tensor, nn
 __all__ = ["Slot", "Stack", "stack_modules"]
 
 
+# Rows of whole vector registers: a kernel's leftovers, which may round differently, then never fall on
+# one member and not on another, and a member's bits do not depend on how many others there are.
+ROW = 16
+
+
 @dataclass(frozen=True)
 class Slot:
     """Where one named parameter stands in a member's flat vector."""
@@ -41,7 +46,7 @@ class Stack:
     Attributes:
         template: a module of the architecture; its own values are never read.
         slots: the parameters' places, in the module's order.
-        params_MP: all trainable parameters, float32.
+        params_MP: all trainable parameters, float32, and zeros up to a multiple of :data:`ROW`.
         buffers: each buffer, and each frozen parameter, on a leading axis of M.
         mutated: names of the buffers that a training pass changes (BatchNorm statistics, counters).
     """
@@ -104,7 +109,8 @@ def stack_modules(modules: Sequence[nn.Module], *, sample: Tensor, device: torch
                 "members of one bank have one architecture, however: "
                 f"module {i} has parameters {shapes}, module 0 {[(s.name, s.shape) for s in slots]}"
             )
-        rows.append(torch.cat([parameters[s.name].detach().reshape(-1).float() for s in slots]))
+        row = torch.cat([parameters[s.name].detach().reshape(-1).float() for s in slots])
+        rows.append(torch.nn.functional.pad(row, (0, -len(row) % ROW)))
     constants = [_constants(m) for m in modules]
     buffers = {name: torch.stack([c[name] for c in constants]).to(device) for name in constants[0]}
     template = copy.deepcopy(first).to(device)

@@ -40,6 +40,7 @@ def bank_state(bank: Bank) -> State:
     record = {
         "epoch": bank.epoch,
         "running": bank.running,
+        "uneven": bank.optimizer.uneven,
         "status": progress.status,
         "events": [asdict(e) for e in progress.events],
     }
@@ -71,6 +72,7 @@ def restore_bank(bank: Bank, state: State) -> None:
     progress.status[:] = record["status"]
     progress.events[:] = [Event(**e) for e in record["events"]]
     progress.history[:] = _history(tensors)
+    bank.optimizer.uneven = bool(record["uneven"])
     bank.epoch = int(record["epoch"])
     if not record["running"]:
         bank.alive = bank.alive[:0]
@@ -86,6 +88,7 @@ def _live(bank: Bank) -> dict[str, Tensor]:
         "best": bank.best_MP,
         "learning_rate": bank.hyper.learning_rate_M1,
         "loss_sum": bank.loss_sum_M,
+        "step": bank.optimizer.step,
     }
 
 

@@ -38,7 +38,7 @@ class Tape:
         recording = record(function, device)
         self.device = device
         live = _live_ops(recording, _constant_storages(recording))
-        live = _without_identities(recording, live)
+        live = _with_shortcuts(recording, _without_identities(recording, live))
         memory = _lay_out(recording, live)
         tensors: dict[Ref, Tensor] = {}
 
@@ -129,49 +129,155 @@ def _live_ops(recording: Recording, constant: set[int]) -> list[Op]:
 
 
 def _without_identities(recording: Recording, ops: list[Op]) -> list[Op]:
-    """Drop products with ones of no shape of their own: the result is the other factor."""
-    n_writers: dict[int, int] = {}
-    for op in ops:
+    """Drop products with one: the result is the other factor, where that keeps its value long enough."""
+    first_write: dict[int, list[int]] = {}
+    last_use: dict[int, int] = {}
+    for i, op in enumerate(ops):
         for s in op.writes:
-            n_writers[s] = n_writers.get(s, 0) + 1
+            first_write.setdefault(s, []).append(i)
+        for s in op.reads | op.writes:
+            last_use[s] = i
     kept: list[Op] = []
-    alias: dict[int, int] = {}
+    alias: dict[int, tuple[Ref, Ref]] = {}
+    outputs = {r.storage for r in recording.outputs}
 
     def resolve(ref: Ref) -> Ref:
-        storage = ref.storage
-        while storage in alias:
-            storage = alias[storage]
-        return ref if storage == ref.storage else Ref(storage, ref.dtype, ref.size, ref.stride, ref.offset)
+        while ref.storage in alias:
+            moved = _moved(ref, *alias[ref.storage])
+            assert moved is not None
+            ref = moved
+        return ref
 
-    for op in ops:
-        op = _resolved(op, resolve)
-        if op.func is torch.ops.aten.mul.Tensor and len(list(refs_in(op.args))) == 2:
-            out = op.outs[0]
-            for one, other in (op.args, op.args[::-1]):
-                same = (other.size, other.stride, other.offset, other.dtype) == (
-                    out.size, out.stride, out.offset, out.dtype
-                )  # fmt: skip
-                alone = n_writers.get(other.storage, 0) == 1 == n_writers.get(out.storage, 0)
-                unwritten = n_writers.get(one.storage, 0) == 0 and one.storage in recording.internal
-                if same and alone and unwritten and _all_ones(recording, one):
-                    alias[out.storage] = other.storage
-                    break
-            else:
-                kept.append(op)
-            continue
+    def resolve_number(s: int) -> int:
+        while s in alias:
+            s = alias[s][1].storage
+        return s
+
+    for i, op in enumerate(ops):
+        factor = _factor_of_one(recording, op, first_write)
+        if factor is not None:
+            out, s, source = op.outs[0], op.outs[0].storage, resolve_number(factor.storage)
+            end = len(ops) if s in outputs else last_use[s]
+            unchanged = not any(i < w <= end for w in first_write.get(source, []))
+            uses = [
+                r
+                for later in ops[i + 1 :]
+                for r in refs_in([later.args, list(later.kwargs.values()), later.outs])
+                if r.storage == s
+            ]
+            uses += [r for r in recording.outputs if r.storage == s]
+            internal = source in recording.internal or s not in outputs
+            if (
+                first_write[s] == [i]
+                and unchanged
+                and internal
+                and all(_moved(r, out, factor) is not None for r in uses)
+            ):
+                alias[s] = (out, factor)
+                last_use[source] = max(last_use.get(source, 0), end)
+                continue
         kept.append(op)
     recording.outputs = tuple(resolve(r) for r in recording.outputs)
-    return kept
+    return [_resolved(op, resolve, resolve_number) for op in kept]
 
 
-def _resolved(op: Op, resolve: Callable[[Ref], Ref]) -> Op:
-    def number(storages: frozenset[int]) -> frozenset[int]:
-        return frozenset(resolve(Ref(s, torch.float32, (), (), 0)).storage for s in storages)
+def _factor_of_one(recording: Recording, op: Op, written: dict[int, list[int]]) -> Ref | None:
+    """Return x where an operation is ``x * 1``, of one size and type with its result."""
+    candidates: list[Any] = []
+    if op.func is aten.mul.Scalar and op.args[1] == 1:
+        candidates = [op.args[0]]
+    elif op.func is aten.mul.Tensor and len(list(refs_in(op.args))) == 2:
+        for one, other in (op.args, op.args[::-1]):
+            if one.storage in recording.internal and one.storage not in written and _all_ones(recording, one):
+                candidates.append(other)
+    for x in candidates:
+        if x.size == op.outs[0].size and x.dtype == op.outs[0].dtype:
+            return x
+    return None
 
+
+def _moved(ref: Ref, old: Ref, new: Ref) -> Ref | None:
+    """Return the view of ``new`` that ``ref`` is of ``old`` (tensors of one size); None if there is none."""
+    if ref.offset != old.offset or ref.dtype != old.dtype:
+        return None
+    if (old.stride, old.offset) == (new.stride, new.offset):
+        return Ref(new.storage, ref.dtype, ref.size, ref.stride, ref.offset)
+    # Each axis of the view has to be an axis of the whole, or one that repeats a single element.
+    stride_of = {
+        o: (n, size) for o, n, size in zip(old.stride, new.stride, old.size, strict=True) if size > 1
+    }
+    if len(stride_of) < sum(size > 1 for size in old.size):
+        return None
+    strides = []
+    for size, stride in zip(ref.size, ref.stride, strict=True):
+        if size == 1 or stride == 0:
+            strides.append(stride if stride == 0 else 1)
+        elif stride in stride_of and stride_of[stride][1] == size:
+            strides.append(stride_of[stride][0])
+        else:
+            return None
+    return Ref(new.storage, ref.dtype, ref.size, tuple(strides), new.offset)
+
+
+def _with_shortcuts(recording: Recording, ops: list[Op]) -> list[Op]:
+    """Fuse two operations into one where the second alone reads the first.
+
+    A product that is then transposed into new memory is computed transposed; a comparison that is then
+    converted to numbers writes numbers.
+    """
+    readers: dict[int, list[int]] = {}
+    for i, op in enumerate(ops):
+        for s in op.reads | op.writes:
+            readers.setdefault(s, []).append(i)
+    kept_storages = {r.storage for r in recording.outputs}
+    fused: dict[int, Op] = {}
+    dropped: set[int] = set()
+    for i, op in enumerate(ops):
+        if len(op.outs) != 1 or op.outs[0].storage in kept_storages:
+            continue
+        out = op.outs[0]
+        if len(readers[out.storage]) != 2 or op.writes != {out.storage} or op.func._schema.is_mutable:
+            continue
+        j = readers[out.storage][1]
+        second = ops[j]
+        if second.func not in _COPIES or not isinstance(second.args[0], Ref):
+            continue
+        # What the first one reads has to be as it was when the second one runs.
+        if any(w in op.reads for later in ops[i + 1 : j] for w in later.writes):
+            continue
+        source, target = second.args[0], second.outs[0]
+        if op.func is aten.bmm.default and source == _transposed(out) and _is_contiguous(target):
+            a, b = op.args
+            args: tuple[Any, ...] = (_transposed(b), _transposed(a))
+        elif op.func in _COMPARISONS and source == out and target.stride == out.stride:
+            args = op.args
+        else:
+            continue
+        fused[j] = Op(op.func, args, op.kwargs, second.outs, op.reads, second.writes)
+        dropped.add(i)
+    return [fused.get(i, op) for i, op in enumerate(ops) if i not in dropped]
+
+
+def _transposed(ref: Ref) -> Ref:
+    m, rows, columns = ref.size
+    size, stride = (m, columns, rows), (ref.stride[0], ref.stride[2], ref.stride[1])
+    return Ref(ref.storage, ref.dtype, size, stride, ref.offset)
+
+
+def _is_contiguous(ref: Ref) -> bool:
+    expected = 1
+    for size, stride in zip(reversed(ref.size), reversed(ref.stride), strict=True):
+        if size > 1 and stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _resolved(op: Op, resolve: Callable[[Ref], Ref], resolve_number: Callable[[int], int]) -> Op:
     args = map_refs(op.args, resolve)
     kwargs = {k: map_refs(v, resolve) for k, v in op.kwargs.items()}
-    outs = tuple(resolve(r) for r in op.outs)
-    return Op(op.func, args, kwargs, outs, number(op.reads), number(op.writes))
+    reads, writes = (frozenset(map(resolve_number, storages)) for storages in (op.reads, op.writes))
+    return Op(op.func, args, kwargs, tuple(resolve(r) for r in op.outs), reads, writes)
 
 
 def _all_ones(recording: Recording, ref: Ref) -> bool:
@@ -248,6 +354,9 @@ def _calls(op: Op, tensor_at: Callable[[Ref], Tensor]) -> list[Call]:
     if op.func in _EQUIVALENTS:
         function, more = _EQUIVALENTS[op.func]
         return [(function, (*args, *more), {"out": outs[0]})]
+    if op.func is aten.rsub.Scalar and len(args) == 2:
+        whole = torch.tensor(args[1], dtype=outs[0].dtype, device=outs[0].device)
+        return [(torch.sub, (whole, args[0]), {"out": outs[0]})]
     out, names = _out_variant(op.func)
     if out is not None and len(names) == len(outs):
         return [(_direct(out), args, {**kwargs, **dict(zip(names, outs, strict=True))})]
@@ -269,6 +378,11 @@ _EQUIVALENTS: dict[Any, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     aten.add.Scalar: (torch.add, ()),
     aten.sub.Scalar: (torch.sub, ()),
     aten.div.Scalar: (torch.div, ()),
+    aten.__rshift__.Scalar: (torch.bitwise_right_shift, ()),
+    aten.__lshift__.Scalar: (torch.bitwise_left_shift, ()),
+}
+_COMPARISONS = {
+    getattr(getattr(aten, name), kind) for name in ("ge", "gt", "le", "lt") for kind in ("Tensor", "Scalar")
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from soundfit.models.counter import key_of, stir, uniform16
+from soundfit.models.counter import STRIDE, stir, uniform16
 
 __all__ = ["CounterDropout", "replace_dropout"]
 
@@ -46,9 +46,10 @@ class CounterDropout(nn.Module):
         if not self.training:
             return x
         self.step.add_(1)
-        draw = uniform16(key_of(self.seed, self.step), x.numel()).reshape(x.shape)
-        threshold = self.p * 65536.0 - 32768.0
-        scale = (1.0 / (1.0 - self.p)).to(x.dtype)
+        draw = uniform16(self.seed + self.step * STRIDE, x.numel()).reshape(x.shape)
+        # Compared as whole numbers: mixed types would cost a conversion of every draw.
+        threshold = torch.ceil(self.p * 65536.0 - 32768.0).to(torch.int16)
+        scale = torch.reciprocal(1.0 - self.p).to(x.dtype)
         return x * ((draw >= threshold).to(x.dtype) * scale)
 
 
