@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from suite import HEAD
 
-DIGITS = HEAD + """
+DIGITS = (
+    HEAD
+    + """
 import numpy as np
 rng = np.random.default_rng(SEED)
 proto = rng.random((10, 8, 8)) * 16
@@ -14,7 +16,10 @@ target = rng.integers(0, 10, 1200)
 images = np.clip(proto[target] + rng.normal(0, 4, (1200, 8, 8)), 0, 16)
 train_x, test_x, train_y, test_y = images[:900], images[900:], target[:900], target[900:]
 """
-TITANIC = HEAD + """
+)
+TITANIC = (
+    HEAD
+    + """
 import numpy as np
 rng = np.random.default_rng(SEED)
 n = 900
@@ -25,29 +30,42 @@ table = np.stack([(age - 30) / 12, np.log(fare) - 3, sex, klass - 2], 1).astype(
 x_train, x_test = torch.from_numpy(table[:700]), torch.from_numpy(table[700:])
 y_train, y_test = torch.from_numpy(survived[:700]), torch.from_numpy(survived[700:])
 """
-SINE = HEAD + """
+)
+SINE = (
+    HEAD
+    + """
 x = torch.linspace(-3, 3, 400).unsqueeze(1)
 y = torch.sin(2 * x) + 0.05 * torch.randn(400, 1)
 perm = torch.randperm(400); x, y = x[perm], y[perm]
 """
-IRIS = HEAD + """
+)
+IRIS = (
+    HEAD
+    + """
 mu = torch.tensor([[5.0, 3.4, 1.5, 0.2], [5.9, 2.8, 4.3, 1.3], [6.6, 3.0, 5.6, 2.0]])
 sd = torch.tensor([[.35, .38, .17, .1], [.5, .3, .47, .2], [.6, .3, .55, .27]])
 species = torch.arange(150) // 50
 flowers = mu[species] + sd[species] * torch.randn(150, 4)
 perm = torch.randperm(150); flowers, species = flowers[perm], species[perm]
 """
-CIRCLE = HEAD + """
+)
+CIRCLE = (
+    HEAD
+    + """
 import numpy as np
 r = np.random.RandomState(SEED)
 pts = r.uniform(-6, 6, (1000, 2)).astype('float32'); lab = ((pts ** 2).sum(1) < 16).astype('int64')
 pts, lab = torch.tensor(pts), torch.tensor(lab)
 """
-TEXT = HEAD + """
+)
+TEXT = (
+    HEAD
+    + """
 vocab, length, n = 60, 10, 900
 docs = torch.randint(2, vocab, (n, length)); good = torch.randint(0, 2, (n,))
 mark = torch.randint(0, length, (n,)); docs[torch.arange(n), mark] = torch.where(good == 1, 0, 1)
 """
+)
 
 DIGIT_NET = """
 class DigitNet(nn.Module):
@@ -134,7 +152,15 @@ print('test acc', float(acc))
 """
 
 
-def titanic(setup: str, *, end: str = "self.l2(self.drop(h))", steps: int = 400, tail: str = ".squeeze(1)", cut: str = "0", p: str = "0.0") -> str:
+def titanic(
+    setup: str,
+    *,
+    end: str = "self.l2(self.drop(h))",
+    steps: int = 400,
+    tail: str = ".squeeze(1)",
+    cut: str = "0",
+    p: str = "0.0",
+) -> str:
     """Return a full-batch binary script."""
     out = TITANIC_LOOP
     for k, v in {"setup": setup, "end": end, "steps": str(steps), "tail": tail, "cut": cut, "p": p}.items():
@@ -156,7 +182,14 @@ with torch.no_grad():
 """
 
 
-def sine(setup: str = "o = torch.optim.Adam(f.parameters(), lr=5e-3)", *, act: str = "nn.Tanh()", end: str = "", steps: int = 1200, loss: str = "F.mse_loss(f(x[i]), y[i])") -> str:
+def sine(
+    setup: str = "o = torch.optim.Adam(f.parameters(), lr=5e-3)",
+    *,
+    act: str = "nn.Tanh()",
+    end: str = "",
+    steps: int = 1200,
+    loss: str = "F.mse_loss(f(x[i]), y[i])",
+) -> str:
     """Return a curve-fitting script."""
     out = SINE_LOOP
     for k, v in {"setup": setup, "act": act, "end": end, "steps": str(steps), "loss": loss}.items():
@@ -179,7 +212,14 @@ with torch.no_grad():
 """
 
 
-def iris(setup: str = "optimizer = torch.optim.Adam(model.parameters(), lr=0.02)", *, act: str = "nn.ReLU()", end: str = "", epochs: int = 300, loss: str = "F.cross_entropy(y_pred, species[:120])") -> str:
+def iris(
+    setup: str = "optimizer = torch.optim.Adam(model.parameters(), lr=0.02)",
+    *,
+    act: str = "nn.ReLU()",
+    end: str = "",
+    epochs: int = 300,
+    loss: str = "F.cross_entropy(y_pred, species[:120])",
+) -> str:
     """Return a script on 120 rows."""
     out = IRIS_LOOP
     for k, v in {"setup": setup, "act": act, "end": end, "epochs": str(epochs), "loss": loss}.items():

@@ -16,9 +16,10 @@ from torch import nn
 from torch.optim.optimizer import _global_optimizer_pre_hooks
 from torch.overrides import _get_current_function_mode_stack
 
+from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.script import execute, watched_run
 from soundfit.doctor.visit import doctor
-from soundfit.doctor.watch import LOSSES, Watch
+from soundfit.doctor.watch import Watch
 
 TRAIN = """
 import random, sys

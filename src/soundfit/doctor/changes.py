@@ -14,9 +14,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.scores import Task
-from soundfit.doctor.watch import LOSSES
 
 __all__ = ["Changes"]
 

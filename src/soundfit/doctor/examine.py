@@ -29,7 +29,8 @@ from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, balanced, chance, score, task_of
-from soundfit.doctor.watch import RootRecord, Watch
+from soundfit.doctor.seen import RootRecord
+from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
 
 __all__ = ["Examination", "examine"]
@@ -52,7 +53,6 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     finally:
         torch.set_grad_enabled(grad)
         torch.set_rng_state(state)
-    watch.recording.facts.pop("_names", None)
     return watch.recording.trace(facts)
 
 

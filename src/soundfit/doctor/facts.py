@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from soundfit.doctor.scores import Task
-from soundfit.doctor.watch import RootRecord, Watch
+from soundfit.doctor.seen import RootRecord
+from soundfit.doctor.watch import Watch
 
 __all__ = [
     "input_facts", "module_facts", "optimiser_facts", "order_facts", "target_facts", "weight_facts",

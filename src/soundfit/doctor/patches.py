@@ -1,0 +1,146 @@
+"""The places where a watch holds on to torch: what is replaced, by what, and how it is put back.
+
+Each replacement calls the original and tells the watch; it knows nothing of what the watch makes of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from soundfit.doctor.lines import user_place
+
+__all__ = ["LOSSES", "Patches"]
+
+LOSSES = (
+    "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "gaussian_nll_loss",
+    "poisson_nll_loss", "hinge_embedding_loss", "multi_margin_loss", "multilabel_soft_margin_loss",
+    "soft_margin_loss",
+)  # fmt: skip
+
+
+class Patches:
+    """Everything that is replaced in torch while a watch lasts.
+
+    Args:
+        watch: who is told.
+    """
+
+    def __init__(self, watch: Any) -> None:
+        self.watch = watch
+        self._undo: list[Callable[[], None]] = []
+
+    def install(self) -> None:
+        """Replace everything."""
+        module = torch.nn.Module
+        self._patch(module, "__call__", self._module_call(module.__call__))
+        for name in LOSSES:
+            self._patch(torch.nn.functional, name, self._loss_call(name, getattr(torch.nn.functional, name)))
+        self._patch(torch.Tensor, "backward", self._backward_call(torch.Tensor.backward))
+        self._patch(torch, "compile", self._compile(torch.compile))
+        self._patch(module, "compile", self._compile(module.compile))
+        self._patch(module, "__init__", self._module_init(module.__init__))
+        self._patch(Optimizer, "__init__", self._optimiser_init(Optimizer.__init__))
+        for handle in (
+            register_optimizer_step_pre_hook(self.watch.before_step),
+            register_optimizer_step_post_hook(self.watch.after_step),
+        ):
+            self._undo.append(handle.remove)
+
+    def remove(self) -> None:
+        """Put everything back."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _patch(self, owner: Any, name: str, new: Any) -> None:
+        old = owner.__dict__[name]
+        setattr(owner, name, new)
+        self._undo.append(lambda: setattr(owner, name, old))
+
+    def _module_call(self, original: Any) -> Any:
+        watch = self.watch
+        is_compiling = torch.compiler.is_compiling
+
+        @functools.wraps(original)
+        def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if watch.compiled and is_compiling():
+                return original(module, *args, **kwargs)
+            if watch.depth:
+                if not watch.full:
+                    return original(module, *args, **kwargs)
+                watch.layers.stack.append(module)
+                if id(module) not in watch.layers.names:
+                    watch.saw_unregistered(module)
+                try:
+                    return original(module, *args, **kwargs)
+                finally:
+                    watch.layers.stack.pop()
+            return watch.root_call(original, module, args, kwargs)
+
+        return __call__
+
+    def _module_init(self, original: Any) -> Any:
+        watch = self.watch
+
+        @functools.wraps(original)
+        def __init__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
+            original(module, *args, **kwargs)
+            if len(watch.births) < 20_000:
+                watch.births[id(module)] = user_place()
+
+        return __init__
+
+    def _compile(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def compile_(*args: Any, **kwargs: Any) -> Any:
+            self.watch.compiled = True  # the compiler must not see a mode of ours
+            return original(*args, **kwargs)
+
+        return compile_
+
+    def _loss_call(self, kind: str, original: Any) -> Any:
+        watch = self.watch
+        is_compiling = torch.compiler.is_compiling
+
+        @functools.wraps(original)
+        def loss(*args: Any, **kwargs: Any) -> Any:
+            out = original(*args, **kwargs)
+            if not isinstance(out, torch.Tensor) or (watch.compiled and is_compiling()):
+                return out
+            prediction = args[0] if args else kwargs.get("input")
+            target = args[1] if len(args) > 1 else kwargs.get("target")
+            if isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor):
+                watch.saw_loss(kind, prediction, target, out, kwargs)
+            return out
+
+        return loss
+
+    def _backward_call(self, original: Any) -> Any:
+        watch = self.watch
+        is_compiling = torch.compiler.is_compiling
+
+        @functools.wraps(original)
+        def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != watch.thread or (watch.compiled and is_compiling()):
+                return original(tensor, *args, **kwargs)
+            watch.before_backward(tensor)
+            return original(tensor, *args, **kwargs)
+
+        return backward
+
+    def _optimiser_init(self, original: Any) -> Any:
+        watch = self.watch
+
+        @functools.wraps(original)
+        def __init__(optimiser: Optimizer, *args: Any, **kwargs: Any) -> None:
+            original(optimiser, *args, **kwargs)
+            watch.add_optimiser(optimiser, user_place(watch.step))
+
+        return __init__
