@@ -20,10 +20,13 @@ from soundfit.data.encoder import Encoder
 from soundfit.data.target import TargetScale
 from soundfit.models.net import build
 from soundfit.records import Config
+from soundfit.study.prediction_interval import PredictionInterval
+from soundfit.study.temperature import with_temperature
 
 __all__ = ["Predictor", "build_predictor"]
 
 _ROWS_A_PASS = 8192
+_LARGEST_EXPONENT = 709.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Predictor:
         encoders: one per member.
         scales: target scales, one per member; empty for classification.
         task, target, classes: as in the table.
+        interval: of predictions, on the scale of training; None for classification.
+        temperature: of class probabilities, member by member.
     """
 
     config: Config
@@ -45,6 +50,8 @@ class Predictor:
     task: str
     target: str
     classes: tuple[Any, ...]
+    interval: PredictionInterval | None = None
+    temperature: float = 1.0
 
     def outputs(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return predictions (N,) in target units, or probabilities (N, C).
@@ -55,23 +62,53 @@ class Predictor:
         if len(frame) == 0:
             shape = (0, len(self.classes)) if self.task == "classification" else (0,)
             return np.zeros(shape)
-        members = [self._member(k, frame) for k in range(len(self.modules))]
-        mean = np.mean(members, axis=0)
-        if self.task == "regression" and self._logarithmic:
-            return np.asarray(np.exp(mean) if self.scales[0].transform == "log" else np.expm1(mean))
-        return np.asarray(mean)
+        mean = self._mean(frame)
+        return mean if self.task == "classification" else self._in_target_units(mean)
+
+    def bounds(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return lower and upper bounds (N,) of the targets in their unit; None without an interval."""
+        if self.interval is None:
+            return None
+        if len(frame) == 0:
+            return np.zeros(0), np.zeros(0)
+        low, high = self.interval.bounds(self._mean(frame))
+        return self._in_target_units(low), self._in_target_units(high)
+
+    def _mean(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        return np.asarray(np.mean([self._member(k, frame) for k in range(len(self.modules))], axis=0))
+
+    def _in_target_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self._logarithmic:
+            return values
+        bounded = np.minimum(values, _LARGEST_EXPONENT)
+        return np.asarray(np.exp(bounded) if self.scales[0].transform == "log" else np.expm1(bounded))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return one row per row of ``frame``, in its order: ``prediction`` and class probabilities."""
-        output = self.outputs(frame)
+        """Return one row per row of ``frame``, in its order.
+
+        ``prediction``, with ``low`` and ``high`` where there is an interval; for classes with their
+        probabilities.
+        """
         if self.task == "regression":
-            return pd.DataFrame({"prediction": output})
+            return self._predict_values(frame)
+        output = self.outputs(frame)
         labels = np.empty(len(self.classes), dtype=object)
         labels[:] = self.classes
         columns: dict[str, Any] = {"prediction": labels[output.argmax(axis=1)]}
         for c, label in enumerate(self.classes):
             columns[f"probability_{label}"] = output[:, c]
         return pd.DataFrame(columns).infer_objects()
+
+    def _predict_values(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.interval is None or len(frame) == 0:
+            output = self.outputs(frame)
+            return pd.DataFrame(
+                {"prediction": output} | ({} if self.interval is None else {"low": output, "high": output})
+            )
+        mean = self._mean(frame)
+        low, high = self.interval.bounds(mean)
+        values = {"prediction": mean, "low": low, "high": high}
+        return pd.DataFrame({name: self._in_target_units(v) for name, v in values.items()})
 
     @property
     def _logarithmic(self) -> bool:
@@ -83,7 +120,8 @@ class Predictor:
             parts = [self.modules[k](part) for part in inputs.split(_ROWS_A_PASS)]
         outputs = torch.cat(parts).double()
         if self.task == "classification":
-            return torch.softmax(outputs, dim=1).numpy()
+            shares = torch.softmax(outputs, dim=1).numpy()
+            return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)
         values = self.scales[k].inverse(outputs[:, 0].numpy())
         if not self._logarithmic:
             return values
@@ -99,6 +137,8 @@ def build_predictor(
     task: str,
     target: str,
     classes: Sequence[Any],
+    interval: PredictionInterval | None = None,
+    temperature: float = 1.0,
 ) -> Predictor:
     """Build the members' nets and load their weights.
 
@@ -111,4 +151,14 @@ def build_predictor(
         module = build(config, len(encoder.feature_names), n_outputs)
         module.load_state_dict(state)
         modules.append(module.eval().requires_grad_(False))
-    return Predictor(config, tuple(modules), tuple(encoders), tuple(scales), task, target, tuple(classes))
+    return Predictor(
+        config,
+        tuple(modules),
+        tuple(encoders),
+        tuple(scales),
+        task,
+        target,
+        tuple(classes),
+        interval,
+        temperature,
+    )

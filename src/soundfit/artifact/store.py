@@ -16,6 +16,8 @@ from soundfit.data.encoder import Encoder
 from soundfit.data.target import TargetScale
 from soundfit.errors import SoundfitError, UsageError
 from soundfit.records import Config
+from soundfit.study.prediction_interval import PredictionInterval
+from soundfit.study.temperature import LIMITS
 
 __all__ = ["SCHEMA", "load_predictor", "save_predictor"]
 
@@ -42,6 +44,8 @@ def save_predictor(predictor: Predictor, folder: Path) -> None:
         "members": len(predictor.modules),
         "encoders": [e.to_dict() for e in predictor.encoders],
         "scales": [s.to_dict() for s in predictor.scales],
+        "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
+        "temperature": predictor.temperature,
     }
     (folder / "model.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
 
@@ -93,15 +97,22 @@ def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pr
     n_members = described["members"]
     encoders = [Encoder.from_dict(e) for e in described["encoders"]]
     scales = [TargetScale.from_dict(s) for s in described["scales"]]
+    regression = described["task"] == "regression"
+    # Models saved before there were intervals and temperatures have neither.
+    given = described.get("interval")
+    interval = PredictionInterval.from_dict(given) if given is not None else None
+    temperature = float(described.get("temperature", 1.0))
     sane = (
         isinstance(n_members, int)
         and 1 <= n_members <= _MAX_MEMBERS
         and 0 <= config.width <= _MAX_WIDTH
         and 0 <= config.depth <= _MAX_DEPTH
         and len(encoders) == n_members
-        and len(scales) == (n_members if described["task"] == "regression" else 0)
+        and len(scales) == (n_members if regression else 0)
         and described["task"] in ("regression", "classification")
-        and (described["task"] == "regression" or len(described["classes"]) >= 2)
+        and (regression or len(described["classes"]) >= 2)
+        and (regression or interval is None)
+        and LIMITS[0] <= temperature <= LIMITS[1]
     )
     if not sane:
         raise ValueError("model.json's sizes, task and members do not fit together")
@@ -119,4 +130,6 @@ def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pr
         task=described["task"],
         target=str(described["target"]),
         classes=described["classes"],
+        interval=interval,
+        temperature=temperature,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from soundfit.models.net import build
 from soundfit.records import Config, Fold, Member, MemberResult, Plan, StudyResult
 from soundfit.study.arrays import ArrayViews, array_views
 from soundfit.study.grid import expand_grid
+from soundfit.study.rounds import complete_configurations, plan_rounds, train_in_rounds
 from soundfit.study.selection import one_se_rule, paired_row_se
 from soundfit.study.views import TableViews, table_views
 
@@ -30,11 +31,15 @@ LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a study tells its caller and asks of it while it trains."""
+    """What a study tells its caller and asks of it while it trains.
+
+    With ``seconds_left`` cheap configurations train first and those that would not fit are left out.
+    """
 
     on_total: Callable[[int], None] = lambda n: None
     on_epoch: Callable[[int], None] = lambda n: None
     should_stop: Callable[[], bool] = lambda: False
+    seconds_left: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,19 +170,33 @@ def _study(
         for seed in seeds
         for fold in range(len(folds))
     ]
-    hooks.on_total(sum(m.config.epochs for m in members))
-    outcomes = train_members(
-        make_module,
-        [m.config for m in members],
-        [views.member_rows(m.fold, order_seed=m.seed) for m in members],
-        views.data,
-        # Folds of a configuration start from different weights too: they are an ensemble later.
-        seeds=[m.seed * 1_000 + m.fold for m in members],
-        loss=loss,
-        device=device,
-        on_epoch=hooks.on_epoch,
-        should_stop=hooks.should_stop,
-    )
+    total = sum(m.config.epochs for m in members)
+    hooks.on_total(total)
+
+    def train(those: list[Member]) -> list[Outcome]:
+        return train_members(
+            make_module,
+            [m.config for m in those],
+            [views.member_rows(m.fold, order_seed=m.seed) for m in those],
+            views.data,
+            # Folds of a configuration start from different weights too: they are an ensemble later.
+            seeds=[m.seed * 1_000 + m.fold for m in those],
+            loss=loss,
+            device=device,
+            on_epoch=hooks.on_epoch,
+            should_stop=hooks.should_stop,
+        )
+
+    if hooks.seconds_left is None:
+        trained = list(zip(members, train(members), strict=True))
+    else:
+        n_inputs = int(np.prod(views.data.inputs_VN.shape[2:]))
+        n_train = int(np.median([len(f.train) for f in folds]))
+        rounds = plan_rounds(configurations, n_inputs, n_train)
+        trained = train_in_rounds(train, members, rounds, seconds_left=hooks.seconds_left)
+        hooks.on_epoch(total - sum(m.config.epochs for m, _ in trained))
+        configurations, trained = _renumbered(configurations, trained)
+    members, outcomes = [m for m, _ in trained], [o for _, o in trained]
     predicted = [
         views.predictions(m.fold, o.validation_outputs.double().numpy())
         for m, o in zip(members, outcomes, strict=True)
@@ -190,11 +209,16 @@ def _study(
     scores_CK = np.array([r.validation_score for r in results]).reshape(shape).mean(axis=1)
     training_CK = np.array([r.training_score for r in results]).reshape(shape).mean(axis=1)
     parameters = tuple(o.n_parameters for o in outcomes[:: len(seeds) * len(folds)])
+    complete = complete_configurations(members, outcomes, len(configurations))
+    if any(complete):
+        # A score of a member that was cut says nothing about its configuration.
+        scores_CK[~np.array(complete)] = np.nan
     se_C = None
     if len(folds) == 1:
         se_C = _holdout_se(predicted, scores_CK, metric, target[folds[0].validation], len(seeds))
     choice = one_se_rule(scores_CK, parameters, greater_is_better=metric.greater_is_better, holdout_se_C=se_C)
     mine = [i for i, m in enumerate(members) if m.configuration == choice.chosen]
+    rule = choice.rule if all(complete) else f"{choice.rule}; {_cut_words(complete)}"
     result = StudyResult(
         "cv",
         metric.name,
@@ -205,13 +229,31 @@ def _study(
         scores_CK,
         training_CK,
         choice.chosen,
-        choice.rule,
+        rule,
         len({o.bank for o in outcomes}),
         time.perf_counter() - start,
         _out_of_fold([members[i] for i in mine], [predicted[i] for i in mine], folds, len(target)),
         {"best": choice.best},
     )
     return StudyRun(result, tuple(outcomes))
+
+
+def _renumbered(
+    configurations: Sequence[Config], trained: Sequence[tuple[Member, Outcome]]
+) -> tuple[list[Config], list[tuple[Member, Outcome]]]:
+    """Leave out configurations that were never begun."""
+    begun = sorted({m.configuration for m, _ in trained})
+    number = {c: i for i, c in enumerate(begun)}
+    return [configurations[c] for c in begun], [
+        (replace(m, configuration=number[m.configuration]), o) for m, o in trained
+    ]
+
+
+def _cut_words(complete: Sequence[bool]) -> str:
+    n_cut = len(complete) - sum(complete)
+    if not any(complete):
+        return "all were cut before their end, so the choice rests on unfinished training"
+    return f"{n_cut} more were cut before their end and are out of the choice"
 
 
 def _member_result(

@@ -125,7 +125,9 @@ def _no_signal(e: Evidence, lines: _Words) -> Verdict | None:
         return None
     known = e.best(outside=True)
     found = known is not None and 1.0 - known.share > max(2 * WORTH, 3.0 * known.se)
-    if e.training < 0.5 and e.gap > 0.4:
+    alone = not e.smaller_tried and not e.restraint_tried
+    memorised = alone and e.rise > 0.5 and e.early < 0.5 and e.fitted < 0.3
+    if memorised or (e.training < 0.5 and e.gap > 0.4):
         return _memorising(e, lines, known if found else None)
     if found or (not e.references and e.fitted >= 0.64):
         text = (
@@ -165,7 +167,7 @@ def _memorising(e: Evidence, lines: _Words, known: Rival | None) -> Verdict:
     extra = f", though {named(known)} finds what does" if known is not None else ""
     return Verdict(
         "overfitting",
-        f"Overfitting: the training rows are fitted ({share(e.training)} of the trivial loss is left), but "
+        f"Overfitting: the training rows can be fitted ({share(e.fitted)} of the trivial loss is left), but "
         f"nothing of it holds on validation rows{extra}.",
         lines,
         more_restraint(e),

@@ -46,7 +46,8 @@ def examine(
     ledger = ledger or Ledger()
     rows = plan.test
     target = table.target[rows]
-    output = predictor.outputs(table.frame.iloc[rows].reset_index(drop=True))
+    frame = table.frame.iloc[rows].reset_index(drop=True)
+    output = predictor.outputs(frame)
     value = metric(target, output)
     mark, outline = seal(table, rows), sketch(table, rows)
     with warnings.catch_warnings():
@@ -62,6 +63,9 @@ def examine(
     if table.task == "classification":
         accuracy = score_interval(metric_named("accuracy"), target, output, openings=widened, groups=groups)
         extra["accuracy_low"], extra["accuracy_high"] = accuracy.low, accuracy.high
+    bounds = predictor.bounds(frame)
+    if bounds is not None and len(rows):
+        extra["interval_coverage"] = float(np.mean((bounds[0] <= target) & (target <= bounds[1])))
     remarks = [str(overlap)] if overlap.openings else []
     if ledger.problem:
         remarks.append(ledger.problem)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from soundfit.artifact import Predictor, build_predictor
+from soundfit.records import StudyResult
 from soundfit.study.cross_validation import StudyRun
+from soundfit.study.prediction_interval import PredictionInterval, fit_interval
+from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import TableViews
 
 __all__ = ["final_predictor"]
 
 
 def final_predictor(views: TableViews, study: StudyRun) -> Predictor:
-    """Average the chosen configuration's fold members.
+    """Average the chosen configuration's fold members, with intervals or calibrated probabilities.
 
     By time, early folds saw little: only folds that trained on at least half as many rows as the
     largest one speak.
@@ -26,4 +31,20 @@ def final_predictor(views: TableViews, study: StudyRun) -> Predictor:
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
+        interval=_interval(views, study.result),
+        temperature=_temperature(views, study.result),
     )
+
+
+def _interval(views: TableViews, result: StudyResult) -> PredictionInterval | None:
+    if not views.scales or result.predictions is None:
+        return None
+    lowest = min(s.low for s in views.scales)
+    unit = replace(views.scales[0], mean=0.0, sd=1.0, low=lowest, high=max(s.high for s in views.scales))
+    return fit_interval(unit.forward(views.target), unit.forward(result.predictions))
+
+
+def _temperature(views: TableViews, result: StudyResult) -> float:
+    if views.scales or result.predictions is None:
+        return 1.0
+    return fit_temperature(views.target, result.predictions, [f.validation for f in views.folds])

@@ -17,19 +17,17 @@ import torch
 
 import soundfit
 from soundfit.bank.threads import one_thread
-from soundfit.errors import StopError, UsageError
-from soundfit.records import StudyResult, Verdict
-from soundfit.study.baselines import trivial_name, trivial_scores
-from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
-from soundfit.study.grid import default_configurations
-from soundfit.study.references import References, measure_references
-from soundfit.study.verdict import own_losses, reach_verdict
+from soundfit.errors import UsageError
+from soundfit.records import StudyResult
+from soundfit.study.baselines import trivial_name
+from soundfit.study.cross_validation import Hooks
 from soundfit.study.views import TableViews, table_views
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
 from soundfit.workflow.final import final_predictor
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
+from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
 from soundfit.workflow.nested import nested_score, nested_sentence
 from soundfit.workflow.options import Options, pick_device
 from soundfit.workflow.prepare import Prepared, prepare, stop_on_errors
@@ -76,15 +74,19 @@ def train_table(
     table, plan = prepared.table, prepared.plan
     watcher.on_stage("fitting preprocessing on training rows")
     views = table_views(table, plan)
-    watcher.on_stage("training")
     with one_thread():
-        study = _study(views, options, device, watcher, started)
-        result = study.result
-        trivial_K = trivial_scores(views)
-        watcher.on_stage("asking other kinds of model")
-        references = measure_references(views, should_stop=watcher.interrupted)
-        verdict = reach_verdict(result, trivial_K, references, own_rows=own_losses(views, result))
-        predictor = final_predictor(views, study)
+        inquiry = inquire(
+            views,
+            model=options.model,
+            seed=options.seed,
+            device=device,
+            deadlines=Deadlines(options.budget, started, watcher.interrupted),
+            on_stage=watcher.on_stage,
+            on_total=watcher.on_total,
+            on_epoch=watcher.on_epoch,
+        )
+        result, verdict = inquiry.result, inquiry.verdict
+        predictor = final_predictor(views, inquiry.study)
         exam = None
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():
@@ -96,16 +98,7 @@ def train_table(
             watcher.on_stage("nested cross-validation")
             nested = _nested(prepared, views, result, options, device, watcher)
             remarks = (*remarks, nested_sentence(nested, result))
-    document = _document(
-        prepared,
-        result,
-        verdict,
-        _baselines(views, result, trivial_K, references),
-        exam,
-        options,
-        device,
-        created,
-    )
+    document = _document(prepared, views, inquiry, exam, options, device, created)
     if nested is not None:
         document["cv"]["nested"] = nested
     document["seconds"] = round(time.perf_counter() - started, 2)
@@ -124,29 +117,6 @@ def train_table(
         watcher.on_stage("writing the run folder and the report")
         run = run.save(options.out)
     return run
-
-
-def _study(
-    views: TableViews, options: Options, device: torch.device, watcher: Watcher, started: float
-) -> StudyRun:
-    n_train = int(np.median([len(f.train) for f in views.folds]))
-    configurations = default_configurations(n_train, model=options.model)
-
-    def should_stop() -> bool:
-        spent = time.perf_counter() - started
-        return watcher.interrupted() or (options.budget is not None and spent > options.budget)
-
-    hooks = Hooks(on_total=watcher.on_total, on_epoch=watcher.on_epoch, should_stop=should_stop)
-    try:
-        return cross_validate_views(views, configurations, seeds=(options.seed,), device=device, hooks=hooks)
-    except ValueError as error:
-        if "finite score on every fold" not in str(error):
-            raise
-        raise StopError(
-            "A run needs at least one configuration trained on every fold",
-            received="training ended before that" if should_stop() else "every member went non-finite",
-            fix="give it a longer --budget" if should_stop() else "look for extreme values in the data",
-        ) from error
 
 
 def _nested(
@@ -172,15 +142,14 @@ def _nested(
 
 def _document(
     prepared: Prepared,
-    result: StudyResult,
-    verdict: Verdict,
-    baselines: list[dict[str, Any]],
+    views: TableViews,
+    inquiry: Inquiry,
     exam: dict[str, Any] | None,
     options: Options,
     device: torch.device,
     created: datetime,
 ) -> dict[str, Any]:
-    table, plan = prepared.table, prepared.plan
+    table, plan, result = prepared.table, prepared.plan, inquiry.result
     return {
         "schema": 1,
         "soundfit": soundfit.__version__,
@@ -198,13 +167,13 @@ def _document(
         },
         "cv": records.cv_record(result),
         "chosen": records.chosen_record(result),
-        "baselines": baselines,
+        "baselines": _baselines(views, inquiry),
         "curves": {
             "capacity": records.capacity_curve_record(result),
-            "learning": [],
+            "learning": inquiry.curve.points() if inquiry.curve is not None else [],
             "regularization": records.regularization_record(result),
         },
-        "verdict": records.verdict_record(verdict),
+        "verdict": records.verdict_record(inquiry.verdict),
         "stability": records.stability_record(result),
         "exam": exam,
         "hardware": describe_hardware(device),
@@ -213,11 +182,10 @@ def _document(
     }
 
 
-def _baselines(
-    views: TableViews, result: StudyResult, trivial_K: Any, references: References
-) -> list[dict[str, Any]]:
+def _baselines(views: TableViews, inquiry: Inquiry) -> list[dict[str, Any]]:
     """Return the trivial baseline, the best linear model and boosted trees, on the same folds."""
-    values = {trivial_name(views): float(trivial_K.mean())}
+    result, references = inquiry.result, inquiry.references
+    values = {trivial_name(views): float(inquiry.trivial_K.mean())}
     linear = [
         float(result.scores_CK[i].mean())
         for i, c in enumerate(result.configurations)

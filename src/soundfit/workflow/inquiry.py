@@ -1,0 +1,180 @@
+"""Inquiry: everything a training asks of the rows that are not sealed, in order and within the budget.
+
+Configurations over folds, other kinds of model, a learning curve, and the verdict on all of it. Opens
+no seal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from soundfit.errors import StopError
+from soundfit.records import Config, StudyResult, Verdict
+from soundfit.study.baselines import trivial_scores
+from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
+from soundfit.study.evidence import ROOTS
+from soundfit.study.grid import default_configurations
+from soundfit.study.learning import FRACTIONS, LearningCurve, learning_curve_of
+from soundfit.study.references import References, measure_references
+from soundfit.study.rounds import cost
+from soundfit.study.verdict import own_losses, reach_verdict
+from soundfit.study.views import TableViews
+
+__all__ = ["Deadlines", "Inquiry", "inquire"]
+
+# A learning curve may take this share of the time that the configurations took, or this many seconds.
+_CURVE_SHARE = 0.15
+_CURVE_SECONDS = 2.0
+_FEWEST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """What a budget leaves for each part; without one there is no limit.
+
+    The exam, the report and writing need a share too: training ends at four fifths, questions that only
+    inform end at nine tenths.
+    """
+
+    budget: float | None
+    started: float
+    interrupted: Callable[[], bool]
+
+    def training_left(self) -> float:
+        """Seconds left to train configurations."""
+        return self._left(0.8)
+
+    def training_over(self) -> bool:
+        """Whether training must end now."""
+        return self.interrupted() or self._left(0.85) <= 0
+
+    def questions_over(self) -> bool:
+        """Whether other questions must end now."""
+        return self.interrupted() or self._left(0.9) <= 0
+
+    def _left(self, share: float) -> float:
+        if self.budget is None:
+            return float("inf")
+        return share * self.budget - (time.perf_counter() - self.started)
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """The study, what other models reach, the learning curve where there is one, and the verdict."""
+
+    study: StudyRun
+    trivial_K: np.ndarray
+    references: References
+    curve: LearningCurve | None
+    verdict: Verdict
+
+    @property
+    def result(self) -> StudyResult:
+        """The study's result."""
+        return self.study.result
+
+
+def inquire(
+    views: TableViews,
+    *,
+    model: str,
+    seed: int,
+    device: torch.device,
+    deadlines: Deadlines,
+    on_stage: Callable[[str], None],
+    on_total: Callable[[int], None],
+    on_epoch: Callable[[int], None],
+) -> Inquiry:
+    """Ask all questions.
+
+    Raises:
+        StopError: nothing could be trained.
+    """
+    on_stage("training")
+    n_train = int(np.median([len(f.train) for f in views.folds]))
+    hooks = Hooks(
+        on_total=on_total,
+        on_epoch=on_epoch,
+        should_stop=deadlines.training_over,
+        seconds_left=deadlines.training_left if deadlines.budget is not None else None,
+    )
+    study = _study(views, default_configurations(n_train, model=model), seed, device, hooks)
+    result = study.result
+    on_stage("asking other kinds of model")
+    references = measure_references(views, should_stop=deadlines.questions_over)
+    curve = None
+    if not deadlines.questions_over():
+        on_stage("measuring the learning curve")
+        curve = _learning_curve(views, result, n_train, seed, device, deadlines)
+    trivial_K = trivial_scores(views)
+    verdict = reach_verdict(
+        result,
+        trivial_K,
+        references,
+        own_rows=own_losses(views, result),
+        doubling=_doubling(result, trivial_K, curve),
+    )
+    return Inquiry(study, trivial_K, references, curve, verdict)
+
+
+def _study(
+    views: TableViews, configurations: Sequence[Config], seed: int, device: torch.device, hooks: Hooks
+) -> StudyRun:
+    try:
+        return cross_validate_views(views, configurations, seeds=(seed,), device=device, hooks=hooks)
+    except ValueError as error:
+        if "finite score on every fold" not in str(error):
+            raise
+        stopped = hooks.should_stop()
+        raise StopError(
+            "A run needs at least one configuration trained on every fold",
+            received="training ended before that" if stopped else "every member went non-finite",
+            fix="give it a longer --budget" if stopped else "look for extreme values in the data",
+        ) from error
+
+
+def _learning_curve(
+    views: TableViews,
+    result: StudyResult,
+    n_train: int,
+    seed: int,
+    device: torch.device,
+    deadlines: Deadlines,
+) -> LearningCurve | None:
+    """Measure the curve with as many sizes and steps as are cheap; None where it would not be."""
+    config = result.chosen_config
+    spent = sum(cost(m.member.config, views.n_inputs, n_train) for m in result.members)
+    allowed = max(_CURVE_SHARE, _CURVE_SECONDS / max(result.seconds, 1e-3)) * spent
+    for fractions, stretch in ((FRACTIONS, 0.5), (FRACTIONS, 0.0), (FRACTIONS[1:], 0.0)):
+        parts = [p for p in fractions if p * n_train >= _FEWEST_ROWS]
+        if len(parts) < 2:
+            return None
+        whole = cost(config, views.n_inputs, n_train) * len(views.folds)
+        if whole * sum(p ** (1.0 - stretch) for p in parts) <= allowed:
+            full = (result.training_scores_CK[result.chosen], result.scores_CK[result.chosen])
+            return learning_curve_of(
+                views,
+                config,
+                fractions=parts,
+                full=full,
+                seeds=(seed,),
+                stretch=stretch,
+                device=device,
+                should_stop=deadlines.questions_over,
+            )
+    return None
+
+
+def _doubling(
+    result: StudyResult, trivial_K: np.ndarray, curve: LearningCurve | None
+) -> tuple[float, float] | None:
+    """Return the gain from twice the rows and its SE as shares of the trivial loss."""
+    if curve is None:
+        return None
+    trivial = float(np.mean(np.square(trivial_K) if result.metric in ROOTS else trivial_K))
+    return curve.gain / trivial, curve.se / trivial
