@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["CONTEXT", "doctor_command"]
+from soundfit.errors import UsageError
+
+__all__ = ["CONTEXT", "doctor_command", "own_options"]
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+_WITH_VALUE = ("--json", "--html", "--price")
+
+
+def own_options(args: Sequence[str], source: str) -> tuple[dict[str, str], list[str]]:
+    """Divide what stands after the script into the doctor's own options and the script's arguments.
+
+    An option of the doctor's is the doctor's where the script's text never mentions it; the first ``--`` ends
+    the doctor's options and is dropped; everything else is the script's, in its order.
+
+    Args:
+        args: everything after the script.
+        source: the script's text.
+
+    Raises:
+        UsageError: an option of the doctor's lacks its value.
+    """
+    own: dict[str, str] = {}
+    rest: list[str] = []
+    todo = list(args)
+    while todo:
+        word = todo.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            rest += todo
+            break
+        if word == "--fix" and name not in source:
+            own[name] = ""
+        elif name in _WITH_VALUE and name not in source:
+            if not equals:
+                if not todo or todo[0] == "--":
+                    raise UsageError(f"{name} needs a value", received=word, fix=f"write {name} VALUE")
+                value = todo.pop(0)
+            own[name] = value
+        else:
+            rest.append(word)
+    return own, rest
 
 
 def doctor_command(
@@ -23,15 +62,26 @@ def doctor_command(
 ) -> None:
     """Watch an unchanged PyTorch script; say what is wrong with its training, why and where.
 
-    Everything after SCRIPT belongs to the script. Its standard output and exit code stay its own.
+    What stands after SCRIPT is the script's own, but for --json, --html, --price and --fix where the script
+    never mentions them (-- ends the doctor's options). Standard output and exit code stay the script's.
     """
     from soundfit.doctor import script as runner
 
+    source = script.read_text(encoding="utf-8", errors="replace") if script.is_file() else ""
+    own, args = own_options(context.args, source)
+    json_path = Path(own["--json"]) if "--json" in own else json_path
+    html_path = Path(own["--html"]) if "--html" in own else html_path
     if html_path is not None:
         from soundfit.report.doctor_page import doctor_page
 
         runner.PAGE = doctor_page
     code = runner.run_script(
-        script, context.args, fix=fix, json_path=json_path, html_path=html_path, price=price, seconds=seconds
+        script,
+        args,
+        fix=fix or "--fix" in own,
+        json_path=json_path,
+        html_path=html_path,
+        price=own.get("--price", price),
+        seconds=seconds,
     )
     raise typer.Exit(code)

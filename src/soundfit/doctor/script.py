@@ -93,7 +93,7 @@ def execute(path: Path, args: Sequence[str]) -> int:
             trace = error.__traceback__
             while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
                 trace = trace.tb_next
-            traceback.print_exception(type(error), error, trace or error.__traceback__)
+            traceback.print_exception(type(error), error, trace)  # none of ours: a syntax error has no frame
             return 1
         finally:
             sys.stdout.flush()
@@ -165,6 +165,16 @@ def run_script(
         )
     if price not in ("economy", "full"):
         raise UsageError("The price must be economy or full", received=repr(price), fix="use --price economy")
+    for name, target in (("--json", json_path), ("--html", html_path)):
+        if target is not None and not Path(target).resolve().parent.is_dir():
+            raise UsageError(
+                f"The folder of {name} must exist",
+                received=str(target),
+                fix="make the folder, or name another",
+            )
+    # The script may change its working folder: relative paths are of the folder the command was given in.
+    json_path = Path(json_path).resolve() if json_path is not None else None
+    html_path = Path(html_path).resolve() if html_path is not None else None
     out = say or sys.stderr
     code, visit = watched_run(script, args, price=price, seconds=seconds)
     from soundfit.doctor.speak import verdict_text
@@ -176,6 +186,8 @@ def run_script(
             from soundfit.doctor.repair import repair
 
             report["repair"] = repair(script, args, visit)
+    if code not in (0, 130):
+        print(f"soundfit doctor: the script ended with exit code {code}.", file=out)
     print(verdict_text(report, trained=visit is not None and visit.watch.backwards > 0), file=out, flush=True)
     if json_path is not None:
         Path(json_path).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
