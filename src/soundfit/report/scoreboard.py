@@ -114,6 +114,7 @@ def baseline_name(name: str, _: Words) -> str:
     """Return what a baseline is called for readers."""
     names = {
         "linear": _("Linear model"),
+        "boosted-trees": _("Boosted trees"),
         "mean": _("Always the mean"),
         "majority": _("Always the class frequencies"),
         "last": _("Always the last value"),
@@ -124,6 +125,7 @@ def baseline_name(name: str, _: Words) -> str:
 def _in_text(name: str, _: Words) -> str:
     names = {
         "linear": _("the linear model"),
+        "boosted-trees": _("boosted trees"),
         "mean": _("predicting the mean"),
         "majority": _("predicting the class frequencies"),
         "last": _("predicting the last value"),
