@@ -242,3 +242,26 @@ def open_bank(p: Any, configs: list[Config]) -> Bank:
     rows = sorted((p.rows(i) for i in range(len(configs))), key=lambda r: r.stream)
     seeds = list(range(len(configs)))
     return Bank(stack, configs, rows, p.data, resolve_loss("cross_entropy"), seeds=seeds)
+
+
+def test_precision_is_set_while_training_and_put_back(problem: Any) -> None:
+    p = problem()
+    seen: list[str] = []
+    before = torch.get_float32_matmul_precision()
+    train(
+        relu_net, [BASE.with_(epochs=1)], [p.folds[0]], p.data, loss="mse", precision="high",
+        on_epoch=lambda n: seen.append(torch.get_float32_matmul_precision()),
+    )  # fmt: skip
+    assert set(seen) == {"high"}
+    assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_as_the_cpu_does(problem: Any) -> None:
+    p = problem(kind="classification")
+    configs = [BASE.with_(learning_rate=r, input_noise=0.1, gradient_clip=1.0) for r in (1e-3, 5e-3, 1e-2)]
+    rows = [p.rows(i) for i in range(3)]
+    cpu = train(small_net, configs, rows, p.data)
+    gpu = train(small_net, configs, rows, p.data, device=torch.device("cuda"))
+    for a, b in zip(cpu, gpu, strict=True):
+        assert_same(a, b, rtol=1e-3)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def train_members(
     on_epoch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Path | None = None,
+    precision: str = "highest",
     trace: bool = True,
 ) -> list[Outcome]:
     """Train one member per configuration and return their outcomes in order.
@@ -83,6 +85,8 @@ def train_members(
         should_stop: asked between epochs; True ends training with the best so far.
         checkpoint: a folder; the state of each chunk is saved there every ten seconds and at its end,
             and a later call with the same members goes on from it to the same result.
+        precision: of float32 matrix products on a GPU: ``"highest"`` (the reference), ``"high"`` (TF32) or
+            ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``.
         trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
 
     Raises:
@@ -117,9 +121,20 @@ def train_members(
             at_once=at_once,
         )
     ]
-    finished = in_threads(lambda chunk: _train_chunk(chunk, job), chunks, n_workers)
+    with _matmul_precision(precision):
+        finished = in_threads(lambda chunk: _train_chunk(chunk, job), chunks, n_workers)
     outcomes = dict(pair for pairs in finished for pair in pairs)
     return [outcomes[i] for i in range(len(configs))]
+
+
+@contextmanager
+def _matmul_precision(precision: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _train_chunk(chunk: Chunk, job: _Job) -> list[tuple[int, Outcome]]:
