@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,6 +108,7 @@ def train(
         keep_sealed,
         out if out is not None else default_folder(data),
         nested,
+        shlex.join(["soundfit", *sys.argv[1:]]),
     )
     console = _console()
     silent = quiet or json

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from soundfit.artifact import load_predictor
-from soundfit.data.source import read
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.metrics.scores import metric_named
@@ -17,6 +16,8 @@ from soundfit.records import Plan
 from soundfit.report.html import write_report
 from soundfit.workflow.examine import examine, run_name
 from soundfit.workflow.folder import read_run, write_json
+from soundfit.workflow.options import Options
+from soundfit.workflow.prepare import read_table
 
 __all__ = ["exam_run"]
 
@@ -44,17 +45,21 @@ def exam_run(run: str | Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _table(document: dict[str, Any]) -> Table:
     data = document["data"]
-    if not Path(data["path"]).is_file():
-        raise UsageError(
-            "An exam reads the sealed rows from the data file of the training",
-            received=f"no file {data['path']}",
-            fix="put the file back, or run the command from the folder where you trained",
-        )
-    table = read(data["path"], target=data["target"], task=data["task"])
+    test_file = document["split"].get("test_file")
+    files = [Path(data["path"]), *([Path(test_file)] if test_file else [])]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(
+                "An exam reads the sealed rows from the data files of the training",
+                received=f"no file {file}",
+                fix="put the file back, or run the command from the folder where you trained",
+            )
+    options = Options(data["target"], task=data["task"])
+    table, _ = read_table(files[0], options, files[1] if test_file else None)
     if table.sha256 != data["sha256"]:
         raise UsageError(
             "An exam reads the very rows that were sealed",
-            received=f"{data['path']} has changed since the training",
+            received=f"{' or '.join(map(str, files))} has changed since the training",
             fix="restore the file, or train again",
         )
     return table

@@ -18,7 +18,7 @@ from soundfit.records import Finding, Plan
 from soundfit.records.finding import CODES
 from soundfit.workflow.options import Options
 
-__all__ = ["Prepared", "prepare", "stop_on_errors"]
+__all__ = ["Prepared", "prepare", "read_table", "stop_on_errors"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Prepared:
     table: Table
     plan: Plan
     findings: tuple[Finding, ...]
+    test_file: Path | None = None
 
 
 def prepare(source: str | Path | pd.DataFrame, options: Options) -> Prepared:
@@ -44,7 +45,7 @@ def prepare(source: str | Path | pd.DataFrame, options: Options) -> Prepared:
             fix=did_you_mean(unknown[0], CODES),
         )
     share, test_file = _test(options.test)
-    table, test_rows = _read(source, options, test_file)
+    table, test_rows = read_table(source, options, test_file)
     plan = split(
         table,
         folds=_folds(options.folds),
@@ -58,7 +59,7 @@ def prepare(source: str | Path | pd.DataFrame, options: Options) -> Prepared:
         seed=options.seed,
     )
     findings = audit(table, plan=plan, group=options.group, time=options.time, seed=options.seed)
-    return Prepared(table, plan, findings)
+    return Prepared(table, plan, findings, test_file)
 
 
 def stop_on_errors(findings: tuple[Finding, ...], accept: tuple[str, ...]) -> None:
@@ -92,7 +93,14 @@ def _test(text: str) -> tuple[float, Path | None]:
         return 0.2, Path(text)
 
 
-def _read(source: str | Path | pd.DataFrame, options: Options, test_file: Path | None) -> tuple[Table, Any]:
+def read_table(
+    source: str | Path | pd.DataFrame, options: Options, test_file: Path | None
+) -> tuple[Table, Any]:
+    """Read a table, together with its test file where there is one; return it and the test positions.
+
+    Raises:
+        UsageError: the files, the target or an option cannot be used as given.
+    """
     # A fold number or a single entity key is no measurement; several group columns together (a mix, a
     # place and a day) are measurements that models may read.
     key = options.group if len(options.group) == 1 else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,11 @@ def audit_record(findings: Sequence[Finding]) -> dict[str, Any]:
     return {"findings": [f.to_dict() for f in findings]}
 
 
-def split_record(plan: Plan) -> dict[str, Any]:
-    """Return ``split``: kind, reason and sizes."""
+def split_record(plan: Plan, test_file: Path | None = None) -> dict[str, Any]:
+    """Return ``split``: kind, reason and sizes; and the test file, where the test rows came from one."""
+    given = {"test_file": str(test_file)} if test_file is not None else {}
     return {
+        **given,
         "kind": plan.kind,
         "reason": plan.reason,
         "train": len(plan.train),

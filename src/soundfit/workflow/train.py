@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,10 +152,10 @@ def _document(
         "schema": 1,
         "soundfit": soundfit.__version__,
         "created": created.isoformat(timespec="seconds"),
-        "command": shlex.join(["soundfit", *sys.argv[1:]]) if options.out is not None else "<python>",
+        "command": options.command,
         "data": records.data_record(table),
         "audit": records.audit_record(prepared.findings),
-        "split": records.split_record(plan),
+        "split": records.split_record(plan, prepared.test_file),
         "study": {
             "members": len(result.members),
             "banks": result.banks,
