@@ -78,6 +78,9 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "constant inputs": ("inputs-constant", {"input__constant": 1.0}),
     "one class": ("labels-damaged", {"target__present": 1}),
     "shuffled labels": ("labels-damaged", {"got": 0.42, "possible": 0.41, "reference__evaluation_gain": 0.5, "reference__agreement": 0.3}),
+    "labels without information": ("labels-damaged", {"got": 0.9, "possible": 0.41, "reference__surest": 0.5, "score__evaluation_z": -0.4,
+        "signal": {"z": 0.8, "rows": 1000, "correlation_below": 0.1}}),
+    "rate too high by a test": ("lr-too-high", {"optimiser__lr": 1.0, "rate_gains": {"0.1": {"gain": 0.08, "z": 4.0}}}),
     "constant weights": ("bad-init", {"got": 0.4, "weights__matrices": [
         {"name": "0.weight", "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 0.3, "mean": 0.1},
         {"name": "2.weight", "units": 3, "constant": True, "rows_equal": True, "place": None, "gain": 0.3, "mean": 0.1}]}),
@@ -145,6 +148,29 @@ def test_a_frozen_backbone_that_works_is_healthy() -> None:
 
 def test_a_large_rate_that_works_is_healthy() -> None:
     assert codes(trace(optimiser__lr=5.0)) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"signal": {"z": 3.1, "rows": 1000, "correlation_below": 0.18}},
+        {"signal": {"z": 0.8, "rows": 200, "correlation_below": 0.1}},
+        {"score__evaluation_z": 4.0},
+        {"reference__surest": 3.0},
+        {"input__dims": 3},
+        {"epochs": 1.0},
+        {"loss__prediction_shape": (32, 1)},
+        {"replays": {"sound-1e-3": {"held_out": 0.6}}},
+    ],
+)
+def test_labels_with_some_signal_or_too_few_rows_are_left_alone(facts: dict[str, Any]) -> None:
+    none = {"signal": {"z": 0.8, "rows": 1000, "correlation_below": 0.1}, "reference__surest": 0.5}
+    assert "labels-damaged" not in codes(trace(got=0.42, possible=0.41, **{**none, **facts}))
+
+
+@pytest.mark.parametrize(("lr", "gain", "z"), [(1e-3, 0.08, 4.0), (1.0, 0.08, 2.0), (1.0, 0.02, 5.0)])
+def test_a_rate_without_proof_is_left_alone(lr: float, gain: float, z: float) -> None:
+    assert codes(trace(optimiser__lr=lr, rate_gains={"0.1": {"gain": gain, "z": z}})) == []
 
 
 def test_every_diagnosis_is_ordered_worst_first_and_json_ready() -> None:

@@ -24,7 +24,8 @@ from soundfit.doctor.facts import (
     target_facts,
     weight_facts,
 )
-from soundfit.doctor.judge import best_score, possible_score
+from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possible_score
+from soundfit.doctor.proof import agreement_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
@@ -213,11 +214,13 @@ class Examination:
             fits = ys.shape[1:] == rows.targets.shape[1:] or task.kind in ("classes", "binary")
             if fits:
                 out["evaluation_by_script"] = score(task, ps, ys)
+                out["evaluation_z"] = agreement_z(task, ps, ys)
         other = self.eval_rows
         if other is not None and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]:
             p = self._predict(other)
             if p is not None and p.shape[0] == len(other):
                 out["evaluation"] = score(task, p, other.targets)
+                out["evaluation_z"] = agreement_z(task, p, other.targets)
             facts["evaluation"] = self._evaluation_facts(rows, other)
         return out
 
@@ -291,11 +294,15 @@ class Examination:
                 "held_out": reference.held_out, "constant": reference.constant, "se": reference.standard_error,
                 "balanced": reference.balanced, "by_model": reference.by_model,
                 "evaluation_gain": reference.other_rows, "rows": reference.rows, "agreement": reference.agreement,
+                "surest": reference.surest,
             }  # fmt: skip
+            if reference.surest < 2.33 and reference.rows >= 400:
+                out["signal"] = signal(task, clean)
         self._class_numbers(out, clean)
         recipe = self.recipe()
         got = best_score(out)
-        perfect = not math.isnan(got) and got > 0.97
+        other = out["score"]["evaluation"]
+        perfect = not math.isnan(got) and got > 0.97 and not other < 0.92
         replays: dict[str, dict[str, float]] = {}
         out["replays"] = replays
         if recipe is None or task.kind == "copy" or perfect:
@@ -304,6 +311,9 @@ class Examination:
         for name, change in _sane(recipe).items():
             self._try(replays, name, recipe, clean, change)
         possible = possible_score(out)
+        usual = USUAL_RATES.get(recipe.optimiser.__name__, DEFAULT_RATES)[1]
+        if possible - other > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
+            out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
         for name, change in _changes(recipe, out).items():

@@ -6,7 +6,23 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["best_score", "possible_score"]
+__all__ = ["DEFAULT_RATES", "USUAL_RATES", "best_score", "possible_score"]
+
+USUAL_RATES = {  # rates within which a failure is more likely to have another cause
+    "SGD": (1e-3, 0.6),
+    "Adam": (1e-4, 2e-2),
+    "AdamW": (1e-4, 2e-2),
+    "NAdam": (1e-4, 2e-2),
+    "RAdam": (1e-4, 2e-2),
+    "RMSprop": (1e-4, 2e-2),
+    "Adagrad": (1e-3, 0.5),
+    "Adamax": (1e-4, 3e-2),
+    "Adadelta": (0.05, 2.0),
+    "LBFGS": (0.01, 2.0),
+    "Rprop": (1e-4, 0.1),
+    "ASGD": (1e-3, 0.5),
+}
+DEFAULT_RATES = (1e-4, 0.5)
 
 
 def best_score(facts: Mapping[str, Any]) -> float:

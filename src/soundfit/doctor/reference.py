@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from soundfit.doctor.rows import Rows
-from soundfit.doctor.scores import Task, balanced, chance, predicted_labels, score
+from soundfit.doctor.scores import Task, balanced, chance, permutation_z, predicted_labels, score
 
-__all__ = ["Reference", "fit_reference", "halves"]
+__all__ = ["Reference", "fit_reference", "halves", "signal_z"]
 
 Tensor = torch.Tensor
 
@@ -33,6 +33,7 @@ class Reference:
     other_rows: float = float("nan")
     agreement: float = float("nan")
     rows: int = 0
+    surest: float = float("nan")
 
 
 def halves(n: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
@@ -122,11 +123,44 @@ def fit_reference(
     constant = chance(task, rows.targets[held])
     se = _standard_error(task, candidates[best][held], rows.targets[held], value)
     out = Reference(value, constant, se, by_model=by_model, rows=len(rows))
+    target = _design(task, y)[0][held]
+    out.surest = max(permutation_z(p[held], target) for p in candidates.values())
     if task.kind in ("classes", "binary", "one-hot"):
         out.balanced = balanced(task, candidates[best][held], rows.targets[held])
     if other is not None and len(other) >= 20:
         out.other_rows, out.agreement = _score_elsewhere(task, rows, other)
     return out
+
+
+def signal_z(task: Task, rows: Rows, *, limit: int = 2000) -> tuple[float, int]:
+    """Return how surely labels go with inputs (in standard deviations) and the rows that were looked at.
+
+    Linear and smooth (Gaussian kernel) ridge fits in five folds predict every row once; each is compared with
+    shuffled labels, and the surer counts.
+    """
+    x = numeric(rows.inputs)
+    if x is None or x.shape[1] == 0:
+        return float("nan"), 0
+    keep = torch.randperm(len(rows), generator=torch.Generator().manual_seed(20_011))[:limit]
+    x, y = x[keep], _targets(task, rows.targets)[keep]
+    n = len(keep)
+    x = _standard(x, torch.arange(n))
+    target = _design(task, y)[0].double()
+    target = target - target.mean(0)
+    square = torch.cdist(x, x) ** 2
+    fold = torch.arange(n) % 5
+    found = []
+    for kernel in (x @ x.T / x.shape[1], torch.exp(-2 * square / (square.median() + 1e-9))):
+        gram = kernel.double()
+        for penalty in (0.03, 1.0):
+            p = torch.zeros_like(target)
+            for k in range(5):
+                fit, out = fold != k, fold == k
+                size = int(fit.sum())
+                inner = gram[fit][:, fit] + penalty * torch.eye(size, dtype=torch.float64)
+                p[out] = gram[out][:, fit] @ torch.linalg.solve(inner, target[fit])
+            found.append(permutation_z(p, target))
+    return max(found), n
 
 
 def _standard_error(task: Task, p: Tensor, y: Tensor, value: float) -> float:

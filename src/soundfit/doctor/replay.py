@@ -17,7 +17,7 @@ from torch import nn
 
 from soundfit.doctor.reference import halves
 from soundfit.doctor.rows import Rows
-from soundfit.doctor.scores import Task, score
+from soundfit.doctor.scores import Task, row_scores, score
 
 __all__ = ["Recipe", "Replayed", "replay"]
 
@@ -55,6 +55,7 @@ class Replayed:
     steps: int
     cut: bool
     outputs_spread: float = math.nan
+    parts: Tensor | None = None
 
 
 def replay(
@@ -140,6 +141,7 @@ def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seco
         done,
         done < steps,
         float(p.std(0).mean()) if len(p) > 1 else math.nan,
+        row_scores(task, p[held], rows.targets[held]),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Task", "score", "task_of"]
+__all__ = ["Task", "permutation_z", "row_scores", "score", "task_of"]
 
 Tensor = torch.Tensor
 
@@ -140,3 +140,37 @@ def chance(task: Task, targets: Tensor) -> float:
         share = labels.float().mean(0)
         return float(torch.maximum(share, 1 - share).mean())
     return float(torch.bincount(labels.reshape(-1).clamp(min=0).long()).max() / labels.numel())
+
+
+def row_scores(task: Task, predictions: Tensor, targets: Tensor) -> Tensor | None:
+    """Return each row's part of the score: 1 or 0 for a class, 1 - error²/variance (from -20) for numbers."""
+    p, y, n = predictions.float(), targets, targets.shape[0]
+    if task.is_classification:
+        bad = not bool(torch.isfinite(p).all())
+        found, labels = predicted_labels(task, torch.nan_to_num(p)), task.labels(y)
+        if found.shape != labels.shape:
+            return None
+        return (found == labels).float().reshape(n, -1).mean(1) * (0.0 if bad else 1.0)
+    q, t = p.reshape(n, -1), y.float().reshape(n, -1)
+    if q.shape != t.shape:
+        return None
+    variance = ((t - t.mean(0)) ** 2).mean() + 1e-12
+    parts = (1 - ((q - t) ** 2).mean(1) / variance).clamp(min=-20.0)
+    return torch.nan_to_num(parts, nan=-20.0)
+
+
+def permutation_z(predictions: Tensor, targets: Tensor) -> float:
+    """Return by how many standard deviations rows of two matrices go together more than shuffled rows would.
+
+    Args:
+        predictions: shape ``(n, c)``.
+        targets: shape ``(n, c)``.
+
+    The sum of products of centred columns has mean 0 under all n! orders of the rows, and the exact variance
+    ``sum((P'P) * (T'T)) / (n - 1)``.
+    """
+    n = len(targets)
+    p, t = predictions.reshape(n, -1).double(), targets.reshape(n, -1).double()
+    p, t = p - p.mean(0), t - t.mean(0)
+    variance = float(((p.T @ p) * (t.T @ t)).sum()) / max(n - 1, 1)
+    return float((p * t).sum()) / variance**0.5 if variance > 1e-20 else 0.0

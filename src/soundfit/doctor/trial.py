@@ -67,7 +67,7 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from soundfit.doctor.rows import Rows
-    from soundfit.doctor.scores import predicted_labels, score
+    from soundfit.doctor.scores import row_scores, score
 
     task = spec["facts"]["task"]
     pairs: list[tuple[Any, Any]] = []
@@ -93,17 +93,9 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
         return {"score": None, "parts": None}
     p, y = torch.cat([a for a, _ in pairs]).float(), torch.cat([b for _, b in pairs])
     value = score(task, p, y)
-    if task.is_classification:
-        bad = not bool(torch.isfinite(p).all())
-        found = predicted_labels(task, torch.nan_to_num(p))
-        parts = (found == task.labels(y)).float().reshape(len(y), -1).mean(1) * (0.0 if bad else 1.0)
-    else:
-        q, t = p.reshape(len(y), -1), y.float().reshape(len(y), -1)
-        if q.shape != t.shape:
-            return {"score": None, "parts": None}
-        variance = ((t - t.mean(0)) ** 2).mean() + 1e-12
-        parts = (1 - ((q - t) ** 2).mean(1) / variance).clamp(min=-20.0)
-        parts = torch.nan_to_num(parts, nan=-20.0)
+    parts = row_scores(task, p, y)
+    if parts is None:
+        return {"score": None, "parts": None}
     return {"score": value if value == value else None, "parts": parts.double().tolist()}
 
 

@@ -193,6 +193,24 @@ def labels(case: Case) -> list[Diagnosis]:
                     "labels-damaged", "labels are shifted against the inputs", 0.95, fix, place=place
                 )
             )
+    if not out and not _has_signal(case):
+        fix = (
+            "Labels carry no information on these inputs: shuffled against each other, or pure noise. "
+            "Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
+        )
+        text = "labels carry no information on these inputs: shuffled against each other, or pure noise"
+        out.append(
+            case.diagnose(
+                "labels-damaged",
+                text,
+                0.8,
+                fix,
+                place=place,
+                signal_in_standard_deviations=case["signal.z"],
+                correlation_below=case["signal.correlation_below"],
+                evaluation_in_standard_deviations=case["score.evaluation_z"],
+            )
+        )
     if (
         case["task.kind"] == "classes"
         and len(shares) >= 3
@@ -213,6 +231,36 @@ def labels(case: Case) -> list[Diagnosis]:
             )
         )
     return out
+
+
+def _has_signal(case: Case) -> bool:
+    """Return False where enough rows were looked at and nothing told anything of the labels.
+
+    No reference, no out-of-fold fit, no sound training of the script's own model, and not the script's own
+    evaluation is above chance, each by a one-sided test at the 1 % level.
+    """
+    rows = case.number("signal.rows", 0)
+    # Rows that never come back (a policy's, a generator's) or a loss on something computed from the output
+    # (a chosen action's value, a similarity of pairs) have no labels in this sense.
+    shape = case["loss.prediction_shape"] or (case["custom.shapes"] or ((),))[0]
+    if case.number("epochs", 0.0) < 2 or math.prod(shape[1:]) != case.number("outputs.width", 0):
+        return True
+    if (
+        case.number("roots", 1) > 1
+        or rows < 400
+        or case["input.kind"] != "float"
+        or case.number("input.dims", 9) not in (2, 4)
+    ):
+        return True
+    if case.number("signal.z", 9.0) > 2.33 or case.number("signal.correlation_below", 1.0) > 0.2:
+        return True
+    if case.number("reference.surest", 9.0) > 2.33 or case.number("score.evaluation_z", 0.0) > 2.33:
+        return True
+    constant = case.number("reference.constant", 0.0)
+    own = case.own_best
+    held = 0.3 * case.number("rows", 0)
+    spread = math.sqrt(max(constant * (1 - constant), 0.01) / held) if case["task.classification"] else 0.02
+    return not math.isnan(own) and own > constant + 2.33 * spread
 
 
 def order(case: Case) -> list[Diagnosis]:

@@ -10,24 +10,10 @@ import numpy as np
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_after, added_before, changed, set_keyword, swap_name
+from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES
 from soundfit.records import Diagnosis, Severity
 
 __all__ = ["rules"]
-
-_USUAL = {  # rates within which a failure is more likely to have another cause
-    "SGD": (1e-3, 0.6),
-    "Adam": (1e-4, 2e-2),
-    "AdamW": (1e-4, 2e-2),
-    "NAdam": (1e-4, 2e-2),
-    "RAdam": (1e-4, 2e-2),
-    "RMSprop": (1e-4, 2e-2),
-    "Adagrad": (1e-3, 0.5),
-    "Adamax": (1e-4, 3e-2),
-    "Adadelta": (0.05, 2.0),
-    "LBFGS": (0.01, 2.0),
-    "Rprop": (1e-4, 0.1),
-    "ASGD": (1e-3, 0.5),
-}
 
 
 def coverage(case: Case) -> list[Diagnosis]:
@@ -181,7 +167,7 @@ def step(case: Case) -> list[Diagnosis]:
 def _prior(case: Case) -> tuple[float, float]:
     """Return how unusual the rate is: ``(too high, too low)``, each from 0.35 to 1."""
     lr = case.number("optimiser.lr")
-    low, high = _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))
+    low, high = USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)
     up = 1.0 if lr > high else 0.6 if lr > high / 2.5 else 0.4
     down = 1.0 if lr < low else 0.6 if lr <= low * 2 else 0.4
     return up, down
@@ -189,8 +175,10 @@ def _prior(case: Case) -> tuple[float, float]:
 
 def rate(case: Case) -> list[Diagnosis]:
     """The learning rate is too high or too low: a replay with another rate learns."""
-    if not case.sick or math.isnan(case.number("optimiser.lr")):
+    if math.isnan(case.number("optimiser.lr")):
         return []
+    if not case.sick:
+        return _proven_rate(case)
     lr, place = case.number("optimiser.lr"), case["optimiser.place"]
     up, down = _prior(case)
     out = []
@@ -211,7 +199,7 @@ def rate(case: Case) -> list[Diagnosis]:
                 sure = max(sure, 0.6 * prior)
             if prior == 1.0 and violent:
                 sure = max(sure, 0.75)
-            if prior == 1.0 and lr > 5 * _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))[1]:
+            if prior == 1.0 and lr > 5 * USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1]:
                 sure = max(sure, 0.85)
         elif prior == 1.0 and ratio < 3e-5:
             sure = max(sure, 0.8)
@@ -219,7 +207,7 @@ def rate(case: Case) -> list[Diagnosis]:
             continue
         new = lr * factors[best]
         if code == "lr-too-high":
-            new = min(new, _USUAL.get(case["optimiser.class"] or "", (1e-4, 0.5))[1])
+            new = min(new, USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1])
         fix = f"Learning rate {lr:g} is too {word} for {case['optimiser.class']} here: try {new:g}."
         out.append(
             case.diagnose(
@@ -236,6 +224,34 @@ def rate(case: Case) -> list[Diagnosis]:
             )
         )
     return out
+
+
+def _proven_rate(case: Case) -> list[Diagnosis]:
+    """A rate far above the usual, and a smaller one that does significantly better on held-out rows."""
+    found = case["rate_gains"]
+    lr, place = case.number("optimiser.lr"), case["optimiser.place"]
+    if not found or _prior(case)[0] < 1.0:
+        return []
+    factor = max(found, key=lambda k: found[k]["gain"])
+    gain, z = found[factor]["gain"], found[factor]["z"]
+    if gain < 0.04 or z < 3.0:
+        return []
+    new = min(lr * float(factor), USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1])
+    fix = f"Learning rate {lr:g} is too high for {case['optimiser.class']} here: {new:g} scores {gain:.3f} more on held-out rows."
+    return [
+        case.diagnose(
+            "lr-too-high",
+            f"learning rate {lr:g} is too high",
+            0.85,
+            fix,
+            place=place,
+            patch=changed(place, set_keyword("lr", f"{new:g}")),
+            change={"rate": new / lr},
+            learning_rate=lr,
+            held_out_gain=gain,
+            gain_in_standard_errors=z,
+        )
+    ]
 
 
 def schedule(case: Case) -> list[Diagnosis]:
