@@ -18,7 +18,7 @@ from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets
 from soundfit.bank.hyper import Hyper
 from soundfit.bank.loss import Loss
 from soundfit.bank.optimizer import OptimizerState, Scales, apply_l1_, clip_gradients_, optimizer_step_
-from soundfit.bank.order import epoch_order, steps_per_epoch
+from soundfit.bank.order import epoch_orders, steps_per_epoch
 from soundfit.bank.program import Program
 from soundfit.bank.progress import Progress
 from soundfit.bank.rows import BankData, MemberRows
@@ -26,7 +26,7 @@ from soundfit.bank.schedule import multiplier_table
 from soundfit.bank.stack import Stack
 from soundfit.bank.state import bank_state, restore_bank
 from soundfit.bank.tape import Tape
-from soundfit.models.counter import key_of, normal_like
+from soundfit.models.counter import key_of, normal_like, stir
 from soundfit.records import Config, Event
 
 __all__ = ["COMPACT_BELOW", "MAX_ROLLBACKS", "ROLLBACK_FACTOR", "Bank"]
@@ -111,11 +111,7 @@ class Bank:
         self.epoch += 1
         if (self.epoch - 1) % self.evaluate_every == 0:
             self.loss_sum_M.zero_()
-        orders = [
-            rows_n[epoch_order(len(rows_n), self.batch, seed=seed, epoch=self.epoch, device=self.device)]
-            for rows_n, seed in self.streams
-        ]
-        index_KSB = torch.stack(orders)
+        index_KSB = self._draw_orders()
         with torch.no_grad():
             for step in range(self.n_steps):
                 at = (self.epoch - 1) * self.n_steps + step
@@ -131,6 +127,15 @@ class Bank:
         due = training & (on_beat | (self.epoch >= self.n_epochs[alive]))
         if due.any():
             self._check(due)
+
+    def _draw_orders(self) -> Tensor:
+        """Return the rows (K, S, B) that each stream reads in this epoch."""
+        shape = (len(self.stream_view), self.n_steps, self.batch)
+        index_KSB = torch.empty(shape, dtype=torch.long, device=self.device)
+        for at, rows_KN, seeds_K in self.streams:
+            order_KSB = epoch_orders(rows_KN.shape[1], self.batch, seeds_K=seeds_K, epoch=self.epoch)
+            index_KSB[at] = rows_KN.gather(1, order_KSB.flatten(1)).view_as(order_KSB)
+        return index_KSB
 
     def _advance(self) -> None:
         """Take one step: the first by running it, which records it, the others by replaying the tape."""
@@ -174,7 +179,7 @@ class Bank:
     def _batch(self) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
         """Return inputs, targets, and whether they are each member's own."""
         inputs, targets, index_KB = self.data.inputs_VN, self.data.targets_VN, self.index_KB
-        if len(self.streams) == 1:
+        if len(self.stream_view) == 1:
             view = self.stream_view[0]
             x = inputs[view].index_select(0, index_KB[0])
             y = targets[view].index_select(0, index_KB[0])
@@ -336,7 +341,22 @@ class Bank:
         streams: dict[object, int] = {}
         position = [streams.setdefault(r.stream, len(streams)) for r in self.rows]
         first = [self.rows[position.index(k)] for k in range(len(streams))]
-        self.streams = [(torch.from_numpy(r.train).to(self.device), r.order_seed) for r in first]
+        # Streams of one length are drawn together.
+        lengths = [len(r.train) for r in first]
+        self.streams = [
+            (
+                torch.tensor([k for k, n in enumerate(lengths) if n == length], device=self.device),
+                torch.from_numpy(np.stack([r.train for r in first if len(r.train) == length])).to(
+                    self.device
+                ),
+                torch.tensor(
+                    [stir(r.order_seed) for r in first if len(r.train) == length],
+                    dtype=torch.int32,
+                    device=self.device,
+                ),
+            )
+            for length in dict.fromkeys(lengths)
+        ]
         self.stream_view = [r.view for r in first]
         self.stream_of_M = torch.tensor(position, device=self.device)
         offsets = [[r.view * self.data.n_rows] for r in first]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from soundfit.models.counter import key_of, stir, uniform16
 
-__all__ = ["epoch_order", "steps_per_epoch"]
+__all__ = ["epoch_order", "epoch_orders", "steps_per_epoch"]
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
@@ -25,11 +25,17 @@ def epoch_order(n_rows: int, batch_size: int, *, seed: int, epoch: int, device: 
 
     ``B`` is ``min(batch_size, n_rows)``; the rows left over are drawn in other epochs.
     """
+    seeds_K = torch.tensor([stir(seed)], dtype=torch.int32, device=device)
+    return epoch_orders(n_rows, batch_size, seeds_K=seeds_K, epoch=epoch)[0]
+
+
+def epoch_orders(n_rows: int, batch_size: int, *, seeds_K: Tensor, epoch: int) -> Tensor:
+    """Return positions (K, S, B) for K streams of ``n_rows`` rows each, from their stirred seeds."""
     batch = min(batch_size, n_rows)
     steps = steps_per_epoch(n_rows, batch)
-    scalars = torch.tensor([stir(seed), epoch], dtype=torch.int32, device=device)
-    key = key_of(scalars[0], scalars[1])
+    step = torch.full((), epoch, dtype=torch.int32, device=seeds_K.device)
+    keys_K1 = key_of(seeds_K, step).unsqueeze(1)
     # Two 16-bit draws a row make ties rare; a stable sort makes the rest reproducible.
-    high, low = uniform16(key, 2 * n_rows).to(torch.int32).split(n_rows)
-    order = torch.sort(high * 65536 + low, stable=True).indices
-    return order[: steps * batch].view(steps, batch)
+    high_KN, low_KN = uniform16(keys_K1, 2 * n_rows).to(torch.int32).split(n_rows, dim=1)
+    order_KN = torch.sort(high_KN * 65536 + low_KN, dim=1, stable=True).indices
+    return order_KN[:, : steps * batch].reshape(-1, steps, batch)

@@ -43,7 +43,7 @@ def key_of(seed: Tensor, step: Tensor) -> Tensor:
 
 
 def uniform16(key: Tensor, n: int) -> Tensor:
-    """Return n uniform int16 values (all 65,536 equally likely) for a scalar int32 key.
+    """Return n uniform int16 values (all 65,536 equally likely) for an int32 key: scalar, or (K, 1) for (K, n).
 
     One 32-bit hash gives two of them: half the work of a 32-bit draw, and a dropout rate is
     resolved to 1/65,536.
@@ -52,7 +52,7 @@ def uniform16(key: Tensor, n: int) -> Tensor:
     h = torch.arange((n + 1) // 2, dtype=torch.int32, device=key.device) * _SPREAD + key
     h = h ^ ((h >> 15) & 0x1FFFF)
     h = h * _MIX_B
-    return (h ^ ((h >> 16) & 0xFFFF)).view(torch.int16)[:n]
+    return (h ^ ((h >> 16) & 0xFFFF)).view(torch.int16)[..., :n]
 
 
 def normal_like(key: Tensor, like: Tensor) -> Tensor:
