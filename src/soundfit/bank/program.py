@@ -68,9 +68,8 @@ class Program:
         with torch.enable_grad():
             leaves = tuple(p.detach().requires_grad_() for p in params)
             loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own, keys_M)
-            gradients = torch.autograd.grad(
-                loss_M, leaves, torch.ones_like(loss_M), allow_unused=True, materialize_grads=True
-            )
+            # The sum: members' losses do not meet, so each gradient is that of its own member.
+            gradients = torch.autograd.grad(loss_M.sum(), leaves, allow_unused=True, materialize_grads=True)
         m = len(params[0])
         padding = [gradients[0].new_zeros(m, self.padding)] if self.padding else []
         flat = torch.cat([*(g.reshape(m, -1) for g in gradients), *padding], dim=1)
