@@ -17,10 +17,14 @@ _HOMES = {
     "StudyResult": "soundfit.records",
     "Table": "soundfit.data.table",
     "audit": "soundfit.data.audit",
+    "capacity_curve": "soundfit.workflow.study",
     "cross_validate": "soundfit.study.cross_validation",
     "doctor": "soundfit.doctor",
+    "learning_curve": "soundfit.workflow.study",
+    "learning_rate_range": "soundfit.workflow.study",
     "load": "soundfit.artifact",
     "read": "soundfit.data.source",
+    "regularization_path": "soundfit.workflow.study",
     "split": "soundfit.data.split",
     "train": "soundfit.workflow.api",
 }
@@ -38,6 +42,12 @@ if TYPE_CHECKING:
     from soundfit.study.cross_validation import cross_validate
     from soundfit.workflow.api import train
     from soundfit.workflow.run import Run
+    from soundfit.workflow.study import (
+        capacity_curve,
+        learning_curve,
+        learning_rate_range,
+        regularization_path,
+    )
 
 
 def __getattr__(name: str) -> Any:

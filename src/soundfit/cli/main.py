@@ -13,6 +13,7 @@ import typer
 from soundfit.cli import options as opt
 from soundfit.cli.doctor import CONTEXT, doctor_command
 from soundfit.cli.interrupt import asking_to_stop
+from soundfit.cli.study import study_command
 from soundfit.errors import SoundfitError
 
 __all__ = ["app", "run"]
@@ -247,6 +248,7 @@ def report(
         webbrowser.open(path.absolute().as_uri())
 
 
+app.command(name="study")(study_command)
 app.command(name="doctor", context_settings=CONTEXT)(doctor_command)
 
 

@@ -7,7 +7,8 @@ no seal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ from soundfit.study.rounds import cost
 from soundfit.study.verdict import own_losses, reach_verdict
 from soundfit.study.views import TableViews
 
-__all__ = ["Deadlines", "Inquiry", "inquire"]
+__all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 
 # A learning curve may take this share of the time that the configurations took, or this many seconds.
 _CURVE_SHARE = 0.15
@@ -125,12 +126,23 @@ def inquire(
 def _study(
     views: TableViews, configurations: Sequence[Config], seed: int, device: torch.device, hooks: Hooks
 ) -> StudyRun:
-    try:
+    with stopping_in_words(hooks.should_stop):
         return cross_validate_views(views, configurations, seeds=(seed,), device=device, hooks=hooks)
+
+
+@contextmanager
+def stopping_in_words(over: Callable[[], bool]) -> Iterator[None]:
+    """Say what to do where a study inside has nothing to choose from.
+
+    Raises:
+        StopError: instead of the study's ValueError.
+    """
+    try:
+        yield
     except ValueError as error:
         if "finite score on every fold" not in str(error):
             raise
-        stopped = hooks.should_stop()
+        stopped = over()
         raise StopError(
             "A run needs at least one configuration trained on every fold",
             received="training ended before that" if stopped else "every member went non-finite",

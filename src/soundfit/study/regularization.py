@@ -1,0 +1,102 @@
+"""Regularisation: error along a path of weight decay, and over dropout, at one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from soundfit.records import Config, StudyResult
+from soundfit.study.cross_validation import Hooks, cross_validate_views
+from soundfit.study.curve import Curve, score_point
+from soundfit.study.grid import sized_to_rows
+from soundfit.study.views import TableViews
+
+__all__ = ["DECAYS", "DROPOUTS", "regularization_study"]
+
+DECAYS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.5)
+
+
+def regularization_study(
+    views: TableViews,
+    *,
+    width: int = 128,
+    depth: int = 2,
+    decays: Sequence[float] = DECAYS,
+    dropouts: Sequence[float] = DROPOUTS,
+    seeds: Sequence[int] = (0, 1),
+    device: torch.device | None = None,
+    hooks: Hooks | None = None,
+) -> Curve:
+    """Measure error over weight decay (without dropout) and over dropout (at a light decay).
+
+    Args:
+        views: of the table.
+        width, depth: the size; depth 0 is the linear model, which has no dropout.
+        decays: decoupled weight decay, per unit of learning rate.
+        dropouts: rates.
+        seeds: initialisations per fold; scores are means over them.
+        device: where to train.
+        hooks: with ``seconds_left``, what would not fit is left out.
+    """
+    n_train = int(np.median([len(f.train) for f in views.folds]))
+    batch, epochs = sized_to_rows(n_train)
+    base = Config(
+        model="mlp" if depth else "linear",
+        width=width if depth else 0,
+        depth=depth,
+        batch_size=batch,
+        epochs=epochs,
+        learning_rate=0.03,
+        options={"beta2": 0.95},
+    )
+    light = 0.03
+    grid = [base.with_(weight_decay=d) for d in sorted(set(decays))]
+    if depth:
+        grid += [base.with_(weight_decay=light, dropout=p) for p in sorted({*dropouts} - {0.0})]
+    result = cross_validate_views(views, grid, seeds=seeds, device=device, hooks=hooks).result
+    points = [
+        {
+            "weight_decay": config.weight_decay,
+            "dropout": config.dropout,
+            **score_point(result.training_scores_CK[c], result.scores_CK[c]),
+        }
+        for c, config in enumerate(result.configurations)
+        if np.isfinite(result.scores_CK[c]).all()
+    ]
+    return Curve(
+        "regularization",
+        result.metric,
+        result.greater_is_better,
+        tuple(points),
+        _sentence(result),
+        {"width": base.width, "depth": depth, "training_rows": n_train},
+        result,
+    )
+
+
+def _sentence(result: StudyResult) -> str:
+    sign = -1.0 if result.greater_is_better else 1.0
+    mean_C = sign * result.scores_CK.mean(axis=1)
+    best = int(np.nanargmin(mean_C))
+    config = result.configurations[best]
+    none = next(
+        (i for i, c in enumerate(result.configurations) if c.weight_decay == 0 and c.dropout == 0), None
+    )
+    how = f"weight decay {config.weight_decay:g}" + (
+        f" with dropout {config.dropout:g}" if config.dropout else ""
+    )
+    said = f"Validation is best at {how} ({result.metric} {sign * mean_C[best]:.4g})"
+    if none is None or none == best or not np.isfinite(mean_C[none]):
+        return said + ("; restraint does not help here." if none == best else ".")
+    difference = sign * (result.scores_CK[none] - result.scores_CK[best])
+    se = float(difference.std(ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else float("nan")
+    share = float(difference.mean()) / abs(mean_C[best]) if mean_C[best] else 0.0
+    sure = difference.mean() > 2 * se
+    return (
+        said
+        + f": {100 * share:.1f} % better than without (paired SE {se:.2g}), "
+        + ("which is clear." if sure else "which may be chance.")
+    )
