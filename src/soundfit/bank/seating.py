@@ -13,6 +13,7 @@ from torch import nn
 
 from soundfit.bank.architecture import architecture_key
 from soundfit.bank.chunk import activation_elements, chunk_bounds, members_at_once
+from soundfit.bank.evaluation import ROWS_A_PASS
 from soundfit.bank.loss import Loss
 from soundfit.bank.order import steps_per_epoch
 from soundfit.bank.probe import why_loop
@@ -99,6 +100,14 @@ def seat_chunks(
     if at_once is None:
         n_parameters = sum(p.numel() for p in module.parameters())
         activations = activation_elements(module, sample)
-        at_once = members_at_once(n_parameters, activations, device=device, memory_bytes=memory_bytes)
+        exam_rows = min(ROWS_A_PASS, 2 * max(len(first.rows.validation), 32))
+        at_once = members_at_once(
+            n_parameters,
+            activations,
+            device=device,
+            memory_bytes=memory_bytes,
+            n_inputs=sample.numel(),
+            exam_batches=exam_rows / len(sample),
+        )
     bounds = chunk_bounds([s.rows.stream for s in seats], at_once)
     return [Chunk(bank, tuple(seats[a:b]), loop_reason) for a, b in bounds]
