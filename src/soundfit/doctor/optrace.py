@@ -8,6 +8,7 @@ random number; the watch decides when it is on.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -87,8 +88,10 @@ class OpTrace(TorchFunctionMode):
         if name in _QUIET or not self.on:
             return out
         self.watch.grad = torch.is_grad_enabled()
+        started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
             self._look(name, args, kwargs, out)
+        self.watch.spent_seconds += time.perf_counter() - started
         return out
 
     def _look(self, name: str, args: Any, kwargs: Any, out: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,9 +68,16 @@ class Patches:
     def _module_call(self, original: Any) -> Any:
         watch = self.watch
         is_compiling = torch.compiler.is_compiling
+        is_grad_enabled = torch.is_grad_enabled
 
         @functools.wraps(original)
         def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if watch.quiet and is_grad_enabled():
+                if module is watch.main:
+                    out = original(module, *args, **kwargs)
+                    watch.last = (args, kwargs, out, module.training)
+                    return out
+                return original(module, *args, **kwargs)
             if watch.compiled and is_compiling():
                 return original(module, *args, **kwargs)
             if watch.depth:
@@ -108,16 +116,22 @@ class Patches:
     def _loss_call(self, kind: str, original: Any) -> Any:
         watch = self.watch
         is_compiling = torch.compiler.is_compiling
+        is_grad_enabled = torch.is_grad_enabled
 
         @functools.wraps(original)
         def loss(*args: Any, **kwargs: Any) -> Any:
             out = original(*args, **kwargs)
+            if watch.quiet and is_grad_enabled():
+                watch.last_loss = (kind, args, kwargs, out)
+                return out
             if not isinstance(out, torch.Tensor) or (watch.compiled and is_compiling()):
                 return out
             prediction = args[0] if args else kwargs.get("input")
             target = args[1] if len(args) > 1 else kwargs.get("target")
             if isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor):
+                started = time.perf_counter()
                 watch.saw_loss(kind, prediction, target, out, kwargs)
+                watch.spent_seconds += time.perf_counter() - started
             return out
 
         return loss
@@ -130,7 +144,12 @@ class Patches:
         def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() != watch.thread or (watch.compiled and is_compiling()):
                 return original(tensor, *args, **kwargs)
+            if watch.quiet:
+                watch.before_light_backward(tensor)
+                return original(tensor, *args, **kwargs)
+            started = time.perf_counter()
             watch.before_backward(tensor)
+            watch.spent_seconds += time.perf_counter() - started
             return original(tensor, *args, **kwargs)
 
         return backward

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from soundfit.doctor.batch import matched
 from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.graph import loss_structure, output_activation
 from soundfit.doctor.layers import Layers
@@ -21,8 +22,9 @@ from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
 from soundfit.doctor.optrace import OpTrace
 from soundfit.doctor.patches import Patches
-from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor, tensors
+from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor
 from soundfit.doctor.series import Recording
+from soundfit.doctor.steps import FULL, rows_due
 from soundfit.doctor.updates import Updates
 from soundfit.records import Place
 
@@ -30,18 +32,6 @@ __all__ = ["Watch"]
 
 _SNAPSHOT_ELEMENTS = 50_000_000
 _EVALUATIONS = ("eq", "__eq__", "ne", "__ne__", "sub", "__sub__", "rsub")
-
-
-def full_steps(limit: int = 10_000_000) -> frozenset[int]:
-    """Return the steps that are watched in full: 1 … 4, then each half, later twice, as far again."""
-    out, step = set(), 1
-    while step < limit:
-        out.add(step)
-        step = max(step + 1, int(step * (1.5 if step < 64 else 2)))
-    return frozenset(out)
-
-
-_FULL = full_steps()
 
 
 class Watch:
@@ -60,6 +50,12 @@ class Watch:
         self.custom: dict[str, Any] = {}
         self.risky: dict[str, Place] = {}
         self.dropouts: dict[tuple[float, bool, bool], Place] = {}
+        self.quiet = False
+        self.light_steps = 0
+        self.light_steps_in_eval_mode = 0
+        self.main: torch.nn.Module | None = None
+        self.last: tuple[tuple[Any, ...], dict[str, Any], Any, bool] | None = None
+        self.last_loss: tuple[str, tuple[Any, ...], dict[str, Any], Any] | None = None
         self.depth = 0
         self.step = 0
         self.backwards = 0
@@ -79,7 +75,7 @@ class Watch:
         self._met: tuple[str, torch.Tensor, torch.Tensor] | None = None
         self._ops = OpTrace(self)
         self._updates = Updates(self.recording)
-        self._patches = Patches(self)
+        self.patches = Patches(self)
         self._known: dict[int, torch.Tensor] = {}
         self._late_loss: list[torch.Tensor] = []
         self.attached = False
@@ -89,17 +85,23 @@ class Watch:
     def attach(self) -> None:
         """Install every hook."""
         self.attached = True
-        self._patches.install()
+        self.patches.install()
         self.full = True
 
     def detach(self) -> None:
         """Remove every hook; torch is as it was."""
         self._ops.stop()
         if self.step:
+            self._take_last()
             self._leftover_evaluation()
+        if self.main is not None and self.light_steps:
+            root = self.roots[id(self.main)]
+            root.train_calls += self.light_steps
+            root.train_calls_in_eval_mode += self.light_steps_in_eval_mode
+            self.light_steps = self.light_steps_in_eval_mode = 0
         self.evaluation.pending = None
         self._flush_losses()
-        self._patches.remove()
+        self.patches.remove()
         self.attached = False
         self._window, self._calls, self._met = [], [], None
 
@@ -113,8 +115,9 @@ class Watch:
         root = self.roots.get(id(inner))
         if root is None:
             root = self._new_root(inner)
+        started = time.perf_counter()
         training = torch.is_grad_enabled()
-        wanted = self.full if training else self.price == "full" or self.evaluation.wants(_FULL)
+        wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
         if wanted:
             if not self.evaluation.pending and not self.compiled:
                 self._ops.start()
@@ -124,10 +127,12 @@ class Watch:
             self.evaluation.pending = None
         self.depth = 1
         self.layers.stack = [module]
+        self.spent_seconds += time.perf_counter() - started
         try:
             out = original(module, *args, **kwargs)
         finally:
             self.depth = 0
+        started = time.perf_counter()
         first = first_tensor(out)
         if training and first is not None and first.requires_grad:
             root.train_calls += 1
@@ -143,6 +148,7 @@ class Watch:
             self.evaluation.pending = (root, args, first, self.step)
             if self._ops.on:
                 self._ops.seed(first)
+        self.spent_seconds += time.perf_counter() - started
         return out
 
     def _is_model(self, module: torch.nn.Module) -> bool:
@@ -247,7 +253,22 @@ class Watch:
         self.backwards_since_step += 1
         if self.backwards <= 2:
             self.backward_place = user_place(self.step + 1)
-        if loss.dim() == 0 and loss.device.type == "cpu":
+        self._hear(loss)
+        if self.full:
+            self._look_at_loss(loss)
+            self._look_for_old_gradients()
+        self._keep_rows()
+
+    def before_light_backward(self, loss: torch.Tensor) -> None:
+        """Receive a loss of a step that is not looked at: its value alone counts."""
+        self.backwards += 1
+        self.backwards_since_step += 1
+        self._hear(loss)
+        self.last = self.last_loss = None
+
+    def _hear(self, loss: torch.Tensor) -> None:
+        """Record a loss; on an accelerator later, many at once."""
+        if loss.dim() == 0 and loss.is_cpu:
             value = loss.item()
             self._put_loss(value)
             if not math.isfinite(value):
@@ -256,10 +277,6 @@ class Watch:
             self._late_loss.append(loss.detach())
             if len(self._late_loss) >= 64:
                 self._flush_losses()
-        if self.full:
-            self._look_at_loss(loss)
-            self._look_for_old_gradients()
-        self._keep_rows()
 
     def _put_loss(self, value: float) -> None:
         if len(self.recording.loss) <= self.step:
@@ -281,7 +298,7 @@ class Watch:
             self.custom["structure"] = shape
         elif shape["broadcast"] and not self.custom["structure"]["broadcast"]:
             self.custom["structure"]["broadcast"] = shape["broadcast"]
-        pair = self._pair()
+        pair = matched(self._window, self._calls, self._met)
         if pair is not None:
             prediction = pair[1]
             self.custom.setdefault(
@@ -309,33 +326,9 @@ class Watch:
 
     def _nonfinite_loss(self, loss: torch.Tensor, value: float) -> None:
         if not any(e.kind == "nonfinite" for e in self.recording.events):
+            self._take_last()
             detail = nonfinite_detail(loss, self.roots.values(), self._window, self._calls)
             self.recording.event("nonfinite", self.step + 1, f"loss became {value}", **detail)
-
-    def _pair(
-        self,
-    ) -> tuple[tuple[torch.Tensor, ...] | None, torch.Tensor, torch.Tensor, RootRecord | None] | None:
-        """Return ``(inputs, prediction, target, root)`` of the step at hand."""
-        if self._calls:
-            call = self._calls[-1]
-            prediction, target = call.prediction, call.target
-        elif self._met is not None:
-            _, prediction, target = self._met
-        else:
-            return None
-        last = self._window[-1][0] if self._window else None
-        for root, args, kwargs, _, _ in reversed(self._window):
-            inputs = tuple(tensors((args, kwargs)))
-            if (
-                not inputs
-                or not target.dim()
-                or any(x.requires_grad and x.grad_fn is not None for x in inputs)
-            ):
-                continue
-            if all(x.dim() and x.shape[0] == target.shape[0] for x in inputs):
-                root.extra["composite"] = root is not last
-                return inputs, prediction, target, root
-        return None, prediction, target, None
 
     def _keep_rows(self) -> None:
         if not self._window:
@@ -345,13 +338,13 @@ class Watch:
         root, args, kwargs, _, training = self._window[-1]
         if not training:
             root.train_calls_in_eval_mode += 1
-        if not root.train_rows.wants():
+        if not rows_due(self.step, root.train_rows.stride):
             return
         x = first_tensor((args, kwargs))
         if x is not None and x.dim():
             n = int(x.shape[0])
             root.batch_sizes[n] = root.batch_sizes.get(n, 0) + 1
-        pair = self._pair()
+        pair = matched(self._window, self._calls, self._met)
         if pair is None or pair[0] is None or pair[3] is None:
             return
         with torch.no_grad():
@@ -365,6 +358,15 @@ class Watch:
                     del root.train_scores[:32]
 
     # -- evaluation ---------------------------------------------------------------------------------
+
+    def _take_last(self) -> None:
+        """Bring what a light step left lying to notice: a forward pass and a loss without backward."""
+        if self.last is None or self.last_loss is None or self.main is None:
+            return
+        self._window.append((self.roots[id(self.main)], *self.last))
+        kind, args, kwargs, out = self.last_loss
+        if len(args) > 1 and isinstance(out, torch.Tensor):
+            self.saw_loss(kind, args[0], args[1], out, kwargs)
 
     def _leftover_evaluation(self) -> None:
         """Take losses computed after the last step with gradients on as the evaluation that they are."""
@@ -402,29 +404,64 @@ class Watch:
         """Receive an optimiser that has stepped: a new step begins."""
         if threading.get_ident() != self.thread:
             return
+        if self.quiet:
+            self._after_light_step(optimiser)
+            return
+        started = time.perf_counter()
         record = self.optimisers.get(id(optimiser))
         if record is None:
             record = self.add_optimiser(optimiser, user_place(self.step))
         record.steps += 1
         if self.full and self._updates.before:
-            started = time.perf_counter()
             with torch.no_grad(), torch._C.DisableTorchFunction():
                 self._updates.look_at_updates(optimiser, self.step + 1, self.roots)
-            self.spent_seconds += time.perf_counter() - started
         groups = optimiser.param_groups
         self.recording.rate.append(float(groups[0]["lr"]))
         self.step += 1
         self.backwards_since_step = 0
+        if self._window:
+            self.main = self._window[-1][0].module
         if len(self.recording.loss) < self.step and not self._late_loss:
             self.recording.loss.append(float("nan"))
         self._window.clear()
         self._calls.clear()
         self._met = None
+        self.last = self.last_loss = None
         nearest = record.steps + 1
-        self.full = self.price == "full" or nearest in _FULL
+        self.full = self.price == "full" or nearest in FULL
         self.full = self.full or (not self.losses and nearest <= 64)
         if self._ops.on:
             self._end_of_operations()
+        self.quiet = not self.full and not self._rows_are_due()
+        self.spent_seconds += time.perf_counter() - started
+
+    def _after_light_step(self, optimiser: Optimizer) -> None:
+        started = time.perf_counter()
+        record = self.optimisers.get(id(optimiser))
+        if record is None:
+            record = self.add_optimiser(optimiser, user_place(self.step))
+        record.steps += 1
+        self.step += 1
+        self.backwards_since_step = 0
+        rate = optimiser.param_groups[0]["lr"]
+        self.recording.rate.append(rate if type(rate) is float else float(rate))
+        if len(self.recording.loss) < self.step and not self._late_loss:
+            self.recording.loss.append(float("nan"))
+        self.light_steps += 1
+        if self.main is not None and not self.main.training:
+            self.light_steps_in_eval_mode += 1
+        self.last = self.last_loss = None
+        self.full = record.steps + 1 in FULL
+        self.quiet = not self.full and not self._rows_are_due()
+        # What backward() and the forward pass spend in here is about as much again.
+        self.spent_seconds += 2 * (time.perf_counter() - started)
+
+    def _rows_are_due(self) -> bool:
+        """Return whether the step ahead is one whose rows are kept."""
+        if self.step < 16 or self.compiled:
+            return True
+        root = self.roots.get(id(self.main))
+        return root is None or rows_due(self.step, root.train_rows.stride)
 
     def _end_of_operations(self) -> None:
         self._ops.stop()
