@@ -42,6 +42,22 @@ def test_exported_names():
         soundfit.fit  # noqa: B018
 
 
+def test_the_doctor_is_called_by_its_name_before_and_after_its_package_is_imported():
+    code = """
+import torch, soundfit as sf
+for _ in range(2):
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with sf.doctor(model, optimizer) as visit:
+        model(torch.ones(4, 2)).mean().backward()
+        optimizer.step()
+    visit.diagnoses
+    import soundfit.doctor.script
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_importing_soundfit_imports_nothing_heavy():
     code = "import soundfit, sys; assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -29,7 +29,25 @@ _HOMES = {
     "train": "soundfit.workflow.api",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605
+__all__ = [
+    "Config",
+    "Plan",
+    "Run",
+    "StudyResult",
+    "Table",
+    "__version__",
+    "audit",
+    "capacity_curve",
+    "cross_validate",
+    "doctor",
+    "learning_curve",
+    "learning_rate_range",
+    "load",
+    "read",
+    "regularization_path",
+    "split",
+    "train",
+]
 
 if TYPE_CHECKING:
     from soundfit.artifact import load_predictor as load

@@ -6,6 +6,8 @@ imports no torch: a script under the doctor imports it itself, as it would alone
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 __all__ = ["Visit", "diagnose", "doctor", "run_script"]
@@ -25,3 +27,15 @@ def __getattr__(name: str) -> Any:
 
         return diagnose
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _CallablePackage(ModuleType):
+    """Once imported, ``soundfit.doctor`` is this package, and users call it: ``with sf.doctor(model)``."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from soundfit.doctor.visit import doctor
+
+        return doctor(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -43,7 +43,7 @@ def key_of(seed: Tensor, step: Tensor) -> Tensor:
 
 
 def uniform16(key: Tensor, n: int) -> Tensor:
-    """Return n uniform int16 values (all 65,536 equally likely) for an int32 key: scalar, or (K, 1) for (K, n).
+    """Return n uniform int16 values (65,536 equally likely) for an int32 key: scalar, or (K, 1) for (K, n).
 
     One 32-bit hash gives two of them: half the work of a 32-bit draw, and a dropout rate is
     resolved to 1/65,536.
