@@ -126,6 +126,9 @@ def test_interval_covers_nothing_gained_and_excludes_a_clear_gain() -> None:
     assert interval(same)[1] <= 0 <= interval(same)[2]
     better = [([0.0] * 60 + [1.0] * 40, [1.0] * 100)] * 3
     assert interval(better)[1] > 0.3
+    assert interval(better[:1])[1] == -math.inf
+    one_lucky_seed = [([0.0] * 100, [gain] * 100) for gain in (0.6, 0.0, 0.0)]
+    assert interval(one_lucky_seed)[1] < 0
 
 
 def test_words_for_healthy_and_for_no_training() -> None:

@@ -23,16 +23,16 @@ def test_permutation_z_has_mean_nought_and_spread_one_over_shuffles() -> None:
 
 def test_signal_is_found_where_it_is_weak_and_not_where_labels_were_shuffled() -> None:
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(1000, 6, generator=generator)
-    y = (x[:, 0] + 4 * torch.randn(1000, generator=generator) > 0).long()
+    x = torch.randn(700, 6, generator=generator)
+    y = (x[:, 0] + 2 * torch.randn(700, generator=generator) > 0).long()
     task = Task("classes", 2)
     assert signal(task, Rows((x,), y))["z"] > 3
     alarms = 0
-    for _ in range(20):
-        found = signal(task, Rows((x,), y[torch.randperm(1000, generator=generator)]))
+    for _ in range(8):
+        found = signal(task, Rows((x,), y[torch.randperm(700, generator=generator)]))
         alarms += found["z"] > 2.33
-        assert found["rows"] == 1000
-    assert alarms <= 3
+        assert found["rows"] == 700
+    assert alarms <= 2
 
 
 def test_a_ring_is_a_signal_for_the_smooth_fit() -> None:

@@ -153,8 +153,9 @@ def test_a_large_rate_that_works_is_healthy() -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"signal": {"z": 3.1, "rows": 1000, "correlation_below": 0.18}},
+        {"signal": {"z": 3.1, "rows": 1000, "correlation_below": 0.13}},
         {"signal": {"z": 0.8, "rows": 200, "correlation_below": 0.1}},
+        {"signal": {"z": 1.5, "rows": 500, "correlation_below": 0.17}},
         {"score__evaluation_z": 4.0},
         {"reference__surest": 3.0},
         {"input__dims": 3},

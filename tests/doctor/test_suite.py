@@ -79,6 +79,9 @@ def test_fix_proves_a_repair_and_runs_it_last(
     assert repair["accepted"]
     assert repair["interval"][0] > 0
     assert len(repair["trials"]) <= 6
+    proven = [one["seed"] for one in repair["trials"] if one["seed"] != 0]
+    assert len(proven) >= 3
+    assert sorted(proven) == sorted(one["seed"] for one in repair["originals"] if one["seed"] != 0)
     said = capfd.readouterr()
     accuracies = [float(line.split()[1]) for line in said.out.splitlines()]
     assert accuracies[-1] > accuracies[0] + 0.3

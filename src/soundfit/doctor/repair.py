@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import t as student_t
 
 from soundfit.doctor.examine import Examination
 from soundfit.doctor.replay import replay
+from soundfit.doctor.rows import Rows
 from soundfit.doctor.visit import Visit
 
 __all__ = ["interval", "plans", "repair"]
 
-MAX_TRIALS = 6
+MAX_TRIALS = 6  # retrainings with a change
+FRESH_SEEDS = 3  # seeds that prove a change, none of them the one that chose it
+_COPY_BYTES, _COPY_FILES = 50_000_000, 2000
 
 
 def plans(visit: Visit) -> list[dict[str, Any]]:
@@ -45,21 +51,22 @@ def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float
     """Return the mean gain and its 95 % interval from paired trainings.
 
     Args:
-        pairs: per seed, each held-out row's part of the score before and after.
+        pairs: per seed (two or more), each held-out row's part of the score before and after.
 
-    Rows are paired within a seed; the standard error adds the rows' and the seeds' own spread.
+    Student's t over seeds, widened by the rows' own spread: seeds that share their held-out rows share its luck.
     """
-    gains, row_variance = [], []
-    for before, after in pairs:
-        n = min(len(before), len(after))
-        difference = [b - a for a, b in zip(before[:n], after[:n], strict=True)]
-        gains.append(statistics.fmean(difference))
-        row_variance.append(statistics.variance(difference) / n if n > 1 else 1.0)
-    mean = statistics.fmean(gains)
-    k = len(gains)
-    between = statistics.variance(gains) / k if k > 1 else 0.0
-    spread = math.sqrt(statistics.fmean(row_variance) / k + between)
-    half = (1.96 if k > 2 else 2.6) * spread
+    differences = [
+        [y - x for x, y in zip(before, after, strict=False)] for before, after in pairs if before and after
+    ]
+    gains = [statistics.fmean(one) for one in differences]
+    mean, k = statistics.fmean(gains), len(gains)
+    if k < 2:
+        return mean, -math.inf, math.inf
+    by_seed = float(student_t.ppf(0.975, k - 1)) * statistics.stdev(gains) / math.sqrt(k)
+    n = min(len(one) for one in differences)
+    rows = [statistics.fmean(values) for values in zip(*differences, strict=False)]
+    by_row = 1.96 * statistics.stdev(rows) / math.sqrt(n) if n > 1 else 1.0
+    half = math.hypot(by_seed, by_row)
     return mean, mean - half, mean + half
 
 
@@ -68,10 +75,10 @@ def repair(script: Path, args: Sequence[str], visit: Visit) -> dict[str, Any]:
 
     Returns:
         ``accepted``, ``before`` and ``after`` (mean held-out scores), ``interval`` of the gain, ``trials``
-        (one entry a retraining), ``blind`` (what six blind trainings would have reached), ``change``.
+        (one entry a retraining with a change; ``originals`` those without), ``blind`` (what six blind trainings would have reached), ``change``.
     """
     out: dict[str, Any] = {
-        "accepted": False, "before": None, "after": None, "interval": None, "trials": [], "blind": None, "change": None,
+        "accepted": False, "before": None, "after": None, "interval": None, "trials": [], "originals": [], "blind": None, "change": None,
     }  # fmt: skip
     candidates = plans(visit)
     looked = Examination(visit.watch, float("inf"))
@@ -96,9 +103,10 @@ def repair(script: Path, args: Sequence[str], visit: Visit) -> dict[str, Any]:
     runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
+        runner.scratch()
         files = _stamps(script)
         best = _try(runner, candidates, out)
-        out["blind"] = _blind(looked)
+        out["blind"] = _blind(looked, own)
         if best is not None:
             out["accepted"] = True
             out["change"] = best["change"]
@@ -118,7 +126,7 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
     best: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     for plan in candidates:
-        if len(out["trials"]) >= MAX_TRIALS - 2:
+        if len(out["trials"]) >= MAX_TRIALS - FRESH_SEEDS:
             break
         made = runner.run(plan["change"], 0, plan["code"], out)
         if made is not None and (after is None or made["score"] > after["score"]):
@@ -128,17 +136,19 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
     if best is None or after is None or after["score"] <= first["score"]:
         out["after"] = after["score"] if after is not None else None
         return None
-    pairs = [(first["parts"], after["parts"])]
-    befores, afters = [first["score"]], [after["score"]]
-    seed = 1
-    while len(out["trials"]) + 2 <= MAX_TRIALS:
+    # The pair that chose the change is not counted again. How many seeds follow depends on time alone.
+    fresh = MAX_TRIALS - len(out["trials"]) if first["seconds"] < 8 else FRESH_SEEDS
+    pairs, befores, afters = [], [], []
+    for seed in range(1, 1 + fresh):
         a, b = runner.run({}, seed, "as it is", out), runner.run(best["change"], seed, best["code"], out)
         if a is None or b is None:
             break
         pairs.append((a["parts"], b["parts"]))
         befores.append(a["score"])
         afters.append(b["score"])
-        seed += 1
+    if len(pairs) < FRESH_SEEDS:
+        out |= {"after": after["score"], "why": f"fewer than {FRESH_SEEDS} seeds could be compared"}
+        return None
     _, low, high = interval(pairs)
     out |= {"before": statistics.fmean(befores), "after": statistics.fmean(afters), "interval": [low, high]}
     return best if low > 0 else None
@@ -150,6 +160,7 @@ class _Runner:
     def __init__(self, script: Path, args: list[str], facts: dict[str, Any], hold_back: float) -> None:
         self.script, self.args, self.facts, self.hold_back = script, args, facts, hold_back
         self.folder = Path()
+        self.work = Path.cwd()
         self.count = 0
 
     def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
@@ -157,14 +168,29 @@ class _Runner:
         self.count += 1
         path = self.folder / f"trial{self.count}"
         self._write(path, change, seed, judge=True)
+        started = time.perf_counter()
         made = subprocess.run(
-            [sys.executable, "-m", "soundfit.doctor.trial", str(path)], stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", "soundfit.doctor.trial", str(path)], cwd=self.work, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         result = Path(str(path) + ".result")
         found = torch.load(result, weights_only=False) if result.exists() else {"score": None, "parts": None}
-        out["trials"].append({"change": name, "seed": seed, "score": found["score"], "exit": made.returncode})
+        found["seconds"] = time.perf_counter() - started
+        out["trials" if change else "originals"].append(
+            {"change": name, "seed": seed, "score": found["score"], "exit": made.returncode}
+        )
         return found if found["score"] is not None else None
+
+    def scratch(self) -> None:
+        """Let trials run in a copy of the working folder, where it holds the script and is small."""
+        here, script = Path.cwd().resolve(), self.script.resolve()
+        if script.is_relative_to(here) and _is_small(here):
+            self.work = self.folder / "work"
+            shutil.copytree(here, self.work, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+
+    def _script(self, judge: bool) -> Path:
+        here, script = Path.cwd().resolve(), self.script.resolve()
+        return self.work / script.relative_to(here) if judge and self.work != Path.cwd() else script
 
     def final(self, change: dict[str, Any], *, quiet: bool = False) -> None:
         """Run the script a last time, its output going where the script's output goes."""
@@ -178,7 +204,7 @@ class _Runner:
 
     def _write(self, path: Path, change: dict[str, Any], seed: int, *, judge: bool) -> None:
         spec = {
-            "script": str(self.script.resolve()), "args": self.args, "wanted": change, "facts": self.facts,
+            "script": str(self._script(judge)), "args": self.args, "wanted": change, "facts": self.facts,
             "seed": seed, "hold_back": self.hold_back if judge else 0.0, "judge": judge,
         }  # fmt: skip
         torch.save(spec, path)
@@ -217,23 +243,57 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     return facts
 
 
-def _blind(looked: Examination) -> dict[str, Any] | None:
+def _blind(looked: Examination, own: bool) -> dict[str, Any] | None:
     """Return the best of three Adam rates × standardised or not, on rows held out of those seen."""
     recipe, task, rows = looked.recipe(), looked.task, looked.rows
     if recipe is None or task is None or rows is None:
         return None
+    split = None
+    other = looked.eval_rows
+    if (
+        own
+        and other is not None
+        and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]
+    ):
+        n = len(rows)
+        inputs = tuple(torch.cat([x, z]) for x, z in zip(rows.inputs, other.inputs, strict=True))
+        rows = Rows(inputs, torch.cat([rows.targets, other.targets]))
+        split = torch.arange(n), torch.arange(n, len(rows))
     found = []
     for rate in (1e-4, 1e-3, 1e-2):
         for scaled in (False, True):
             made = replay(
-                recipe, task, rows, {"adam": rate, **({"scale_inputs": True} if scaled else {})}, seconds=3.0
+                recipe,
+                task,
+                rows,
+                {"adam": rate, **({"scale_inputs": True} if scaled else {})},
+                seconds=3.0,
+                split=split,
             )
             if made is not None and not math.isnan(made.held_out):
                 found.append({"rate": rate, "standardised": scaled, "score": made.held_out})
     if not found:
         return None
     best = max(found, key=lambda one: one["score"])
-    return {**best, "trials": len(found)}
+    return {
+        **best,
+        "trials": len(found),
+        "rows": "the script's evaluation" if split else "held out of training",
+    }
+
+
+_LEFT_OUT = (".git", ".venv", "venv", "__pycache__", "node_modules")
+
+
+def _is_small(folder: Path) -> bool:
+    size = files = 0
+    for place, below, names in os.walk(folder):
+        below[:] = [name for name in below if name not in _LEFT_OUT]
+        files += len(names)
+        size += sum(os.lstat(os.path.join(place, name)).st_size for name in names)
+        if files > _COPY_FILES or size > _COPY_BYTES:
+            return False
+    return True
 
 
 def _stamps(script: Path) -> dict[str, tuple[int, int]]:

@@ -59,9 +59,18 @@ class Replayed:
 
 
 def replay(
-    recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], *, seconds: float = 2.0, seed: int = 3
+    recipe: Recipe,
+    task: Task,
+    rows: Rows,
+    change: dict[str, Any],
+    *,
+    seconds: float = 2.0,
+    seed: int = 3,
+    split: tuple[Tensor, Tensor] | None = None,
 ) -> Replayed | None:
     """Train a copy with ``change`` and return its scores; None where the model cannot be copied or run.
+
+    ``split``: rows to fit on and rows to judge on; a fixed share is held out when None.
 
     Changes: ``rate`` (factor), ``set_rate``, ``adam`` (rate), ``scale_inputs``, ``scale_targets``,
     ``sound_loss``, ``fresh``, ``longer`` (factor), ``no_decay``, ``no_dropout``, ``all_parameters``,
@@ -70,12 +79,19 @@ def replay(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return _replay(recipe, task, rows, change, seconds)
+            return _replay(recipe, task, rows, change, seconds, split)
     except Exception:  # a model that will not run outside its script gives no evidence
         return None
 
 
-def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seconds: float) -> Replayed:
+def _replay(
+    recipe: Recipe,
+    task: Task,
+    rows: Rows,
+    change: dict[str, Any],
+    seconds: float,
+    split: tuple[Tensor, Tensor] | None,
+) -> Replayed:
     net = copy.deepcopy(recipe.module).cpu()
     net.load_state_dict(recipe.initial)
     for parameter in net.parameters():
@@ -90,7 +106,9 @@ def _replay(recipe: Recipe, task: Task, rows: Rows, change: dict[str, Any], seco
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.p = 0.0
     net.train(recipe.training or bool(change.get("train_mode")))
-    if len(rows) >= 30:
+    if split is not None:
+        fit, held = split
+    elif len(rows) >= 30:
         fit, held = halves(len(rows))
     else:
         fit = held = torch.arange(len(rows))

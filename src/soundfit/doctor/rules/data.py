@@ -252,7 +252,7 @@ def _has_signal(case: Case) -> bool:
         or case.number("input.dims", 9) not in (2, 4)
     ):
         return True
-    if case.number("signal.z", 9.0) > 2.33 or case.number("signal.correlation_below", 1.0) > 0.2:
+    if case.number("signal.z", 9.0) > 2.33 or case.number("signal.correlation_below", 1.0) > 0.14:
         return True
     if case.number("reference.surest", 9.0) > 2.33 or case.number("score.evaluation_z", 0.0) > 2.33:
         return True
