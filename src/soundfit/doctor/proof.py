@@ -45,7 +45,7 @@ def signal(task: Task, rows: Rows) -> dict[str, float]:
 
 
 def rate_gains(
-    recipe: Recipe, task: Task, rows: Rows, *, deadline: float, seeds: tuple[int, ...] = (3, 4, 5)
+    recipe: Recipe, task: Task, rows: Rows, *, deadline: float, seeds: tuple[int, ...] = (3, 4, 5, 6, 7, 8)
 ) -> dict[str, Any] | None:
     """Return what a tenth and a hundredth of the rate gain on held-out rows.
 
@@ -73,7 +73,7 @@ def rate_gains(
             made = replay(recipe, task, rows, {"rate": factor}, seconds=3.0, seed=seed)
             if made is not None and made.parts is not None and not made.cut:
                 differences.append((made.parts - base).clamp(-2.0, 2.0))
-        if len(differences) >= 2:
+        if len(differences) >= 3:
             each = torch.stack(differences)
             by_row, by_seed = each.mean(0), each.mean(1)
             error = max(
