@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundfit.models.net import ACTIVATIONS, MODELS, Linear, build, count_parameters
+from soundfit.models.net import ACTIVATIONS, MODELS, Linear, PeriodicEmbedding, build, count_parameters
 from soundfit.records import Config
 
 
@@ -67,3 +67,25 @@ def test_unknown_names_are_refused() -> None:
         build(Config(model="forest"), 3, 1)
     with pytest.raises(ValueError, match="an activation is one of"):
         build(Config(options={"activation": "step"}), 3, 1)
+
+
+def test_waves_are_those_of_the_chosen_inputs_and_the_inputs_stay() -> None:
+    torch.manual_seed(0)
+    layer = PeriodicEmbedding((2, 0), n_waves=5, n_outputs=2)
+    x = torch.randn(7, 3)
+    out = layer(x)
+    assert torch.equal(out[:, :3], x)
+    wave = torch.cos(2 * torch.pi * (x[:, 2:3] * layer.frequency[0] + layer.phase[0]))
+    torch.testing.assert_close(out[:, 3:5], wave @ layer.mix[0] + layer.shift[0])
+    moved = x.clone()
+    moved[:, 1] += 1.0
+    assert torch.equal(layer(moved)[:, 3:], out[:, 3:])
+
+
+def test_waves_of_inputs_that_do_not_exist_are_refused() -> None:
+    for periodic in ([3], [-1], ["a"], [0.5]):
+        with pytest.raises(ValueError, match="waves are made of inputs 0 to 2"):
+            build(Config(width=4, depth=1, options={"periodic": periodic}), 3, 1)
+    net = build(Config(width=4, depth=1, options={"periodic": [0, 2]}), 3, 1)
+    assert net(torch.randn(5, 3)).shape == (5, 1)
+    assert net.parameter_scales["hidden.0.frequency"] == (0.1, 0.0)

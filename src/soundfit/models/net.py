@@ -7,6 +7,8 @@ do not pay for it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,16 @@ from torch import Tensor, nn
 from soundfit.models.dropout import CounterDropout
 from soundfit.records import Config
 
-__all__ = ["ACTIVATIONS", "MODELS", "Linear", "Mlp", "ResMlp", "build", "count_parameters"]
+__all__ = [
+    "ACTIVATIONS",
+    "MODELS",
+    "Linear",
+    "Mlp",
+    "PeriodicEmbedding",
+    "ResMlp",
+    "build",
+    "count_parameters",
+]
 
 MODELS = ("linear", "mlp", "resmlp")
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -35,17 +46,17 @@ def build(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
     """
     if config.model == "linear" or (config.model == "mlp" and config.depth == 0):
         return Linear(n_inputs, n_outputs)
-    nets = {"mlp": Mlp, "resmlp": ResMlp}
-    if config.model not in nets:
-        raise ValueError(f"a table model is one of {MODELS}, however: {config.model!r}")
-    return nets[config.model](
-        n_inputs,
-        n_outputs,
-        width=config.width,
-        depth=config.depth,
-        dropout=config.dropout,
-        activation=config.get("activation", "relu"),
-    )
+    shape: dict[str, Any] = {
+        "width": config.width,
+        "depth": config.depth,
+        "dropout": config.dropout,
+        "activation": config.get("activation", "relu"),
+    }
+    if config.model == "mlp":
+        return Mlp(n_inputs, n_outputs, **shape, periodic=config.get("periodic", ()))
+    if config.model == "resmlp":
+        return ResMlp(n_inputs, n_outputs, **shape)
+    raise ValueError(f"a table model is one of {MODELS}, however: {config.model!r}")
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -91,6 +102,45 @@ class FeatureScale(nn.Module):
         return x * self.factor
 
 
+class PeriodicEmbedding(nn.Module):
+    """Waves of each chosen input beside all inputs: lets a small net bend where a straight one must be wide.
+
+    Each input x becomes A·cos(2π(w x + b)) with ``n_waves`` learned frequencies and phases, mapped to
+    ``n_outputs`` values (the PBLD embedding of RealMLP, Holzmüller et al. 2024, appendix A.2; periodic
+    features: Gorishniy et al. 2022).
+
+    Shape:
+        - Input: (B, F); output: (B, F + n_outputs · len(inputs)).
+
+    Example:
+        >>> import torch
+        >>> PeriodicEmbedding((0, 2)).eval()(torch.randn(4, 3)).shape
+        torch.Size([4, 9])
+    """
+
+    def __init__(
+        self, inputs: Sequence[int], *, n_waves: int = 16, n_outputs: int = 3, spread: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.inputs = [int(i) for i in inputs]
+        n = len(self.inputs)
+        self.frequency = nn.Parameter(spread * torch.randn(n, n_waves))
+        self.phase = nn.Parameter(torch.rand(n, n_waves) - 0.5)
+        self.mix = nn.Parameter(torch.randn(n, n_waves, n_outputs) / math.sqrt(n_waves))
+        self.shift = nn.Parameter(torch.zeros(n, n_outputs))
+
+    def extra_repr(self) -> str:
+        """Name the inputs, so that nets of other inputs are other architectures."""
+        return f"inputs={self.inputs}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return all inputs, followed by the waves of the chosen ones."""
+        chosen = x[:, self.inputs].unsqueeze(2)
+        waves = torch.cos(2.0 * math.pi * (chosen * self.frequency + self.phase))
+        mixed = torch.einsum("bnk,nko->bno", waves, self.mix) + self.shift
+        return torch.cat([x, mixed.flatten(1)], dim=1)
+
+
 class Mlp(nn.Module):
     """Feature scaling, then ``depth`` hidden layers of ``width`` units, then an affine output.
 
@@ -117,12 +167,20 @@ class Mlp(nn.Module):
         depth: int,
         dropout: float = 0.0,
         activation: str = "relu",
+        periodic: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"an activation is one of {sorted(ACTIVATIONS)}, however: {activation!r}")
-        layers: list[nn.Module] = [FeatureScale(n_inputs)]
+        layers: list[nn.Module] = []
         fan_in = n_inputs
+        if periodic:
+            if not all(isinstance(i, int) and 0 <= i < n_inputs for i in periodic):
+                raise ValueError(f"waves are made of inputs 0 to {n_inputs - 1}, however: {list(periodic)}")
+            # Where many inputs have waves, each needs fewer.
+            layers.append(PeriodicEmbedding(periodic, n_waves=16 if len(periodic) <= 16 else 8))
+            fan_in += 3 * len(periodic)
+        layers.append(FeatureScale(fan_in))
         for _ in range(depth):
             layers += [_he_linear(fan_in, width), ACTIVATIONS[activation]()]
             if dropout > 0:
@@ -204,7 +262,10 @@ def _rate_scales(module: nn.Module) -> dict[str, tuple[float, float]]:
     """Factors on (learning rate, weight decay) per parameter: 1/√fan-in for weights, no decay for biases."""
     scales = {}
     for name, parameter in module.named_parameters():
-        if parameter.dim() == 2:
+        if name.endswith(("frequency", "phase", "mix", "shift")):
+            # Waves move with care (a tenth of the rate, as RealMLP's) and are not decayed.
+            scales[name] = (0.1, 0.0)
+        elif parameter.dim() == 2:
             scales[name] = (1.0 / math.sqrt(parameter.shape[1]), 1.0)
         elif name.endswith("factor"):
             scales[name] = (1.0, 1.0)

@@ -10,6 +10,9 @@ from soundfit.records import Config
 
 __all__ = ["default_configurations", "expand_grid", "sized_to_rows"]
 
+# Beyond that many continuous inputs waves cost more than they have been seen to bring.
+_MOST_WAVES = 64
+
 
 def expand_grid(base: Config, grid: Mapping[str, Sequence[Any]] | None) -> tuple[Config, ...]:
     """Return the product of a grid's values over a base configuration.
@@ -40,13 +43,18 @@ def sized_to_rows(n_train: int) -> tuple[int, int]:
     """
     if n_train < 400:
         return 32, min(max(48, 512 // max(n_train // 32, 1)), 256)
-    for limit, batch, epochs in ((1_000, 32, 40), (5_000, 128, 32), (50_000, 256, 24)):
-        if n_train < limit:
-            return batch, epochs
+    if n_train < 1_000:
+        return 32, 56
+    if n_train < 5_000:
+        return 128, min(max(500 // (n_train // 128), 32), 56)
+    if n_train < 50_000:
+        return 256, min(max(1_000 // (n_train // 256), 24), 48)
     return (512, 12) if n_train < 300_000 else (1024, 8)
 
 
-def default_configurations(n_train: int, *, model: str = "auto") -> tuple[Config, ...]:
+def default_configurations(
+    n_train: int, *, model: str = "auto", numeric: Sequence[int] = ()
+) -> tuple[Config, ...]:
     """Return what ``train`` tries: linear models over decay and rate, MLPs over size, decay and dropout.
 
     A schedule that anneals to zero does most of its good in its last epochs, so patience (half of all
@@ -55,6 +63,7 @@ def default_configurations(n_train: int, *, model: str = "auto") -> tuple[Config
     Args:
         n_train: training rows of a fold.
         model: ``auto`` for all, or one family alone.
+        numeric: inputs that are continuous; most MLPs read them through waves as well.
     """
     batch, epochs = sized_to_rows(n_train)
     base = Config(batch_size=batch, epochs=epochs, patience=epochs // 2, options={"beta2": 0.95})
@@ -62,22 +71,28 @@ def default_configurations(n_train: int, *, model: str = "auto") -> tuple[Config
         base.with_(model="linear", width=0, depth=0, learning_rate=rate, weight_decay=decay, warmup=0.0)
         for rate, decay in itertools.product((0.01, 0.05), (0.02, 0.5))
     ]
-    restraints = ((0.0, 0.02), (0.0, 0.3), (0.15, 0.3))
+    family = model if model in ("mlp", "resmlp") else "mlp"
+    waves = (
+        {"periodic": [int(i) for i in numeric]} if family == "mlp" and 0 < len(numeric) <= _MOST_WAVES else {}
+    )
+    free, firm, firmer = (0.0, 0.02), (0.15, 0.3), (0.15, 1.0)
     nets = [
         base.with_(
-            model=model if model in ("mlp", "resmlp") else "mlp",
+            model=family,
             width=width,
             depth=depth,
             dropout=dropout,
             weight_decay=decay,
             learning_rate=rate,
+            **(waves if wavy else {}),
         )
-        for (width, depth), rate in (
-            ((32, 1), 0.03),
-            ((64, 2), 0.03),
-            ((128, 2), 0.03),
-            ((128, 2), 0.01),
-            ((256, 2), 0.03),
+        for width, depth, rate, wavy, restraints in (
+            (32, 1, 0.03, False, (free, (0.0, 0.3), firm)),
+            (64, 2, 0.03, True, (free, firm)),
+            (128, 2, 0.03, True, (free, firm, firmer)),
+            (128, 2, 0.03, False, (free, firm) if waves else ((0.0, 0.3),)),
+            (128, 2, 0.01, True, (firm,)),
+            (256, 2, 0.03, True, (firm,) if waves else (free, firm, firmer)),
         )
         for dropout, decay in restraints
     ]

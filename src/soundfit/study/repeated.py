@@ -69,7 +69,7 @@ def repeated_study(
     k = len(plan.folds)
     views = table_views(table, repeat_folds(table, plan, repeats))
     n_train = int(np.median([len(f.train) for f in views.folds]))
-    tried = configurations or _few(n_train)
+    tried = configurations or _few(n_train, views.numeric)
     result = cross_validate_views(views, tried, seeds=(seed,), device=device, hooks=hooks).result
     overlap = float(np.mean([len(f.validation) / len(f.train) for f in views.folds]))
     points: list[dict[str, Any]] = []
@@ -127,9 +127,9 @@ def corrected_interval(scores: Array, overlap: float, *, level: float = 0.95) ->
     return mean - reach, mean + reach, se
 
 
-def _few(n_train: int) -> list[Config]:
+def _few(n_train: int, numeric: Sequence[int]) -> list[Config]:
     """Return the default configurations of light restraint, one of each size."""
     seen: dict[tuple[object, ...], Config] = {}
-    for c in default_configurations(n_train):
+    for c in default_configurations(n_train, numeric=numeric):
         seen.setdefault((c.model, c.width, c.depth), c)
     return list(seen.values())

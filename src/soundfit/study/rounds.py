@@ -32,6 +32,7 @@ class Round:
 
 def cost(config: Config, n_inputs: int, n_train: int) -> float:
     """Return what a member costs to train, in arbitrary units."""
+    n_inputs += 3 * len(config.get("periodic", ()))
     width, depth = (config.width, config.depth) if config.model != "linear" else (0, 0)
     blocks = 2 if config.model == "resmlp" else 1
     parameters = n_inputs * max(width, 1) + blocks * max(depth - 1, 0) * width**2 + width
@@ -44,7 +45,7 @@ def plan_rounds(configurations: Sequence[Config], n_inputs: int, n_train: int) -
     """Group configurations by size, cheapest first."""
     sizes: dict[tuple[object, ...], list[int]] = {}
     for i, c in enumerate(configurations):
-        sizes.setdefault((c.model, c.width, c.depth, c.batch_size), []).append(i)
+        sizes.setdefault((c.model, c.width, c.depth, c.batch_size, len(c.get("periodic", ()))), []).append(i)
     rounds = [
         Round(tuple(members), max(cost(configurations[i], n_inputs, n_train) for i in members))
         for members in sizes.values()

@@ -56,6 +56,12 @@ class TableViews:
         return self.data.inputs_VN.shape[2]
 
     @property
+    def numeric(self) -> tuple[int, ...]:
+        """The matrix columns that are continuous and vary in every fold's training rows."""
+        varies = np.all([e.active for e in self.encoders], axis=0)
+        return tuple(int(i) for i in np.flatnonzero(self.encoders[0].numeric & varies))
+
+    @property
     def n_outputs(self) -> int:
         """C: 1 for regression, the number of classes otherwise."""
         return len(self.table.classes) if self.table.task == "classification" else 1

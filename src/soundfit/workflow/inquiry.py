@@ -104,7 +104,8 @@ def inquire(
         should_stop=deadlines.training_over,
         seconds_left=deadlines.training_left if deadlines.budget is not None else None,
     )
-    study = _study(views, default_configurations(n_train, model=model), seed, device, hooks)
+    configurations = default_configurations(n_train, model=model, numeric=views.numeric)
+    study = _study(views, configurations, seed, device, hooks)
     result = study.result
     on_stage("asking other kinds of model")
     references = measure_references(views, should_stop=deadlines.questions_over)
