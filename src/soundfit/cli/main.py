@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time as time_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 EXIT_INTERRUPTED = 3
+_STARTED = time_module.perf_counter()
 
 
 @app.callback()
@@ -121,6 +123,7 @@ def train(
             data,
             options,
             watcher=Watcher(progress.stage, progress.total, progress.advance, asked),
+            started=_STARTED,
         )
     if json:
         write_json_line(run.document)

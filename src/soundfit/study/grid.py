@@ -90,9 +90,10 @@ def default_configurations(
             (32, 1, 0.03, False, (free, (0.0, 0.3), firm)),
             (64, 2, 0.03, True, (free, firm)),
             (128, 2, 0.03, True, (free, firm, firmer)),
-            (128, 2, 0.03, False, (free, firm) if waves else ((0.0, 0.3),)),
+            (64, 2, 0.03, False, (firm,) if waves else ((0.0, 0.3),)),
+            (128, 2, 0.03, False, (firm,) if waves else ((0.0, 0.3),)),
             (128, 2, 0.01, True, (firm,)),
-            (256, 2, 0.03, True, (firm,) if waves else (free, firm, firmer)),
+            (192 if waves else 256, 2, 0.03, True, (firm,) if waves else (free, firm, firmer)),
         )
         for dropout, decay in restraints
     ]

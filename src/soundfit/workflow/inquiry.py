@@ -32,6 +32,7 @@ __all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 _CURVE_SHARE = 0.15
 _CURVE_SECONDS = 2.0
 _FEWEST_ROWS = 20
+_WRITING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class Deadlines:
     def _left(self, share: float) -> float:
         if self.budget is None:
             return float("inf")
-        return share * self.budget - (time.perf_counter() - self.started)
+        # Writing the run folder and the report takes its seconds whatever the budget.
+        usable = self.budget - min(_WRITING_SECONDS, 0.1 * self.budget)
+        return share * usable - (time.perf_counter() - self.started)
 
 
 @dataclass(frozen=True)
