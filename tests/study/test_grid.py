@@ -21,7 +21,7 @@ def test_train_tries_enough_configurations_of_linear_models_and_nets(n):
     assert len(default_configurations(n, numeric=(0, 2))) >= 16
     assert any(c.get("periodic") == [0, 2] for c in default_configurations(n, numeric=(0, 2)))
     assert not any(c.get("periodic") for c in default_configurations(n, numeric=range(500)))
-    assert len(configs) >= 14
+    assert len(configs) >= 16
     assert {"linear", "mlp"} == {c.model for c in configs}
     assert len(set(map(str, configs))) == len(configs)
     batch, epochs = sized_to_rows(n)
