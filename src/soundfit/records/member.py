@@ -24,7 +24,8 @@ class Member:
 class MemberResult:
     """A trained member: scores at its best checkpoint (``best_epoch`` from 1) and its trace.
 
-    ``status`` is ``done``, ``stopped-early``, ``dropped`` (left the search at a rung) or ``failed``
+    ``status`` is ``done``, ``stopped-early``, ``dropped`` (left the search at a rung), ``interrupted`` (cut
+    short by the user or the budget; no configuration with such a member is chosen) or ``failed``
     (non-finite more often than rollback allows; its scores are then NaN).
     """
 
