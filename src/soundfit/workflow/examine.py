@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from soundfit.artifact import Predictor
+from soundfit.data.keys import group_codes
 from soundfit.data.ledger import Ledger, LedgerWarning
 from soundfit.data.seal import seal, sketch
 from soundfit.data.table import Table
@@ -60,7 +59,7 @@ def examine(
         openings = ledger.record_opening(
             mark, rows=len(rows), sketch=outline, run=run, metric=metric.name, value=value
         )
-    groups = _groups(table, plan)
+    groups = group_codes(table, plan.group)[rows] if plan.group else None
     # Test sets that share most of their rows are one exam; a fifth in common, as other seeds draw, is not.
     widened = max(openings, 1) + (overlap.openings if overlap.share >= SAME_ROWS else 0)
     interval = score_interval(metric, target, output, openings=widened, groups=groups)
@@ -85,14 +84,6 @@ def examine(
         "others": extra,
     }
     return Exam(record, tuple(remarks))
-
-
-def _groups(table: Table, plan: Plan) -> NDArray[Any] | None:
-    if not plan.group:
-        return None
-    frame = table.frame.iloc[plan.test]
-    keys = pd.util.hash_pandas_object(frame[list(plan.group)].astype(str), index=False)
-    return np.asarray(keys, dtype=np.uint64)
 
 
 def run_name(path: Path | None) -> str:

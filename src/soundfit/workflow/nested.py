@@ -23,6 +23,7 @@ from soundfit.records import Config, Plan, StudyResult
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.views import table_views
 from soundfit.workflow.final import final_predictor
+from soundfit.workflow.record import standard_error
 
 __all__ = ["NestedScore", "nested_score", "nested_sentence"]
 
@@ -36,11 +37,10 @@ class NestedScore:
 
     def record(self, plain: float, *, greater_is_better: bool) -> dict[str, Any]:
         """Return the JSON form: value, SE, per fold, and the optimism of the plain score."""
-        k = len(self.scores_K)
         value = float(self.scores_K.mean())
         return {
             "value": value,
-            "se": float(self.scores_K.std(ddof=1) / np.sqrt(k)) if k > 1 else None,
+            "se": standard_error(self.scores_K),
             "per_fold": [float(s) for s in self.scores_K],
             "optimism": plain - value if greater_is_better else value - plain,
         }

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from soundfit.data.table import Table
+from soundfit.metrics.interval import mean_and_se
 from soundfit.records import Finding, Plan, StudyResult, Verdict
 from soundfit.study.verdict import capacity_points
 
@@ -25,6 +26,7 @@ __all__ = [
     "regularization_record",
     "split_record",
     "stability_record",
+    "standard_error",
     "trace_frame",
     "verdict_record",
 ]
@@ -69,12 +71,11 @@ def split_record(plan: Plan, test_file: Path | None = None) -> dict[str, Any]:
 def cv_record(result: StudyResult) -> dict[str, Any]:
     """Return ``cv``: the chosen configuration's score over folds."""
     scores = result.scores_CK[result.chosen]
-    k = len(scores)
     return {
         "metric": result.metric,
         "greater_is_better": result.greater_is_better,
         "value": float(scores.mean()),
-        "se": float(scores.std(ddof=1) / np.sqrt(k)) if k > 1 else result.details.get("holdout_se"),
+        "se": standard_error(scores),
         "per_fold": [float(s) for s in scores],
     }
 
@@ -123,14 +124,16 @@ def regularization_record(result: StudyResult) -> list[dict[str, Any]]:
             "dropout": dropout,
             "training": float(result.training_scores_CK[i].mean()),
             "validation": float(result.scores_CK[i].mean()),
-            "se": _se(result.scores_CK[i]),
+            "se": standard_error(result.scores_CK[i]),
         }
         for (decay, dropout), (_, i) in sorted(points.items())
     ]
 
 
-def _se(scores: Array) -> float | None:
-    return float(scores.std(ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else None
+def standard_error(scores: Array) -> float | None:
+    """Return the standard error of fold scores; None for one fold, as JSON has it."""
+    _, se = mean_and_se(scores)
+    return se if np.isfinite(se) else None
 
 
 def stability_record(result: StudyResult) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from soundfit.artifact import Predictor, load_predictor, save_predictor
+from soundfit.artifact import Predictor, save_predictor
 from soundfit.data.source import read_frame
 from soundfit.data.split import split_frame
 from soundfit.data.table import Table
@@ -18,7 +18,7 @@ from soundfit.report.html import write_report
 from soundfit.workflow import record as records
 from soundfit.workflow.folder import check_free, whole_folder, write_json
 
-__all__ = ["Run", "load_run_predictor"]
+__all__ = ["Run"]
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,3 @@ class Run:
                 # The report can be written again; the training cannot.
                 warnings.warn(f"the report could not be written: {error}", RuntimeWarning, stacklevel=2)
         return replace(self, path=out)
-
-
-def load_run_predictor(run: str | Path) -> Predictor:
-    """Load the final model of a run folder."""
-    return load_predictor(run)
