@@ -1,7 +1,8 @@
-"""Predictor: the chosen configuration's fold members as one model on raw columns.
+"""Predictor: trained members, of one configuration or several, as one model on raw columns.
 
-Each member reads rows through its own fold's encoder; outputs are averaged (probabilities; values on
-the scale of training, so geometrically under a logarithm). Knows no files and no scores.
+Each member reads rows through its own fold's encoder; outputs are averaged by the members' weights
+(probabilities; values on the scale of training, so geometrically under a logarithm). Knows no files
+and no scores.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ class Predictor:
     """An ensemble of K members.
 
     Attributes:
-        config: the members' configuration.
+        config: the configuration that validation chose.
         modules: K nets in evaluation mode.
-        encoders: one per member.
+        encoders: one per member (members of one fold share theirs).
         scales: target scales, one per member; empty for classification.
         task, target, classes: as in the table.
         interval: of predictions, on the scale of training; None for classification.
         temperature: of class probabilities, member by member.
+        configs: each member's own configuration.
+        weights: each member's share of the mean; positive, summing to 1.
     """
 
     config: Config
@@ -52,6 +55,8 @@ class Predictor:
     classes: tuple[Any, ...]
     interval: PredictionInterval | None = None
     temperature: float = 1.0
+    configs: tuple[Config, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def outputs(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return predictions (N,) in target units, or probabilities (N, C).
@@ -75,7 +80,14 @@ class Predictor:
         return self._in_target_units(low), self._in_target_units(high)
 
     def _mean(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        return np.asarray(np.mean([self._member(k, frame) for k in range(len(self.modules))], axis=0))
+        read: dict[int, torch.Tensor] = {}
+        total: NDArray[np.float64] | float = 0.0
+        weights = self.weights or (1.0 / len(self.modules),) * len(self.modules)
+        for k, (encoder, weight) in enumerate(zip(self.encoders, weights, strict=True)):
+            if id(encoder) not in read:
+                read[id(encoder)] = torch.from_numpy(encoder.transform(frame))
+            total = total + weight * self._member(k, read[id(encoder)])
+        return np.asarray(total)
 
     def _in_target_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._logarithmic:
@@ -114,8 +126,7 @@ class Predictor:
     def _logarithmic(self) -> bool:
         return bool(self.scales) and self.scales[0].transform != "identity"
 
-    def _member(self, k: int, frame: pd.DataFrame) -> NDArray[np.float64]:
-        inputs = torch.from_numpy(self.encoders[k].transform(frame))
+    def _member(self, k: int, inputs: torch.Tensor) -> NDArray[np.float64]:
         with torch.inference_mode():
             parts = [self.modules[k](part) for part in inputs.split(_ROWS_A_PASS)]
         outputs = torch.cat(parts).double()
@@ -139,16 +150,20 @@ def build_predictor(
     classes: Sequence[Any],
     interval: PredictionInterval | None = None,
     temperature: float = 1.0,
+    configs: Sequence[Config] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> Predictor:
-    """Build the members' nets and load their weights.
+    """Build the members' nets and load their states; without ``configs`` all are of ``config``.
 
     Raises:
-        RuntimeError: weights do not fit the architecture.
+        RuntimeError: a state does not fit the architecture.
     """
     n_outputs = len(classes) if task == "classification" else 1
+    own = [config] * len(states) if configs is None else list(configs)
+    shares = [1.0] * len(states) if weights is None else list(weights)
     modules = []
-    for state, encoder in zip(states, encoders, strict=True):
-        module = build(config, len(encoder.feature_names), n_outputs)
+    for one, state, encoder in zip(own, states, encoders, strict=True):
+        module = build(one, len(encoder.feature_names), n_outputs)
         module.load_state_dict(state)
         modules.append(module.eval().requires_grad_(False))
     return Predictor(
@@ -161,4 +176,6 @@ def build_predictor(
         tuple(classes),
         interval,
         temperature,
+        tuple(own),
+        tuple(w / sum(shares) for w in shares),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ def save_predictor(predictor: Predictor, folder: Path) -> None:
         for name, tensor in module.state_dict().items()
     }
     save_file(tensors, str(folder / "model.safetensors"))
+    # Members of one fold or configuration share theirs: written once.
+    encoders, encoder_of = _distinct(predictor.encoders)
+    configs, config_of = _distinct(predictor.configs)
     described = {
         "schema": SCHEMA,
         "config": predictor.config.to_dict(),
@@ -42,12 +46,23 @@ def save_predictor(predictor: Predictor, folder: Path) -> None:
         "target": predictor.target,
         "classes": [c.item() if isinstance(c, np.generic) else c for c in predictor.classes],
         "members": len(predictor.modules),
-        "encoders": [e.to_dict() for e in predictor.encoders],
+        "encoders": [e.to_dict() for e in encoders],
+        "encoder_of": encoder_of,
+        "configs": [c.to_dict() for c in configs],
+        "config_of": config_of,
+        "weights": list(predictor.weights),
         "scales": [s.to_dict() for s in predictor.scales],
         "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
         "temperature": predictor.temperature,
     }
     (folder / "model.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+
+
+def _distinct(things: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    """Return the different objects, and for each thing which of them it is."""
+    places: dict[int, int] = {}
+    of = [places.setdefault(id(thing), len(places)) for thing in things]
+    return [things[of.index(i)] for i in range(len(places))], of
 
 
 def load_predictor(run: str | Path) -> Predictor:
@@ -91,11 +106,18 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Predictor:
-    fields = dict(described["config"])
-    options = fields.pop("options", {})
-    config = Config(**fields, options=dict(options))
+    config = _config(described["config"])
     n_members = described["members"]
-    encoders = [Encoder.from_dict(e) for e in described["encoders"]]
+    # Models saved before there were blends have one encoder a member and one configuration.
+    one_each = list(range(len(described["encoders"])))
+    encoders = _shared(
+        [Encoder.from_dict(e) for e in described["encoders"]], described.get("encoder_of", one_each)
+    )
+    configs = _shared(
+        [_config(c) for c in described.get("configs", [described["config"]])],
+        described.get("config_of", [0] * len(encoders)),
+    )
+    weights = [float(w) for w in described.get("weights", [1.0] * len(encoders))]
     scales = [TargetScale.from_dict(s) for s in described["scales"]]
     regression = described["task"] == "regression"
     # Models saved before there were intervals and temperatures have neither.
@@ -105,9 +127,9 @@ def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pr
     sane = (
         isinstance(n_members, int)
         and 1 <= n_members <= _MAX_MEMBERS
-        and 0 <= config.width <= _MAX_WIDTH
-        and 0 <= config.depth <= _MAX_DEPTH
-        and len(encoders) == n_members
+        and all(0 <= c.width <= _MAX_WIDTH and 0 <= c.depth <= _MAX_DEPTH for c in (config, *configs))
+        and len(encoders) == len(configs) == len(weights) == n_members
+        and all(0 < w <= 1 for w in weights)
         and len(scales) == (n_members if regression else 0)
         and described["task"] in ("regression", "classification")
         and (regression or len(described["classes"]) >= 2)
@@ -132,4 +154,23 @@ def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pr
         classes=described["classes"],
         interval=interval,
         temperature=temperature,
+        configs=configs,
+        weights=weights,
     )
+
+
+def _config(given: dict[str, Any]) -> Config:
+    fields = dict(given)
+    options = fields.pop("options", {})
+    return Config(**fields, options=dict(options))
+
+
+def _shared(things: list[Any], of: list[int]) -> list[Any]:
+    """Return each member's thing.
+
+    Raises:
+        ValueError: a member has none.
+    """
+    if not all(isinstance(i, int) and 0 <= i < len(things) for i in of):
+        raise ValueError("model.json names an encoder or a configuration that it does not hold")
+    return [things[i] for i in of]
