@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "SoundfitError", "StopError", "UsageError", "did_you_mean"]
+__all__ = ["DataError", "Interrupted", "SoundfitError", "StopError", "UsageError", "did_you_mean"]
 
 
 class SoundfitError(Exception):
@@ -57,6 +57,12 @@ class StopError(SoundfitError):
 
     exit_code = 1
     findings: tuple[object, ...] = ()
+
+
+class Interrupted(SoundfitError):
+    """The user, the memory or the disk ended the work early; what was done is kept (exit code 3)."""
+
+    exit_code = 3
 
 
 def _sentence(text: str) -> str:

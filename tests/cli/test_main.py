@@ -222,11 +222,15 @@ def test_audit_prints_one_json_object_and_stops_on_errors(cli, tables):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_done(tmp_path, ames_csv):
-    """Interrupted in the middle of training: exit code 3, and a whole run folder or none."""
-    command = [sys.executable, "-m", "soundfit.cli.main", "train", str(ames_csv), "--target", "Sale_Price"]
+@pytest.mark.parametrize(
+    ("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)], ids=str
+)
+def test_a_signal_keeps_what_was_done_and_says_how_to_go_on(number, times, tmp_path, tables):
+    """The first waits for the end of an epoch, the second for nothing; both leave with exit code 3."""
+    command = [sys.executable, "-m", "soundfit.cli.main", "train", str(tables / "concrete.csv")]
+    options = ["--target", "compressive_strength", "--accept", "grouped-rows", "--out", "run"]
     process = subprocess.Popen(
-        [*command, "--out", "run"],
+        [*command, *options],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -235,18 +239,29 @@ def test_ctrl_c_keeps_what_was_done(tmp_path, ames_csv):
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "training" in line or "preprocessing" in line:
+        if "preprocessing" in line:  # this stage is over, training begins
             break
-    time.sleep(8)
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.5)
     out, err = process.communicate(timeout=240)
-    assert process.returncode in (1, 3), out + err
+    assert process.returncode == 3, out + err
     assert "Traceback" not in err
-    left = sorted(p.name for p in tmp_path.iterdir())
-    if process.returncode == 3:
-        assert left == ["run"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+    assert (tmp_path / "run" / ".resume" / "training.json").is_file()
+    assert re.search(r"go on with: .*--out run --resume", err, re.IGNORECASE | re.DOTALL)
+    assert ("Stopped at once" in err) == (times == 2)
+    if (tmp_path / "run" / "run.json").exists():
         assert json.loads((tmp_path / "run" / "run.json").read_text())["exam"] is None
-        assert "kept in run" in err
-    else:
-        assert left == []
-        assert "Fix:" in err
+
+
+def test_a_signal_before_training_leaves_nothing(cli, monkeypatch, tables, tmp_path):
+    def signalled(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("soundfit.workflow.train.prepare", signalled)
+    code, _, err = cli("train", tables / "penguins.csv", "--target", "species", "--out", "run")
+    assert code == 3
+    assert "before training began" in err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -152,3 +152,30 @@ def test_the_ledger_lives_in_the_users_folder_or_where_the_variable_says(
     monkeypatch.delenv("SOUNDFIT_LEDGER")
     assert ledger_path().name == "ledger.sqlite"
     assert "soundfit" in str(ledger_path().parent)
+
+
+def test_a_ticket_is_counted_once_and_told_its_own_count(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+
+    def open_with(ticket: str | None) -> int:
+        return ledger.record_opening(
+            "s", rows=10, sketch=ROWS, run="run", metric="rmse", value=0.5, ticket=ticket
+        )
+
+    assert [open_with(t) for t in ("a", None, "a", "b", None, "b", "a")] == [1, 2, 1, 3, 4, 3, 1]
+    assert len(ledger.openings("s")) == 4
+
+
+def test_a_ledger_without_tickets_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    database = sqlite3.connect(path)
+    database.execute(
+        "CREATE TABLE openings (id INTEGER PRIMARY KEY, seal TEXT NOT NULL, run TEXT NOT NULL,"
+        " metric TEXT NOT NULL, value REAL, opened TEXT NOT NULL)"
+    )
+    database.execute("INSERT INTO openings VALUES (1, 's', 'old', 'rmse', 0.5, '2026-01-01')")
+    database.commit()
+    database.close()
+    ledger = Ledger(path)
+    assert opened(ledger, "s") == 2
+    assert ledger.problem == ""

@@ -7,13 +7,13 @@ import shlex
 import sys
 import time as time_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from soundfit.cli import options as opt
 from soundfit.cli.doctor import CONTEXT, doctor_command
-from soundfit.cli.interrupt import asking_to_stop
+from soundfit.cli.interrupt import EXIT_INTERRUPTED, asking_to_stop
 from soundfit.cli.study import study_command
 from soundfit.errors import SoundfitError
 
@@ -30,7 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EXIT_INTERRUPTED = 3
+# What Typer makes of a KeyboardInterrupt.
+_TYPERS_INTERRUPT = 130
 _STARTED = time_module.perf_counter()
 
 
@@ -66,6 +67,12 @@ def train(
             help="Also score the whole procedure, selection included (as many times the work as folds).",
         ),
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the training that --out holds unfinished, to the same result."
+        ),
+    ] = False,
     task: opt.TaskName = "auto",
     drop: opt.Drop = [],  # noqa: B006  (typer reads the default)
     accept: opt.Accept = [],  # noqa: B006
@@ -88,10 +95,15 @@ def train(
     """
     from soundfit.report.progress import training_progress
     from soundfit.report.terminal import print_summary
-    from soundfit.workflow.folder import default_folder, write_json_line
+    from soundfit.workflow.folder import default_folder, unfinished_folder, write_json_line
     from soundfit.workflow.options import Options, parse_budget
+    from soundfit.workflow.resume import go_on_command
     from soundfit.workflow.train import Watcher, train_table
 
+    command = shlex.join(["soundfit", *sys.argv[1:]])
+    if out is None:
+        out = (unfinished_folder(data) if resume else None) or default_folder(data)
+    go_on = go_on_command(command, out)
     options = Options(
         target,
         task=task,
@@ -109,20 +121,25 @@ def train(
         budget=parse_budget(budget),
         model=model,
         keep_sealed=keep_sealed,
-        out=out if out is not None else default_folder(data),
+        out=out,
         nested=nested,
-        command=shlex.join(["soundfit", *sys.argv[1:]]),
+        resume=resume,
+        command=command,
     )
     console = _console()
     silent = quiet or json
     with (
         training_progress(console, quiet=silent) as progress,
-        asking_to_stop(lambda: progress.stage("stopping after this epoch, keeping what is done")) as asked,
+        asking_to_stop(
+            lambda: progress.stage("stopping after this epoch, keeping what is done"),
+            last_words=lambda: f"Stopped at once: what was saved last is kept. Go on with:  {go_on}",
+            patient=False,
+        ) as asked,
     ):
         run = train_table(
             data,
             options,
-            watcher=Watcher(progress.stage, progress.total, progress.advance, asked),
+            watcher=Watcher(progress.stage, progress.total, progress.advance, asked, asked.wait),
             started=_STARTED,
         )
     if json:
@@ -132,7 +149,9 @@ def train(
         for remark in run.remarks:
             console.print(remark)
     if run.interrupted:
-        _say(f"Interrupted: what was done is kept in {run.path}; train again with another --out to go on.")
+        sealed = "; its test rows stay sealed" if run.exam is None else ""
+        _say(f"Interrupted: what was done is kept{sealed}. The run so far is in {run.path}.")
+        _say(f"Go on with:  {go_on}")
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
@@ -265,6 +284,11 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _interrupted() -> NoReturn:
+    _say("Interrupted before training began: nothing was written.")
+    sys.exit(EXIT_INTERRUPTED)
+
+
 def run() -> None:
     """Run the command line: errors become one paragraph and an exit code; a traceback only with --debug."""
     # Before torch starts: OpenMP threads that wait by spinning starve each other on small machines.
@@ -275,12 +299,13 @@ def run() -> None:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as stop:
+        if stop.exit_code == _TYPERS_INTERRUPT:
+            _interrupted()
         sys.exit(stop.exit_code)
     except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except KeyboardInterrupt:
-        _say("Interrupted before training began: nothing was written.")
-        sys.exit(EXIT_INTERRUPTED)
+        _interrupted()
     except BrokenPipeError:
         # The reader of our output left (| head): no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

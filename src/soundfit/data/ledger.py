@@ -32,7 +32,7 @@ WAIT_SECONDS = 30.0
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS sealed (seal TEXT PRIMARY KEY, rows INTEGER NOT NULL, sketch BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS openings (id INTEGER PRIMARY KEY, seal TEXT NOT NULL, run TEXT NOT NULL,"
-    " metric TEXT NOT NULL, value REAL, opened TEXT NOT NULL)",
+    " metric TEXT NOT NULL, value REAL, opened TEXT NOT NULL, ticket TEXT)",
     "CREATE INDEX IF NOT EXISTS openings_of_seal ON openings (seal)",
 )
 
@@ -106,8 +106,12 @@ class Ledger:
         metric: str,
         value: float | None,
         when: datetime | None = None,
+        ticket: str | None = None,
     ) -> int:
         """Write down one opening and return how often these rows were opened, this time included.
+
+        A ``ticket`` is written down once: whoever was interrupted after an opening and comes back with
+        the same ticket is told the count of that opening.
 
         Where the ledger cannot be written, warns with :class:`LedgerWarning`, leaves the reason in
         ``problem`` and counts what it can still read and what this object opened.
@@ -119,13 +123,18 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._writing() as database:
                 database.execute("INSERT OR IGNORE INTO sealed VALUES (?, ?, ?)", (seal, int(rows), blob))
-                database.execute(
-                    "INSERT INTO openings (seal, run, metric, value, opened) VALUES (?, ?, ?, ?, ?)",
-                    (seal, str(run), metric, number, opened),
-                )
-                count = database.execute("SELECT COUNT(*) FROM openings WHERE seal = ?", (seal,)).fetchone()[
-                    0
-                ]
+                earlier = database.execute(
+                    "SELECT MIN(id) FROM openings WHERE seal = ? AND ticket = ?", (seal, ticket)
+                ).fetchone()[0]
+                if earlier is None:
+                    database.execute(
+                        "INSERT INTO openings (seal, run, metric, value, opened, ticket)"
+                        " VALUES (?, ?, ?, ?, ?, ?)",
+                        (seal, str(run), metric, number, opened, ticket),
+                    )
+                count = database.execute(
+                    "SELECT COUNT(*) FROM openings WHERE seal = ? AND id <= COALESCE(?, id)", (seal, earlier)
+                ).fetchone()[0]
             return int(count) + self._unwritten[seal]
         except (sqlite3.Error, OSError) as error:
             self._unwritten[seal] += 1
@@ -186,6 +195,9 @@ class Ledger:
             try:
                 for statement in _SCHEMA:
                     database.execute(statement)
+                columns = [row[1] for row in database.execute("PRAGMA table_info(openings)")]
+                if "ticket" not in columns:  # a ledger of the first version
+                    database.execute("ALTER TABLE openings ADD COLUMN ticket TEXT")
                 yield database
                 database.execute("COMMIT")
             except BaseException:

@@ -34,12 +34,14 @@ class Hooks:
     """What a study tells its caller and asks of it while it trains.
 
     With ``seconds_left`` cheap configurations train first and those that would not fit are left out.
+    ``train`` stands in for :func:`soundfit.bank.train_members`: the same with a checkpoint or an executor.
     """
 
     on_total: Callable[[int], None] = lambda n: None
     on_epoch: Callable[[int], None] = lambda n: None
     should_stop: Callable[[], bool] = lambda: False
     seconds_left: Callable[[], float] | None = None
+    train: Callable[..., list[Outcome]] = train_members
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _study(
     hooks.on_total(total)
 
     def train(those: list[Member]) -> list[Outcome]:
-        return train_members(
+        return hooks.train(
             make_module,
             [m.config for m in those],
             [views.member_rows(m.fold, order_seed=m.seed) for m in those],

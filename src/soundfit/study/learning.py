@@ -86,6 +86,7 @@ def learning_curve_of(
     device: torch.device | None = None,
     on_epoch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    train: Callable[..., list[Outcome]] = train_members,
 ) -> LearningCurve | None:
     """Train one configuration on parts of the training rows; None where training was stopped.
 
@@ -102,6 +103,7 @@ def learning_curve_of(
         stretch: a part p trains for p^(−stretch) times the epochs.
         device: where to train.
         on_epoch, should_stop: as for the bank.
+        train: stands in for :func:`soundfit.bank.train_members`.
     """
     parts = sorted({*fractions, *(() if full is not None else (1.0,))})
     jobs = [(part, seed, k) for part in parts for seed in seeds for k in range(len(views.folds))]
@@ -111,7 +113,7 @@ def learning_curve_of(
     def make_module(c: Config) -> nn.Module:
         return build(c, views.n_inputs, views.n_outputs)
 
-    outcomes = train_members(
+    outcomes = train(
         make_module,
         configs,
         rows,

@@ -34,6 +34,7 @@ def train(
     keep_sealed: bool = False,
     nested: bool = False,
     out: str | Path | None = None,
+    resume: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
     """Do what ``soundfit train`` does: read, audit, seal, split, train, choose, examine.
@@ -56,6 +57,7 @@ def train(
         keep_sealed: do not open the test rows.
         nested: also score the whole procedure, selection included, by nested cross-validation.
         out: also write the run folder there.
+        resume: go on with the training that ``out`` holds unfinished, to the same result.
         progress: called with the number of member-epochs just done.
 
     Raises:
@@ -78,6 +80,7 @@ def train(
         model=model,
         keep_sealed=keep_sealed,
         nested=nested,
+        resume=resume,
         out=Path(out) if out is not None else None,
     )
     return train_table(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))

@@ -34,7 +34,14 @@ class Exam:
 
 
 def examine(
-    predictor: Predictor, table: Table, plan: Plan, metric: Metric, *, run: str, ledger: Ledger | None = None
+    predictor: Predictor,
+    table: Table,
+    plan: Plan,
+    metric: Metric,
+    *,
+    run: str,
+    ledger: Ledger | None = None,
+    ticket: str | None = None,
 ) -> Exam:
     """Open the seal: score, 95 % interval widened for the number of openings, other scores.
 
@@ -45,6 +52,7 @@ def examine(
         metric: the one the configuration was chosen by.
         run: name of the run, for the ledger.
         ledger: this machine's by default.
+        ticket: of a training that may be interrupted here and come back: one opening all the same.
     """
     ledger = ledger or Ledger()
     rows = plan.test
@@ -57,7 +65,7 @@ def examine(
         warnings.simplefilter("ignore", LedgerWarning)
         overlap = ledger.overlap(mark, outline)
         openings = ledger.record_opening(
-            mark, rows=len(rows), sketch=outline, run=run, metric=metric.name, value=value
+            mark, rows=len(rows), sketch=outline, run=run, metric=metric.name, value=value, ticket=ticket
         )
     groups = group_codes(table, plan.group)[rows] if plan.group else None
     # Test sets that share most of their rows are one exam; a fifth in common, as other seeds draw, is not.

@@ -1,10 +1,12 @@
-"""Run folders: written beside their place and moved there whole, so that nothing is ever half written."""
+"""Run folders: written aside and moved to their place whole, so that nothing is ever half written."""
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +17,26 @@ import numpy as np
 
 from soundfit.errors import UsageError
 
-__all__ = ["check_free", "default_folder", "read_run", "whole_folder", "write_json", "write_json_line"]
+__all__ = [
+    "RESUME",
+    "check_free",
+    "default_folder",
+    "is_unfinished",
+    "read_json",
+    "read_run",
+    "unfinished_folder",
+    "whole_folder",
+    "write_json",
+    "write_json_line",
+]
+
+#: What an unfinished training keeps in its run folder lies in this folder there.
+RESUME = ".resume"
 
 
 def default_folder(source: str) -> Path:
     """Return ``runs/NAME``, or the first free ``runs/NAME-2``, ``-3`` …"""
-    stem = Path(source).name.split(".")[0] or "table"
-    stem = "table" if stem.startswith("<") else stem
+    stem = _stem(source)
     for n in range(1, 10_000):
         path = Path("runs") / (stem if n == 1 else f"{stem}-{n}")
         if not path.exists():
@@ -29,8 +44,28 @@ def default_folder(source: str) -> Path:
     raise UsageError("A new run needs a free folder", received="10,000 runs of that name", fix="pass --out")
 
 
-def check_free(out: Path) -> None:
+def unfinished_folder(source: str) -> Path | None:
+    """Return the last unfinished one of ``runs/NAME``, ``runs/NAME-2`` …, None where there is none."""
+    stem = _stem(source)
+    named = [p for p in Path("runs").glob(f"{glob.escape(stem)}*") if is_unfinished(p)]
+    mine = [p for p in named if re.fullmatch(re.escape(stem) + r"(-\d+)?", p.name)]
+    return max(mine, key=lambda p: (p / RESUME).stat().st_mtime, default=None)
+
+
+def _stem(source: str) -> str:
+    stem = Path(source).name.split(".")[0] or "table"
+    return "table" if stem.startswith("<") else stem
+
+
+def is_unfinished(out: Path) -> bool:
+    """Return whether a folder holds a training that can go on."""
+    return (out / RESUME / "training.json").is_file()
+
+
+def check_free(out: Path, *, resume: bool = False) -> None:
     """Refuse a folder that is not empty, not a folder, or cannot be written, before any work is done.
+
+    With ``resume`` it may hold an unfinished training.
 
     Raises:
         UsageError: with what stands there.
@@ -41,7 +76,21 @@ def check_free(out: Path) -> None:
             received=f"{out} is a file",
             fix="choose another --out",
         )
-    if out.is_dir() and any(out.iterdir()):
+    inside = {p.name for p in out.iterdir()} if out.is_dir() else set()
+    if is_unfinished(out) and not resume:
+        raise UsageError(
+            "The run folder is new or empty, so that no earlier run is overwritten",
+            received=f"{out}, which holds an unfinished training",
+            fix="go on with it by --resume, choose another --out, or delete the folder first",
+        )
+    # A training that was killed before it began leaves an empty mark of it.
+    if inside - {RESUME} and not (resume and is_unfinished(out)):
+        if resume:
+            raise UsageError(
+                "--resume goes on with an unfinished training",
+                received=f"{out}, which holds " + ("a finished run" if "run.json" in inside else "none"),
+                fix="choose another --out, or delete the folder to train again",
+            )
         raise UsageError(
             "The run folder is new or empty, so that no earlier run is overwritten",
             received=f"{out} is not empty",
@@ -60,8 +109,16 @@ def check_free(out: Path) -> None:
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Give a temporary folder to write into; move it to ``out`` if all went well, else remove it."""
+    """Give a temporary folder to write into; move it to ``out`` if all went well, else remove it.
+
+    Where ``out`` holds an unfinished training, what is written replaces an earlier run of it, ``run.json``
+    last: a folder without one is no run. The training's own state stays; an OSError is then the caller's.
+    """
     out = out.absolute()
+    if (out / RESUME).is_dir():
+        with _inside(out) as folder:
+            yield folder
+        return
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.parent / f".{out.name}.{os.getpid()}.part"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -81,12 +138,41 @@ def whole_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def _inside(out: Path) -> Iterator[Path]:
+    temporary = out / RESUME / "whole"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        (out / "run.json").unlink(missing_ok=True)
+        for path in sorted(temporary.iterdir(), key=lambda p: p.name == "run.json"):
+            if path.is_dir():
+                shutil.rmtree(out / path.name, ignore_errors=True)
+            path.replace(out / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all; NaN and infinities become null (JSON has none)."""
     text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object of our own; None where there is none that can be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _plain(value: Any) -> Any:
@@ -110,6 +196,12 @@ def read_run(run: str | Path) -> dict[str, Any]:
         UsageError: there is none, or it cannot be read.
     """
     path = Path(run) / "run.json"
+    if not path.is_file() and is_unfinished(Path(run)):
+        raise UsageError(
+            "A run is the folder of a training that is through",
+            received=f"{run}, which holds an unfinished one",
+            fix="go on with it: soundfit train … --resume, with the options of its beginning",
+        )
     if not path.is_file():
         raise UsageError(
             "A run is the folder that soundfit train wrote",

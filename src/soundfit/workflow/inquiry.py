@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from soundfit.bank import Outcome, train_members
 from soundfit.errors import StopError
 from soundfit.records import Config, StudyResult, Verdict
 from soundfit.study.baselines import trivial_scores
@@ -28,9 +29,10 @@ from soundfit.study.views import TableViews
 
 __all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 
-# A learning curve may take this share of the time that the configurations took, or this many seconds.
+# A learning curve may take this share of what the configurations cost, or this much: a second or two on
+# one core. By cost, not by the clock, so that the same seed gives the same run on a busy machine too.
 _CURVE_SHARE = 0.15
-_CURVE_SECONDS = 2.0
+_CURVE_COST = 3e10
 _FEWEST_ROWS = 20
 _WRITING_SECONDS = 2.0
 
@@ -93,8 +95,9 @@ def inquire(
     on_stage: Callable[[str], None],
     on_total: Callable[[int], None],
     on_epoch: Callable[[int], None],
+    train: Callable[..., list[Outcome]] = train_members,
 ) -> Inquiry:
-    """Ask all questions.
+    """Ask all questions; ``train`` stands in for :func:`soundfit.bank.train_members`.
 
     Raises:
         StopError: nothing could be trained.
@@ -106,6 +109,7 @@ def inquire(
         on_epoch=on_epoch,
         should_stop=deadlines.training_over,
         seconds_left=deadlines.training_left if deadlines.budget is not None else None,
+        train=train,
     )
     configurations = default_configurations(n_train, model=model, numeric=views.numeric)
     study = _study(views, configurations, seed, device, hooks)
@@ -115,7 +119,7 @@ def inquire(
     curve = None
     if not deadlines.questions_over():
         on_stage("measuring the learning curve")
-        curve = _learning_curve(views, result, n_train, seed, device, deadlines)
+        curve = _learning_curve(views, result, n_train, seed, device, deadlines, train)
     trivial_K = trivial_scores(views)
     verdict = reach_verdict(
         result,
@@ -161,11 +165,12 @@ def _learning_curve(
     seed: int,
     device: torch.device,
     deadlines: Deadlines,
+    train: Callable[..., list[Outcome]],
 ) -> LearningCurve | None:
     """Measure the curve with as many sizes and steps as are cheap; None where it would not be."""
     config = result.chosen_config
     spent = sum(cost(m.member.config, views.n_inputs, n_train) for m in result.members)
-    allowed = max(_CURVE_SHARE, _CURVE_SECONDS / max(result.seconds, 1e-3)) * spent
+    allowed = max(_CURVE_SHARE * spent, _CURVE_COST)
     for fractions, stretch in ((FRACTIONS, 0.5), (FRACTIONS, 0.0), (FRACTIONS[1:], 0.0)):
         parts = [p for p in fractions if p * n_train >= _FEWEST_ROWS]
         if len(parts) < 2:
@@ -182,6 +187,7 @@ def _learning_curve(
                 stretch=stretch,
                 device=device,
                 should_stop=deadlines.questions_over,
+                train=train,
             )
     return None
 

@@ -37,6 +37,7 @@ class Options:
     keep_sealed: bool = False
     out: Path | None = None
     nested: bool = False
+    resume: bool = False
     command: str = "<python>"
 
 

@@ -65,8 +65,11 @@ class Run:
         Raises:
             UsageError: the folder is not empty or cannot be written.
         """
-        out = Path(path)
-        check_free(out)
+        check_free(Path(path))
+        return self.write(Path(path))
+
+    def write(self, out: Path) -> Run:
+        """Write the run folder into a place that is free, or that this training holds unfinished."""
         with whole_folder(out) as folder:
             save_predictor(self.predictor, folder / "model")
             split_frame(self.plan, self.table).to_parquet(folder / "split.parquet", index=False)

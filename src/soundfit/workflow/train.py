@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import pandas as pd
 import torch
 
 import soundfit
+from soundfit.artifact import Predictor
+from soundfit.bank import train_members
 from soundfit.bank.threads import one_thread
-from soundfit.errors import UsageError
+from soundfit.errors import Interrupted, UsageError
+from soundfit.metrics.scores import Metric
 from soundfit.records import StudyResult
 from soundfit.study.baselines import trivial_name
 from soundfit.study.cross_validation import Hooks
@@ -29,6 +33,7 @@ from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
 from soundfit.workflow.nested import nested_score, nested_sentence
 from soundfit.workflow.options import Options, pick_device
 from soundfit.workflow.prepare import Prepared, prepare, stop_on_errors
+from soundfit.workflow.resume import Checkpoint, begin, keeping
 from soundfit.workflow.run import Run
 
 __all__ = ["Watcher", "train_table"]
@@ -44,6 +49,8 @@ class Watcher:
     on_total: Callable[[int], None] = lambda n: None
     on_epoch: Callable[[int], None] = lambda n: None
     interrupted: Callable[[], bool] = lambda: False
+    on_kept: Callable[[], None] = lambda: None
+    """Called once what is done from now on is kept: from here an interruption can be patient."""
 
 
 def train_table(
@@ -58,6 +65,7 @@ def train_table(
     Raises:
         UsageError: data or options cannot be used as given.
         StopError: a finding says that the score would be a lie; or nothing could be trained.
+        Interrupted: memory, disk or the user ended it before there was a run; what was trained is kept.
     """
     watcher = watcher or Watcher()
     # A command's budget begins with its process, imports included (by time.perf_counter).
@@ -70,12 +78,46 @@ def train_table(
             fix="leave --model out to let validation choose",
         )
     if options.out is not None:
-        check_free(options.out)
+        check_free(options.out, resume=options.resume)
+    elif options.resume:
+        raise UsageError(
+            "resume goes on with the training that a run folder holds unfinished",
+            received="no run folder",
+            fix="pass out=…, the folder of the training",
+        )
     device = pick_device(options.device)
     watcher.on_stage("reading and auditing the data")
     prepared = prepare(source, options)
     stop_on_errors(prepared.findings, options.accept)
+    if watcher.interrupted():
+        raise Interrupted("Training was interrupted before it began", fix="start it again")
+    with (
+        begin(options, prepared.table, prepared.plan, created) as checkpoint,
+        keeping(checkpoint, options, watcher.interrupted),
+    ):
+        watcher.on_kept()
+        run = _train(prepared, options, device, watcher, started, created, checkpoint)
+        if options.out is not None:
+            watcher.on_stage("writing the run folder and the report")
+            run = run.write(options.out)
+        if checkpoint is not None and not run.interrupted:
+            checkpoint.remove()
+        return run
+
+
+def _train(
+    prepared: Prepared,
+    options: Options,
+    device: torch.device,
+    watcher: Watcher,
+    started: float,
+    created: datetime,
+    checkpoint: Checkpoint | None,
+) -> Run:
+    """Study, choose, examine; what is done is kept in the checkpoint where there is one."""
     table, plan = prepared.table, prepared.plan
+    spent = checkpoint.spent if checkpoint is not None else 0.0
+    members = partial(train_members, checkpoint=checkpoint.members if checkpoint is not None else None)
     watcher.on_stage("fitting preprocessing on training rows")
     views = table_views(table, plan)
     with one_thread():
@@ -84,43 +126,61 @@ def train_table(
             model=options.model,
             seed=options.seed,
             device=device,
-            deadlines=Deadlines(options.budget, started, watcher.interrupted),
+            # Time that earlier sessions took is spent.
+            deadlines=Deadlines(options.budget, started - spent, watcher.interrupted),
             on_stage=watcher.on_stage,
             on_total=watcher.on_total,
             on_epoch=watcher.on_epoch,
+            train=members,
         )
-        result, verdict = inquiry.result, inquiry.verdict
         predictor = final_predictor(views, inquiry.study)
-        exam = None
+        exam: dict[str, Any] | None = None
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():
             watcher.on_stage("opening the sealed test rows")
-            examined = examine(predictor, table, plan, views.metric, run=run_name(options.out))
-            exam, remarks = examined.record, examined.remarks
+            exam, remarks = _exam_once(predictor, prepared, views.metric, options, checkpoint)
         nested = None
         if options.nested and not watcher.interrupted():
             watcher.on_stage("nested cross-validation")
-            nested = _nested(prepared, views, result, options, device, watcher)
-            remarks = (*remarks, nested_sentence(nested, result))
+            hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
+            nested = _nested(prepared, views, inquiry.result, options, device, hooks)
+            remarks = (*remarks, nested_sentence(nested, inquiry.result))
     document = _document(prepared, views, inquiry, exam, options, device, created)
+    if checkpoint is not None:
+        document["created"], document["command"] = checkpoint.created, checkpoint.command
     if nested is not None:
         document["cv"]["nested"] = nested
-    document["seconds"] = round(time.perf_counter() - started, 2)
-    run = Run(
+    document["seconds"] = round(time.perf_counter() - started + spent, 2)
+    return Run(
         document,
         predictor,
         table,
         plan,
-        result,
-        verdict,
+        inquiry.result,
+        inquiry.verdict,
         path=None,
         remarks=remarks,
         interrupted=watcher.interrupted(),
     )
-    if options.out is not None:
-        watcher.on_stage("writing the run folder and the report")
-        run = run.save(options.out)
-    return run
+
+
+def _exam_once(
+    predictor: Predictor,
+    prepared: Prepared,
+    metric: Metric,
+    options: Options,
+    checkpoint: Checkpoint | None,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Open the seal, or read what an earlier session of this training found when it did."""
+    kept = checkpoint.exam() if checkpoint is not None else None
+    if kept is not None:
+        return kept
+    ticket = checkpoint.ticket if checkpoint is not None else None
+    name = run_name(options.out)
+    exam = examine(predictor, prepared.table, prepared.plan, metric, run=name, ticket=ticket)
+    if checkpoint is not None:
+        checkpoint.keep_exam(exam.record, exam.remarks)
+    return exam.record, exam.remarks
 
 
 def _nested(
@@ -129,7 +189,7 @@ def _nested(
     result: StudyResult,
     options: Options,
     device: torch.device,
-    watcher: Watcher,
+    hooks: Hooks,
 ) -> dict[str, Any]:
     scores = nested_score(
         prepared.table,
@@ -138,7 +198,7 @@ def _nested(
         metric=views.metric,
         seed=options.seed,
         device=device,
-        hooks=Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted),
+        hooks=hooks,
     )
     plain = float(result.scores_CK[result.chosen].mean())
     return scores.record(plain, greater_is_better=result.greater_is_better)

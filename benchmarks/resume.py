@@ -1,0 +1,107 @@
+"""Kill a training at random moments, go on with it each time, and compare with a run that nobody killed.
+
+    python benchmarks/resume.py --kills 20
+
+Each kill is a SIGKILL at a uniformly random share of the time that a session may take. Everything in the
+two run folders must be equal but times and the command; the ledger must have counted one opening.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+TABLE = Path(__file__).parents[1] / "tests" / "tables" / "hitters.csv"
+# Members save every twentieth of a second instead of every ten, so that kills fall between saves too.
+START = (
+    "import sys; sys.argv[0] = 'soundfit'\n"
+    "import soundfit.bank.{module} as saving; saving.SAVE_SECONDS = 0.05\n"
+    "from soundfit.cli.main import run; run()"
+)
+
+
+def main() -> None:
+    """Kill, go on, compare, and say what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="linear")
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        begun = time.perf_counter()
+        assert start(folder / "whole", args.model, folder / "ledger-whole").wait() == 0
+        takes = time.perf_counter() - begun
+        print(f"a run that nobody kills takes {takes:.1f} s")
+        for number in range(args.kills):
+            process = start(folder / "killed", args.model, folder / "ledger-killed")
+            try:
+                process.wait(timeout=takes * rng.uniform(0.15, 1.0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                states = len(list((folder / "killed").rglob("*.safetensors")))
+                print(f"kill {number + 1}: {states} states kept", flush=True)
+            else:
+                print(f"through after {number} kills")
+                break
+        else:
+            assert start(folder / "killed", args.model, folder / "ledger-killed").wait() == 0
+        differences = compare(folder / "whole", folder / "killed")
+        openings = count(folder / "ledger-killed")
+    print(f"differences: {differences or 'none'}; openings of the seal: {openings}")
+    sys.exit(bool(differences) or openings != 1)
+
+
+def start(out: Path, model: str, ledger: Path) -> subprocess.Popen[bytes]:
+    """Start or go on with a training into ``out``."""
+    import soundfit.bank
+
+    module = "chunk_run" if (Path(soundfit.bank.__file__).parent / "chunk_run.py").exists() else "train"
+    options = ["--target", "Salary", "--model", model, "--out", str(out), "--resume", "--quiet"]
+    command = [sys.executable, "-c", START.format(module=module), "train", str(TABLE), *options]
+    return subprocess.Popen(command, env={**os.environ, "SOUNDFIT_LEDGER": str(ledger)})
+
+
+def compare(a: Path, b: Path) -> list[str]:
+    """Return the names of what differs between two run folders."""
+    names = sorted({str(p.relative_to(x)) for x in (a, b) for p in x.rglob("*") if p.is_file()})
+    return [name for name in names if name != "report.html" and not equal(a / name, b / name)]
+
+
+def equal(a: Path, b: Path) -> bool:
+    """Return whether two files hold the same, but for times and the command."""
+    if not (a.exists() and b.exists()):
+        return False
+    if a.name == "run.json":
+        return timeless(a) == timeless(b)
+    if a.suffix == ".parquet":
+        return bool(pd.read_parquet(a).equals(pd.read_parquet(b)))
+    return a.read_bytes() == b.read_bytes()
+
+
+def timeless(path: Path) -> dict[str, object]:
+    """Return a record without its times and its command."""
+    document = json.loads(path.read_text())
+    document["study"].pop("seconds")
+    return {k: v for k, v in document.items() if k not in ("created", "seconds", "command")}
+
+
+def count(ledger: Path) -> int:
+    """Return the openings that a ledger has counted."""
+    return int(sqlite3.connect(ledger).execute("SELECT COUNT(*) FROM openings").fetchone()[0])
+
+
+if __name__ == "__main__":
+    main()
