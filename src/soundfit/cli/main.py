@@ -86,6 +86,7 @@ def train(
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     budget: opt.Budget = None,
+    lang: opt.Lang = "en",
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
@@ -123,6 +124,7 @@ def train(
         keep_sealed=keep_sealed,
         out=out,
         nested=nested,
+        lang=lang,
         resume=resume,
         command=command,
     )
@@ -145,7 +147,7 @@ def train(
     if json:
         write_json_line(run.document)
     elif not quiet:
-        print_summary(run.document, console, path=run.path)
+        print_summary(run.document, console, path=run.path, lang=lang)
         for remark in run.remarks:
             console.print(remark)
     if run.interrupted:
@@ -175,6 +177,7 @@ def predict(
 @app.command()
 def exam(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    lang: opt.Lang = "en",
     json: opt.Json = False,
 ) -> None:
     """Open the sealed test rows of a run and score its model on them (counted in the ledger)."""
@@ -182,12 +185,12 @@ def exam(
     from soundfit.workflow.exam import exam_run
     from soundfit.workflow.folder import write_json_line
 
-    document, remarks = exam_run(run)
+    document, remarks = exam_run(run, lang=lang)
     if json:
         write_json_line(document["exam"])
         return
     console = _console()
-    print_summary(document, console, path=run)
+    print_summary(document, console, path=run, lang=lang)
     for remark in remarks:
         console.print(remark)
 
@@ -206,6 +209,7 @@ def audit(
     fold_column: opt.FoldColumn = None,
     stratify: opt.Stratify = None,
     seed: opt.Seed = 0,
+    lang: opt.Lang = "en",
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
@@ -242,7 +246,7 @@ def audit(
             }
         )
     elif not quiet:
-        print_findings(prepared.findings, _console())
+        print_findings(prepared.findings, _console(), lang=lang)
     if any(f.severity == "error" for f in prepared.findings):
         raise typer.Exit(1)
 
@@ -253,6 +257,7 @@ def report(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Page to write where several runs are compared.")
     ] = Path("compare.html"),
+    lang: opt.Lang = "en",
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write a run's report.html anew, or compare several runs side by side."""
@@ -262,7 +267,7 @@ def report(
 
     for run in runs:
         read_run(run)
-    path = write_report(runs[0]) if len(runs) == 1 else write_comparison(runs, output)
+    path = write_report(runs[0], lang=lang) if len(runs) == 1 else write_comparison(runs, output, lang=lang)
     typer.echo(f"wrote {path}")
     if open_:
         import webbrowser

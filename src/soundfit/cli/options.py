@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ __all__ = [
     "Gap",
     "Group",
     "Json",
+    "Lang",
     "Quiet",
     "Seed",
     "Stratify",
@@ -96,6 +97,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Budget = Annotated[
     str | None,
     typer.Option(help="Time to train for, such as 90s, 5m or 1h.", show_default="as long as it takes"),
+]
+Lang = Annotated[
+    Literal["en", "zh"],
+    typer.Option(help="Language of the summary and the report.", envvar="SOUNDFIT_LANG"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]

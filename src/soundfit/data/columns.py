@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from soundfit.data.table import Column
 from soundfit.data.values import are_booleans, date_format, to_booleans, to_dates, to_numbers, to_text
 from soundfit.records import Finding
+from soundfit.records.said import joined, say
 
 __all__ = ["as_kinds", "infer_columns", "numbers_in_text"]
 
@@ -66,7 +67,7 @@ def infer_columns(
         column, found = _infer(frame[name], str(name), kept=name in keep, rows=rows)
         if name in drop:
             # What is left out on request needs no findings about why it should be.
-            column = replace(column, used=False, reason="left out on request")
+            column = replace(column, used=False, reason=say("left out on request"))
             found = []
         columns.append(column)
         findings.extend(found)
@@ -114,7 +115,7 @@ def _infer(
 ) -> tuple[Column, list[Finding]]:
     dtype = series.dtype
     if len(series) == 0 or series.isna().all():
-        return _constant(name, "every value is missing")
+        return _constant(name, say("every value is missing"))
     if pd.api.types.is_datetime64_any_dtype(dtype):
         return _unless_constant(Column(name, "date"), series)
     if pd.api.types.is_bool_dtype(dtype):
@@ -123,7 +124,7 @@ def _infer(
         return _infer_numbers(to_numbers(series)[0], name, kept=kept, rows=rows)
     texts = to_text(series)
     if texts.isna().all():
-        return _constant(name, "every value is missing")
+        return _constant(name, say("every value is missing"))
     if are_booleans(texts):
         return _unless_constant(Column(name, "boolean"), pd.Series(to_booleans(texts)[0]))
     if not isinstance(dtype, pd.CategoricalDtype):
@@ -150,11 +151,11 @@ def _infer_numbers(
         findings.append(_infinite(name, infinite, rows))
     present = numbers[np.isfinite(numbers)]
     if present.size == 0:
-        column, found = _constant(name, "no value is a finite number")
+        column, found = _constant(name, say("no value is a finite number"))
         return column, findings + found
     low, high = float(present.min()), float(present.max())
     if low == high and present.size == numbers.size:
-        column, found = _constant(name, f"every value is {low:g}")
+        column, found = _constant(name, say("every value is {value:g}", value=low))
         return column, findings + found
     whole = bool(np.all(present == np.floor(present)))
     if whole and low >= 0 and high <= 1:
@@ -171,7 +172,7 @@ def _infer_words(texts: pd.Series, name: str, *, kept: bool) -> tuple[Column, li
     present = texts.dropna()
     distinct = pd.Series(present.unique(), dtype=object)
     if len(distinct) == 1 and len(present) == len(texts):
-        return _constant(name, f"every value is {_short(distinct[0])!r}")
+        return _constant(name, say("every value is {value!r}", value=_short(distinct[0])))
     share = len(distinct) / len(present)
     words = float(distinct.str.count(r"\S+").mean())
     letters = float(distinct.str.len().mean())
@@ -179,10 +180,14 @@ def _infer_words(texts: pd.Series, name: str, *, kept: bool) -> tuple[Column, li
     if kept or len(distinct) < 10:
         return Column(name, "categorical"), []
     if wordy and share > 0.5 and " " in "".join(distinct.head(10)):
-        reason = f"free text: {words:.0f} words a value, {len(distinct)} different values"
+        reason = say(
+            "free text: {words:.0f} words a value, {distinct} different values",
+            words=words,
+            distinct=len(distinct),
+        )
         return Column(name, "text", used=False, reason=reason), [_free_text(name, reason)]
     if len(distinct) == len(present) or (share >= _NEAR_UNIQUE and len(present) >= 50):
-        why = f"{len(distinct)} different values in {len(present)} rows"
+        why = say("{distinct} different values in {n} rows", distinct=len(distinct), n=len(present))
         return Column(name, "id", used=False, reason=why), [_id_column(name, why)]
     numbers, bad = to_numbers(texts)
     if 0.5 * len(present) < int(np.isfinite(numbers).sum()) and len(np.unique(numbers)) > _FEW and bad.any():
@@ -199,13 +204,21 @@ def _why_id(present: NDArray[np.float64], name: str) -> str:
     strength = _id_strength(name)
     unique = ordered.size == n
     if strength == "strong" or (strength == "weak" and unique):
-        return f"an identifier by its name and its {ordered.size} different values in {n} rows"
+        return say(
+            "an identifier by its name and its {distinct} different values in {n} rows",
+            distinct=int(ordered.size),
+            n=n,
+        )
     if not unique or strength == "measure":
         return ""
     span = ordered[-1] - ordered[0] + 1
     rising = bool(np.all(np.diff(present) > 0))
     if ordered[0] <= 1 and (span == n or (rising and span <= 1.25 * n)):
-        return f"whole numbers counting the rows from {ordered[0]:.0f} to {ordered[-1]:.0f}"
+        return say(
+            "whole numbers counting the rows from {first:.0f} to {last:.0f}",
+            first=ordered[0],
+            last=ordered[-1],
+        )
     return ""
 
 
@@ -226,9 +239,9 @@ def _id_strength(name: str) -> str:
 def _unless_constant(column: Column, series: pd.Series) -> tuple[Column, list[Finding]]:
     distinct = series.dropna().unique()
     if len(distinct) == 0:
-        return _constant(column.name, "every value is missing")
+        return _constant(column.name, say("every value is missing"))
     if len(distinct) == 1 and not series.isna().any():
-        return _constant(column.name, f"every value is {distinct[0]}")
+        return _constant(column.name, say("every value is {value}", value=distinct[0]))
     return column, []
 
 
@@ -255,9 +268,9 @@ def _constant(name: str, why: str) -> tuple[Column, list[Finding]]:
     finding = Finding(
         "constant-column",
         "note",
-        f"Column {name!r} tells rows apart by nothing ({why}); it is left out.",
+        say("Column {name!r} tells rows apart by nothing ({why}); it is left out.", name=name, why=why),
         columns=(name,),
-        fix=f"Drop the column, or fill it: --drop {name!r}.",
+        fix=say("Drop the column, or fill it: --drop {name!r}.", name=name),
     )
     return Column(name, "constant", used=False, reason=why), [finding]
 
@@ -266,10 +279,14 @@ def _id_column(name: str, why: str) -> Finding:
     return Finding(
         "id-column",
         "note",
-        f"Column {name!r} is an identifier ({why}); it is left out, "
-        "because a model would learn rows by heart.",
+        say(
+            "Column {name!r} is an identifier ({why}); it is left out, because a model would learn rows by "
+            "heart.",
+            name=name,
+            why=why,
+        ),
         columns=(name,),
-        fix="Nothing, if it names rows; if it is a measurement, rename it after what it measures.",
+        fix=say("Nothing, if it names rows; if it is a measurement, rename it after what it measures."),
     )
 
 
@@ -277,9 +294,9 @@ def _free_text(name: str, why: str) -> Finding:
     return Finding(
         "free-text",
         "note",
-        f"Column {name!r} is left out ({why}).",
+        say("Column {name!r} is left out ({why}).", name=name, why=why),
         columns=(name,),
-        fix="Turn the text into columns (length, key words, an embedding) if it matters.",
+        fix=say("Turn the text into columns (length, key words, an embedding) if it matters."),
     )
 
 
@@ -288,26 +305,35 @@ def _infinite(name: str, infinite: NDArray[np.bool_], rows: NDArray[np.int64]) -
     return Finding(
         "infinite-values",
         "warning",
-        f"Column {name!r} has {_count(len(where), 'infinite value')}; treated as missing.",
+        say(
+            "Column {name!r} has {count}; treated as missing.",
+            name=name,
+            count=_count(len(where), say("infinite value")),
+        ),
         columns=(name,),
         rows=tuple(int(row) for row in where[:20]),
         n_rows=len(where),
-        fix="Look for a division by zero or the logarithm of zero where the column is made.",
+        fix=say("Look for a division by zero or the logarithm of zero where the column is made."),
     )
 
 
 def _mixed_types(name: str, texts: pd.Series, bad: NDArray[np.bool_], rows: NDArray[np.int64]) -> Finding:
-    examples = ", ".join(repr(_short(text)) for text in texts[bad].unique()[:3])
+    examples = joined(", ", (repr(_short(text)) for text in texts[bad].unique()[:3]))
     n_bad = int(bad.sum())
     return Finding(
         "mixed-types",
         "warning",
-        f"Column {name!r} holds numbers, but {_count(n_bad, 'value')} cannot be read as one ({examples}); "
-        "treated as missing.",
+        say(
+            "Column {name!r} holds numbers, but {count} cannot be read as one ({examples}); treated as "
+            "missing.",
+            name=name,
+            count=_count(n_bad, say("value")),
+            examples=examples,
+        ),
         columns=(name,),
         rows=tuple(int(row) for row in rows[bad][:20]),
         n_rows=n_bad,
-        fix="Correct these cells, or leave them empty where the number is unknown.",
+        fix=say("Correct these cells, or leave them empty where the number is unknown."),
     )
 
 
@@ -315,12 +341,16 @@ def _mostly_numbers(name: str, n_numbers: int, bad: NDArray[np.bool_]) -> Findin
     return Finding(
         "mixed-types",
         "note",
-        f"Column {name!r} mixes {_count(n_numbers, 'number')} with {_count(int(bad.sum()), 'text')}; "
-        "read as categories.",
+        say(
+            "Column {name!r} mixes {count} with {count2}; read as categories.",
+            name=name,
+            count=_count(n_numbers, say("number")),
+            count2=_count(int(bad.sum()), say("text")),
+        ),
         columns=(name,),
-        fix="Split it into a column of numbers and a column of words, if both mean something.",
+        fix=say("Split it into a column of numbers and a column of words, if both mean something."),
     )
 
 
 def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return say("{n:,} {noun}", n=n, noun=noun) if n == 1 else say("{n:,} {noun}s", n=n, noun=noun)

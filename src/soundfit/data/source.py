@@ -24,6 +24,7 @@ from soundfit.data.table import Column, Table
 from soundfit.data.task import TargetValues, read_target
 from soundfit.errors import DataError, UsageError, did_you_mean
 from soundfit.records import Finding
+from soundfit.records.said import say
 
 __all__ = ["MIN_ROWS", "read", "read_frame"]
 
@@ -354,15 +355,22 @@ def _missing_target(values: TargetValues, target: str) -> tuple[Finding, ...]:
         Finding(
             "missing-target",
             "warning",
-            f"{_rows(rows.size)} of {values.missing.size:,} without a value of {target!r}; left out.",
+            say(
+                "{rows} of {size:,} without a value of {target!r}; left out.",
+                rows=_rows(rows.size),
+                size=values.missing.size,
+                target=target,
+            ),
             columns=(target,),
             rows=tuple(int(row) for row in rows[:20]),
             n_rows=int(rows.size),
-            fix="Ask why the target is missing there: if not by chance, scores hold for such rows alone "
-            "as have one.",
+            fix=say(
+                "Ask why the target is missing there: if not by chance, scores hold for such rows alone as "
+                "have one."
+            ),
         ),
     )
 
 
 def _rows(n: int) -> str:
-    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+    return say("{n:,} row", n=n) if n == 1 else say("{n:,} rows", n=n)

@@ -5,6 +5,7 @@ from soundfit.records.diagnosis import Diagnosis, Place, Prescription, Symptom
 from soundfit.records.finding import Finding, Severity
 from soundfit.records.member import Member, MemberResult
 from soundfit.records.plan import Fold, Plan
+from soundfit.records.said import Said, say
 from soundfit.records.study import StudyResult
 from soundfit.records.trace import Event, Trace
 from soundfit.records.verdict import Verdict
@@ -20,9 +21,11 @@ __all__ = [
     "Place",
     "Plan",
     "Prescription",
+    "Said",
     "Severity",
     "StudyResult",
     "Symptom",
     "Trace",
     "Verdict",
+    "say",
 ]

@@ -42,6 +42,7 @@ def write_comparison(run_dirs: Sequence[Path], out: Path, *, lang: str = "en") -
 def render_comparison(views: Sequence[RunView], names: Sequence[str], *, lang: str = "en") -> str:
     """Return the page as HTML."""
     _ = Words(lang)
+    views = [view.retold(_) for view in views]
     shared = comparability(views, names, _)
     metric = score_metric(views[0], _)
     figure = _folds_figure(views, names, metric, _) if shared.cv else None

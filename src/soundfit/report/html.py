@@ -70,6 +70,7 @@ def write_page(path: Path, page: str) -> Path:
 def render_report(view: RunView, *, lang: str = "en") -> str:
     """Return the report of a run as HTML."""
     _ = Words(lang)
+    view = view.retold(_)
     metric = score_metric(view, _)
     table = configurations(view, greater_is_better=metric.greater_is_better)
     failures: list[str] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from soundfit.errors import UsageError
+from soundfit.records.said import retell
+from soundfit.report.words import Words
 
 __all__ = ["RunView", "labels", "read_run", "view_of"]
 
@@ -29,6 +31,7 @@ class RunView:
     predictions: pd.DataFrame
     trace: pd.DataFrame
     members: pd.DataFrame
+    words: Mapping[str, Any] = field(default_factory=dict)
 
     def get(self, *path: str, default: Any = None) -> Any:
         """Return ``record[path[0]][path[1]]…``, or ``default`` where any step is missing or null."""
@@ -55,6 +58,20 @@ class RunView:
         found = self.items(*path)
         texts = [str(line.get("text", "") if isinstance(line, Mapping) else line) for line in found]
         return [text for text in texts if text]
+
+    def retold(self, _: Words) -> RunView:
+        """Return the view with every sentence of the record in the reader's language."""
+        if _.is_source:
+            return self
+
+        def told(value: Any) -> Any:
+            if isinstance(value, str):
+                return retell(value, self.words, _)
+            if isinstance(value, Mapping):
+                return {name: told(item) for name, item in value.items()}
+            return [told(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+        return replace(self, record=told(self.record))
 
     @property
     def is_classification(self) -> bool:
@@ -114,8 +131,17 @@ def read_run(folder: Path) -> RunView:
     tables = {
         name: _table(folder / f"{name}.parquet") for name in ("split", "predictions", "trace", "members")
     }
-    view = RunView(folder, record, **tables)
+    view = RunView(folder, record, **tables, words=_words(folder / "words.json"))
     return replace(view, predictions=_without_sealed(view))
+
+
+def _words(path: Path) -> Mapping[str, Any]:
+    """Return what the record's sentences were made of; nothing where that was not kept."""
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return words if isinstance(words, dict) else {}
 
 
 def _table(path: Path) -> pd.DataFrame:

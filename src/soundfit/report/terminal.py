@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundfit.records.finding import Finding
+from soundfit.records.said import retell
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, view_of
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
@@ -44,7 +45,7 @@ def print_summary(
         lang: language of the words.
     """
     _ = Words(lang)
-    view = view_of(run, Path() if path is None else Path(path))
+    view = view_of(run, Path() if path is None else Path(path)).retold(_)
     width = min(console.width, MOST_WIDTH)
     parts: list[RenderableType] = [
         _verdict(view, _),
@@ -67,7 +68,7 @@ def print_findings(
 ) -> None:
     """Print all findings of an audit, worst first, each with its fix."""
     _ = Words(lang)
-    lines = _sorted([f.to_dict() if isinstance(f, Finding) else f for f in findings])
+    lines = _sorted([_retold(f, _) for f in findings])
     width = min(console.width, MOST_WIDTH)
     if not lines:
         console.print()
@@ -176,6 +177,11 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
         if finite(view.get("seconds")):
             line.append(" " + _("in {time}").format(time=duration(view.get("seconds"))), style="dim not bold")
     return [line]
+
+
+def _retold(finding: Finding | Mapping[str, Any], _: Words) -> Mapping[str, Any]:
+    record = finding.to_dict() if isinstance(finding, Finding) else finding
+    return {**record, **{name: retell(str(record.get(name, "")), {}, _) for name in ("message", "fix")}}
 
 
 def _sorted(findings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -9,19 +9,35 @@ from __future__ import annotations
 import gettext
 from importlib.resources import files
 
-__all__ = ["Words"]
+from soundfit.errors import UsageError
+
+__all__ = ["LANGUAGES", "Words"]
+
+LANGUAGES = ("en", "zh")
 
 
 class Words:
     """Translates: ``_("text")``, and ``_.many("{n} row", "{n} rows", n)`` where a number decides."""
 
     def __init__(self, lang: str = "en") -> None:
+        if lang not in LANGUAGES:
+            raise UsageError(
+                f"A language is one of {', '.join(LANGUAGES)}",
+                received=repr(lang),
+                fix="leave --lang out for English",
+            )
         self.lang = lang
         folder = files("soundfit.report") / "locale"
         self._catalogue = gettext.translation("soundfit", str(folder), languages=[lang], fallback=True)
 
+    @property
+    def is_source(self) -> bool:
+        """Whether texts are read in the language they were written in."""
+        return self.lang == "en"
+
     def __call__(self, text: str) -> str:
-        return self._catalogue.gettext(text)
+        # gettext keeps its own header under the empty message.
+        return self._catalogue.gettext(text) if text else ""
 
     def many(self, one: str, more: str, n: int) -> str:
         """Return the form for ``n`` things, with ``{n}`` filled in with thousands set apart."""

@@ -15,14 +15,14 @@ from soundfit.metrics.scores import metric_named
 from soundfit.records import Plan
 from soundfit.report.html import write_report
 from soundfit.workflow.examine import examine, run_name
-from soundfit.workflow.folder import read_run, write_json
+from soundfit.workflow.folder import read_run, write_record
 from soundfit.workflow.options import Options
 from soundfit.workflow.prepare import read_table
 
 __all__ = ["exam_run"]
 
 
-def exam_run(run: str | Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+def exam_run(run: str | Path, *, lang: str = "en") -> tuple[dict[str, Any], tuple[str, ...]]:
     """Score a run's model on its sealed rows, write the result into the run, return it and remarks.
 
     Nothing is refused: each opening is counted, and the interval widens with their number.
@@ -38,8 +38,8 @@ def exam_run(run: str | Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     metric = metric_named(document["cv"]["metric"])
     exam = examine(predictor, table, plan, metric, run=run_name(folder))
     document["exam"] = exam.record
-    write_json(folder / "run.json", document)
-    write_report(folder)
+    write_record(folder, document)
+    write_report(folder, lang=lang)
     return document, exam.remarks
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from soundfit.errors import UsageError
+from soundfit.records.said import phrases
 
 __all__ = [
     "RESUME",
@@ -28,6 +29,7 @@ __all__ = [
     "whole_folder",
     "write_json",
     "write_json_line",
+    "write_record",
 ]
 
 #: What an unfinished training keeps in its run folder lies in this folder there.
@@ -152,6 +154,17 @@ def _inside(out: Path) -> Iterator[Path]:
             path.replace(out / path.name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_record(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write ``run.json``, and ``words.json`` with what its sentences were made of, for other languages."""
+    path = folder / "words.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    write_json(path, {**(known if isinstance(known, dict) else {}), **phrases(document)})
+    write_json(folder / "run.json", document)
 
 
 def write_json(path: Path, value: Any) -> None:

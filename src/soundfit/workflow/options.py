@@ -38,6 +38,7 @@ class Options:
     out: Path | None = None
     nested: bool = False
     resume: bool = False
+    lang: str = "en"
     command: str = "<python>"
 
 

@@ -16,7 +16,7 @@ from soundfit.data.table import Table
 from soundfit.records import Plan, StudyResult, Verdict
 from soundfit.report.html import write_report
 from soundfit.workflow import record as records
-from soundfit.workflow.folder import check_free, whole_folder, write_json
+from soundfit.workflow.folder import check_free, whole_folder, write_record
 
 __all__ = ["Run"]
 
@@ -59,16 +59,20 @@ class Run:
         """
         return self.predictor.predict(read_frame(data))
 
-    def save(self, path: str | Path) -> Run:
+    def save(self, path: str | Path, *, lang: str = "en") -> Run:
         """Write the run folder (all of it or nothing) and return the run with its ``path``.
+
+        Args:
+            path: a new or empty folder.
+            lang: language of the report.
 
         Raises:
             UsageError: the folder is not empty or cannot be written.
         """
         check_free(Path(path))
-        return self.write(Path(path))
+        return self.write(Path(path), lang=lang)
 
-    def write(self, out: Path) -> Run:
+    def write(self, out: Path, *, lang: str = "en") -> Run:
         """Write the run folder into a place that is free, or that this training holds unfinished."""
         with whole_folder(out) as folder:
             save_predictor(self.predictor, folder / "model")
@@ -80,9 +84,9 @@ class Run:
             }
             for name, frame in tables.items():
                 frame.to_parquet(folder / f"{name}.parquet", index=False)
-            write_json(folder / "run.json", self.document)
+            write_record(folder, self.document)
             try:
-                write_report(folder)
+                write_report(folder, lang=lang)
             except Exception as error:
                 # The report can be written again; the training cannot.
                 warnings.warn(f"the report could not be written: {error}", RuntimeWarning, stacklevel=2)

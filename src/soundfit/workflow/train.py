@@ -99,7 +99,7 @@ def train_table(
         run = _train(prepared, options, device, watcher, started, created, checkpoint)
         if options.out is not None:
             watcher.on_stage("writing the run folder and the report")
-            run = run.write(options.out)
+            run = run.write(options.out, lang=options.lang)
         if checkpoint is not None and not run.interrupted:
             checkpoint.remove()
         return run

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from soundfit.data.audit.evidence import EVIDENCE_COLUMNS, row_folds
 from soundfit.data.audit.view import View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import joined, say
 
 __all__ = ["find_drift"]
 
@@ -48,15 +49,20 @@ def find_drift(view: View) -> list[Finding]:
         return []
     severity: Severity = "warning" if low >= 0.65 else "note"
     movers = _movers(x, is_test)[:5]
-    named = ", ".join(repr(inputs[j].name) for j in movers)
+    named = joined(", ", (repr(inputs[j].name) for j in movers))
     return [
         Finding(
             "train-test-drift",
             severity,
-            f"Training and test rows can be told apart with an AUC of {auc:.2f} (95 % interval {low:.2f} to "
-            f"{high:.2f}; 0.50 if they were alike), first of all by {named}: the exam asks about other "
-            "rows than "
-            "were learned from.",
+            say(
+                "Training and test rows can be told apart with an AUC of {auc:.2f} (95 % interval "
+                "{low:.2f} to {high:.2f}; 0.50 if they were alike), first of all by {named}: the exam asks "
+                "about other rows than were learned from.",
+                auc=auc,
+                low=low,
+                high=high,
+                named=named,
+            ),
             columns=tuple(inputs[j].name for j in movers),
             evidence={
                 "auc": round(auc, 4),
@@ -64,9 +70,11 @@ def find_drift(view: View) -> list[Finding]:
                 "high": round(high, 4),
                 "n_rows_measured": len(rows),
             },
-            fix="If new rows will be like the test rows, this exam is the honest one and "
-            "cross-validation flatters; "
-            "else draw the test rows at random. --drop columns that only name the period or source.",
+            fix=say(
+                "If new rows will be like the test rows, this exam is the honest one and cross-validation "
+                "flatters; else draw the test rows at random. --drop columns that only name the period or "
+                "source."
+            ),
         )
     ]
 

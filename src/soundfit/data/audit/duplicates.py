@@ -18,6 +18,7 @@ from soundfit.data.audit.crossing import crossing_share
 from soundfit.data.audit.hashes import clusters, mix, row_hashes, sizes
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["find_conflicts", "find_duplicates"]
 
@@ -73,19 +74,29 @@ def find_duplicates(view: View) -> list[Finding]:
         severity = "error"
     elif strange_share >= 0.01 and copies >= 5:
         severity = "warning"
-    where = "of the examined rows have" if view.plan is not None else "of a random exam's rows would have"
+    where = (
+        say("of the examined rows have")
+        if view.plan is not None
+        else say("of a random exam's rows would have")
+    )
     nature = (
-        "The values are too rare for this to be chance: rows were copied"
+        say("The values are too rare for this to be chance: rows were copied")
         if strange > 0.5 * repeated
-        else "Chance alone may explain them: the values in these rows are common"
+        else say("Chance alone may explain them: the values in these rows are common")
     )
     return [
         Finding(
             "duplicate-rows",
             severity,
-            f"{copies:,} of {view.n:,} rows repeat an earlier row in every feature and the target; "
-            f"{share:.1%} "
-            f"{where} their twin among the training rows. {nature}.",
+            say(
+                "{copies:,} of {n:,} rows repeat an earlier row in every feature and the target; "
+                "{share:.1%} {where} their twin among the training rows. {nature}.",
+                copies=copies,
+                n=view.n,
+                share=share,
+                where=where,
+                nature=nature,
+            ),
             rows=view.file_rows(np.flatnonzero(twin)),
             n_rows=int(twin.sum()),
             evidence={
@@ -94,11 +105,12 @@ def find_duplicates(view: View) -> list[Finding]:
                 "share_crossing_beyond_chance": round(strange_share, 4),
                 "share_copied_beyond_chance": round(strange, 4),
             },
-            fix="Remove the copies from the file; keep them on one side with --group COL where a column "
-            "names "
-            "what they copy; or, if they are separate observations, --accept duplicate-rows."
+            fix=say(
+                "Remove the copies from the file; keep them on one side with --group COL where a column "
+                "names what they copy; or, if they are separate observations, --accept duplicate-rows."
+            )
             if severity != "note"
-            else "Nothing, if the rows are separate observations.",
+            else say("Nothing, if the rows are separate observations."),
         )
     ]
 
@@ -157,14 +169,20 @@ def _contradicting(
         Finding(
             "label-conflict",
             severity,
-            f"{len(rows):,} rows share every feature with a row of another class: no model can be right on "
-            f"more than {1 - floor:.1%} of the rows.",
+            say(
+                "{n_rows:,} rows share every feature with a row of another class: no model can be right on "
+                "more than {floor:.1%} of the rows.",
+                n_rows=len(rows),
+                floor=1 - floor,
+            ),
             columns=(view.table.target_name,),
             rows=view.file_rows(rows),
             n_rows=len(rows),
             evidence={"error_floor": round(floor, 5), "combinations": int(mixed.sum())},
-            fix="Look at these rows: correct the labels that are wrong, or add the column that tells "
-            "them apart.",
+            fix=say(
+                "Look at these rows: correct the labels that are wrong, or add the column that tells them "
+                "apart."
+            ),
         )
     ]
 
@@ -197,9 +215,13 @@ def _far_apart(
         Finding(
             "label-conflict",
             severity,
-            f"{len(rows):,} rows share every feature with a row whose target is more than two spreads away; "
-            f"rows of equal features differ by {floor:.4g} (standard deviation): no model's root mean square "
-            "error goes below that on such rows.",
+            say(
+                "{n_rows:,} rows share every feature with a row whose target is more than two spreads "
+                "away; rows of equal features differ by {floor:.4g} (standard deviation): no model's root "
+                "mean square error goes below that on such rows.",
+                n_rows=len(rows),
+                floor=floor,
+            ),
             columns=(view.table.target_name,),
             rows=view.file_rows(rows),
             n_rows=len(rows),
@@ -208,7 +230,8 @@ def _far_apart(
                 "spread": round(spread, 6),
                 "combinations": int(far.sum()),
             },
-            fix="Look at these rows: correct targets that are wrong, or add the column that tells them "
-            "apart.",
+            fix=say(
+                "Look at these rows: correct targets that are wrong, or add the column that tells them apart."
+            ),
         )
     ]

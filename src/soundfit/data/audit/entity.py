@@ -26,6 +26,7 @@ from soundfit.data.audit.names import names_cluster, names_individual, says_cloc
 from soundfit.data.audit.partners import Partners
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import joined, say
 
 __all__ = ["find_entities", "hidden_entity"]
 
@@ -209,21 +210,35 @@ def _judge(view: View, entity: Entity) -> Finding | None:
 def _finding(view: View, entity: Entity, optimism: Optimism, alike: float, severity: Severity) -> Finding:
     size = sizes(entity.cluster)
     n_groups = len(np.unique(entity.cluster))
-    what = " ".join(f"--group {_quoted(name)}" for name in entity.columns)
+    what = joined(" ", (say("--group {quoted}", quoted=_quoted(name)) for name in entity.columns))
     if entity.named:
-        opening = f"Column {entity.columns[0]!r} repeats: {n_groups:,} different values in {view.n:,} rows."
+        opening = say(
+            "Column {columns!r} repeats: {n_groups:,} different values in {n:,} rows.",
+            columns=entity.columns[0],
+            n_groups=n_groups,
+            n=view.n,
+        )
     else:
-        opening = (
-            f"Rows repeat a hidden entity: {n_groups:,} groups of rows equal in "
-            f"{', '.join(map(repr, entity.columns))}, {view.n:,} rows in all."
+        opening = say(
+            "Rows repeat a hidden entity: {n_groups:,} groups of rows equal in {listed}, {n:,} rows in all.",
+            n_groups=n_groups,
+            listed=", ".join(map(repr, entity.columns)),
+            n=view.n,
         )
     return Finding(
         "grouped-rows",
         severity,
-        f"{opening} A quick model's error is {optimism.shuffled:.4g} with rows shuffled and "
-        f"{optimism.honest:.4g} "
-        f"with groups kept whole: the score would look {max(optimism.flatter, 0):.0%} better than it is "
-        f"(95 % interval {optimism.low:.0%} to {optimism.high:.0%}).",
+        say(
+            "{opening} A quick model's error is {shuffled:.4g} with rows shuffled and {honest:.4g} with "
+            "groups kept whole: the score would look {flatter:.0%} better than it is (95 % interval "
+            "{low:.0%} to {high:.0%}).",
+            opening=opening,
+            shuffled=optimism.shuffled,
+            honest=optimism.honest,
+            flatter=max(optimism.flatter, 0),
+            low=optimism.low,
+            high=optimism.high,
+        ),
         columns=entity.columns,
         rows=view.file_rows(np.flatnonzero(size > 1)),
         n_rows=int((size > 1).sum()),
@@ -234,7 +249,10 @@ def _finding(view: View, entity: Entity, optimism: Optimism, alike: float, sever
             "share_of_features_constant": round(entity.share_of_features, 3),
             "group": list(entity.columns),
         },
-        fix=f"Keep groups whole: {what}. If new rows will come from the same groups, --accept grouped-rows.",
+        fix=say(
+            "Keep groups whole: {what}. If new rows will come from the same groups, --accept grouped-rows.",
+            what=what,
+        ),
     )
 
 

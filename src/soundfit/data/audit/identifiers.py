@@ -8,6 +8,7 @@ from soundfit.data.audit.alone import explained
 from soundfit.data.audit.names import names_individual, says_clock
 from soundfit.data.audit.view import ALONE_ROWS, View
 from soundfit.records import Finding
+from soundfit.records.said import say
 
 __all__ = ["find_identifiers", "find_near_constant"]
 
@@ -36,19 +37,22 @@ def find_identifiers(view: View) -> list[Finding]:
             Finding(
                 "id-column",
                 "warning",
-                f"Column {feature.name!r} identifies rows"
-                + (" and models would read it" if feature.used else "")
+                say("Column {name!r} identifies rows", name=feature.name)
+                + (say(" and models would read it") if feature.used else "")
                 + (
-                    f"; the order of its numbers alone explains {tells:.0%} of the target, so it (or the "
-                    "file's "
-                    "order) carries the target"
+                    say(
+                        "; the order of its numbers alone explains {tells:.0%} of the target, so it (or "
+                        "the file's order) carries the target",
+                        tells=tells,
+                    )
                     if tells >= 0.1
                     else ""
                 )
                 + ".",
                 columns=(feature.name,),
                 evidence={"explained_by_order": round(tells, 4)},
-                fix=f"--drop {feature.name!r}" + ("" if feature.used else "; models do not read it"),
+                fix=say("--drop {name!r}", name=feature.name)
+                + ("" if feature.used else say("; models do not read it")),
             )
         )
     return findings
@@ -67,12 +71,17 @@ def find_near_constant(view: View) -> list[Finding]:
             Finding(
                 "constant-column",
                 "note",
-                f"Column {feature.name!r} is {_shown(value)} in {top / view.n:.2%} of the rows.",
+                say(
+                    "Column {name!r} is {shown} in {top:.2%} of the rows.",
+                    name=feature.name,
+                    shown=_shown(value),
+                    top=top / view.n,
+                ),
                 columns=(feature.name,),
                 rows=view.file_rows(np.flatnonzero(feature.codes != code)),
                 n_rows=view.n - top,
                 evidence={"share": round(top / view.n, 5)},
-                fix=f"It can tell little: --drop {feature.name!r}, or leave it.",
+                fix=say("It can tell little: --drop {name!r}, or leave it.", name=feature.name),
             )
         )
     return findings
@@ -81,4 +90,4 @@ def find_near_constant(view: View) -> list[Finding]:
 def _shown(value: object) -> str:
     if value is None or value != value:
         return "empty"
-    return f"{value:g}" if isinstance(value, float) else repr(value)
+    return say("{value:g}", value=value) if isinstance(value, float) else repr(value)

@@ -6,6 +6,7 @@ import numpy as np
 
 from soundfit.data.audit.view import View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import joined, say
 
 __all__ = ["find_imbalance", "find_rare_classes"]
 
@@ -31,12 +32,17 @@ def find_imbalance(view: View) -> list[Finding]:
         Finding(
             "class-imbalance",
             severity,
-            f"{share:.1%} of the rows are {common!r}, {smallest / counts.sum():.1%} are {rare!r}: always "
-            "saying "
-            f"{common!r} is right {share:.1%} of the time.",
+            say(
+                "{share:.1%} of the rows are {common!r}, {smallest:.1%} are {rare!r}: always saying "
+                "{common!r} is right {share:.1%} of the time.",
+                share=share,
+                common=common,
+                smallest=smallest / counts.sum(),
+                rare=rare,
+            ),
             columns=(view.table.target_name,),
             evidence={"largest": largest, "smallest": smallest, "majority_share": round(share, 5)},
-            fix="Read log-loss, balanced accuracy or average precision, not accuracy; keep --stratify.",
+            fix=say("Read log-loss, balanced accuracy or average precision, not accuracy; keep --stratify."),
         )
     ]
 
@@ -50,19 +56,28 @@ def find_rare_classes(view: View) -> list[Finding]:
     rare = np.flatnonzero((counts > 0) & (counts < FEW))
     if len(rare) == 0:
         return []
-    named = ", ".join(f"{view.table.classes[c]!r} ({counts[c]})" for c in rare[:8])
+    named = joined(
+        ", ",
+        (say("{classes!r} ({counts})", classes=view.table.classes[c], counts=counts[c]) for c in rare[:8]),
+    )
     rows = np.flatnonzero(np.isin(y, rare))
     return [
         Finding(
             "rare-class",
             "warning",
-            f"{len(rare)} of {len(counts)} classes have fewer than {FEW} rows: {named}"
-            f"{', …' if len(rare) > 8 else ''}. Some folds or the exam will lack them, and their scores "
-            "are chance.",
+            say(
+                "{n_rare} of {n_counts} classes have fewer than {few} rows: {named}{what}. Some folds or "
+                "the exam will lack them, and their scores are chance.",
+                n_rare=len(rare),
+                n_counts=len(counts),
+                few=FEW,
+                named=named,
+                what=", …" if len(rare) > 8 else "",
+            ),
             columns=(view.table.target_name,),
             rows=view.file_rows(rows),
             n_rows=len(rows),
             evidence={"classes": len(rare), "smallest": int(counts[rare].min())},
-            fix="Join them to a neighbouring class, leave their rows out, or collect more.",
+            fix=say("Join them to a neighbouring class, leave their rows out, or collect more."),
         )
     ]

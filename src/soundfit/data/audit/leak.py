@@ -19,6 +19,7 @@ from soundfit.data.audit.evidence import EVIDENCE_ROWS, losses, row_folds, skill
 from soundfit.data.audit.names import names_individual, says_clock
 from soundfit.data.audit.view import ALONE_ROWS, Feature, View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["Suspect", "find_leaks", "find_suspects"]
 
@@ -257,20 +258,29 @@ def _finding(
     view: View, suspect: Suspect, rest: float, severity: Severity, n_rows: int, compared: bool
 ) -> Finding:
     name = suspect.feature.name
-    where = f" on the {suspect.present:.0%} of rows where it has a value" if suspect.partial else ""
-    tail = f"; all other columns together explain {max(rest, 0):.1%}" if compared else ""
+    where = (
+        say(" on the {present:.0%} of rows where it has a value", present=suspect.present)
+        if suspect.partial
+        else ""
+    )
+    tail = say("; all other columns together explain {rest:.1%}", rest=max(rest, 0)) if compared else ""
     if suspect.copy and suspect.forward < 0.999:
-        opening = f"Column {name!r} follows from the target exactly (a coarse version of it)"
+        opening = say("Column {name!r} follows from the target exactly (a coarse version of it)", name=name)
     elif severity == "error":
-        opening = f"Column {name!r} gives the target away"
+        opening = say("Column {name!r} gives the target away", name=name)
     else:
-        opening = f"Column {name!r} is suspiciously strong"
+        opening = say("Column {name!r} is suspiciously strong", name=name)
     return Finding(
         "target-leak",
         severity,
-        f"{opening}: alone it explains {suspect.forward:.2%} of the target{where}{tail}. Would it be "
-        "known before "
-        "the target is?",
+        say(
+            "{opening}: alone it explains {forward:.2%} of the target{where}{tail}. Would it be known "
+            "before the target is?",
+            opening=opening,
+            forward=suspect.forward,
+            where=where,
+            tail=tail,
+        ),
         columns=(name,),
         evidence={
             "explained_alone": round(suspect.forward, 6),
@@ -279,6 +289,9 @@ def _finding(
             "share_of_rows": round(suspect.present, 4),
             "n_rows_measured": min(n_rows, len(view.known)),
         },
-        fix=f"Leave it out unless it is known before the target: --drop {name!r}; if it is, --accept "
-        "target-leak.",
+        fix=say(
+            "Leave it out unless it is known before the target: --drop {name!r}; if it is, --accept "
+            "target-leak.",
+            name=name,
+        ),
     )

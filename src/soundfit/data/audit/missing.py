@@ -9,6 +9,7 @@ from scipy.stats import chi2_contingency, mannwhitneyu
 from soundfit.data.audit.evidence import EVIDENCE_ROWS, skill
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["find_informative_missing"]
 
@@ -80,15 +81,20 @@ def _judge(
         if gives_away and strength >= 0.5 and rest[feature.name] < 0.9:
             severity = "error"
     if severity == "error":
-        says = f"it reveals the class: {revealed}"
+        says = say("it reveals the class: {revealed}", revealed=revealed)
     elif view.regression:
-        says = f"it explains {strength:.0%} of the target's variance"
+        says = say("it explains {strength:.0%} of the target's variance", strength=strength)
     else:
-        says = f"it explains {strength:.0%} of the target"
+        says = say("it explains {strength:.0%} of the target", strength=strength)
     return Finding(
         "missing-informative",
         severity,
-        f"Whether {feature.name!r} is missing goes with the target (p = {p_value:.1g}): {says}.",
+        say(
+            "Whether {name!r} is missing goes with the target (p = {p_value:.1g}): {says}.",
+            name=feature.name,
+            p_value=p_value,
+            says=says,
+        ),
         columns=(feature.name,),
         rows=view.file_rows(rows[missing]),
         n_rows=int(feature.missing.sum()),
@@ -100,8 +106,11 @@ def _judge(
             else None,
             "share_missing": round(float(missing.mean()), 4),
         },
-        fix=f"If the cell is filled in (or emptied) after the outcome is known, --drop {feature.name!r}; "
-        "else nothing: models are told where it is missing.",
+        fix=say(
+            "If the cell is filled in (or emptied) after the outcome is known, --drop {name!r}; else "
+            "nothing: models are told where it is missing.",
+            name=feature.name,
+        ),
     )
 
 
@@ -120,6 +129,11 @@ def _revealed(view: View, rows: Rows, missing: NDArray[np.bool_]) -> str:
         base = float(np.mean(y == top))
         purity, covered = counts[top] / counts.sum(), counts[top] / max(np.sum(y == top), 1)
         if purity >= 0.98 and covered >= 0.5 and base <= 0.9 and counts.sum() >= 20:
-            word = "missing" if is_missing else "present"
-            return f"{purity:.1%} of the rows where it is {word} are {view.table.classes[top]!r}"
+            word = say("missing") if is_missing else say("present")
+            return say(
+                "{purity:.1%} of the rows where it is {word} are {classes!r}",
+                purity=purity,
+                word=word,
+                classes=view.table.classes[top],
+            )
     return ""

@@ -19,6 +19,7 @@ from soundfit.data.audit.hashes import clusters, row_hashes, sizes
 from soundfit.data.audit.partners import Partners
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["find_near_duplicates", "find_rewritten"]
 
@@ -41,14 +42,14 @@ def find_near_duplicates(view: View, partners: Partners, unique: Rows, rewritten
     """
     if len(unique) < 20 or len(view.content) < 2:
         return []
-    pairs, how = rewritten, "but for letter case, spacing or digits beyond the third"
+    pairs, how = rewritten, say("but for letter case, spacing or digits beyond the third")
     if len(pairs) < 0.002 * len(unique):
-        pairs, how = _one_cell_changed(view, partners), "but for one cell"
+        pairs, how = _one_cell_changed(view, partners), say("but for one cell")
     share = len(np.unique(pairs)) / len(unique)
     if share < 0.01:
         noisy, noisy_share = _noisy(view, unique)
         if noisy_share > max(share, 0.01):
-            pairs, share, how = noisy, noisy_share, "but for a little noise on its numbers"
+            pairs, share, how = noisy, noisy_share, say("but for a little noise on its numbers")
     n_rows = round(share * len(unique))
     if len(pairs) == 0 or n_rows < 4 or share < 0.002:
         return []
@@ -68,9 +69,13 @@ def _finding(view: View, pairs: Rows, share: float, n_rows: int, how: str, n_uni
     return Finding(
         "near-duplicates",
         severity,
-        f"About {n_rows:,} rows equal another row {how}; their targets agree {agree:.0%} more closely "
-        "than those "
-        "of random rows. In an exam such a row is known already.",
+        say(
+            "About {n_rows:,} rows equal another row {how}; their targets agree {agree:.0%} more closely "
+            "than those of random rows. In an exam such a row is known already.",
+            n_rows=n_rows,
+            how=how,
+            agree=agree,
+        ),
         rows=view.file_rows(np.unique(pairs)),
         n_rows=n_rows,
         evidence={
@@ -79,9 +84,10 @@ def _finding(view: View, pairs: Rows, share: float, n_rows: int, how: str, n_uni
             "target_agreement": round(agree, 4),
             "n_rows_compared": n_unique,
         },
-        fix="Remove the copies from the file, or keep them on one side with --group COL; if they are "
-        "separate "
-        "observations, --accept near-duplicates.",
+        fix=say(
+            "Remove the copies from the file, or keep them on one side with --group COL; if they are "
+            "separate observations, --accept near-duplicates."
+        ),
     )
 
 

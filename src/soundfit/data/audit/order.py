@@ -23,6 +23,7 @@ from soundfit.data.audit.evidence import (
 )
 from soundfit.data.audit.view import View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["find_order"]
 
@@ -86,16 +87,19 @@ def _undrifted(view: View, clock: Clock, drift: Drift) -> Finding:
     return Finding(
         "time-order",
         "note",
-        f"The rows are dated by {', '.join(map(repr, clock.columns))} and the file is in time order, but "
-        "targets "
-        f"near each other in time are no more alike than others (correlation {drift.neighbours:.2f}).",
+        say(
+            "The rows are dated by {listed} and the file is in time order, but targets near each other in "
+            "time are no more alike than others (correlation {neighbours:.2f}).",
+            listed=", ".join(map(repr, clock.columns)),
+            neighbours=drift.neighbours,
+        ),
         columns=clock.columns,
         evidence={
             "neighbour_correlation": round(drift.neighbours, 4),
             "p_value": drift.p_value,
             "time": clock.time,
         },
-        fix=f"Nothing; --time {clock.time} if the model will be used on later rows.",
+        fix=say("Nothing; --time {time} if the model will be used on later rows.", time=clock.time),
     )
 
 
@@ -167,22 +171,28 @@ def _optimism(view: View, clock: Clock) -> Optimism:
 
 def _finding(view: View, clock: Clock, drift: Drift, optimism: Optimism, severity: Severity) -> Finding:
     if clock.columns:
-        what = f"The rows are dated by {', '.join(map(repr, clock.columns))}"
-        what += " and the file is in time order." if clock.in_file_order else "."
+        what = say("The rows are dated by {listed}", listed=", ".join(map(repr, clock.columns)))
+        what += say(" and the file is in time order.") if clock.in_file_order else "."
     else:
-        what = "Rows near each other in the file are alike: it is in the order of time or of blocks."
-    measured = (
-        f"Neighbours' targets correlate by {drift.neighbours:.2f} and {drift.blocks:.0%} of the variance "
-        "lies "
-        f"between {BLOCKS} blocks of time. "
-        f"A quick model's error is {optimism.shuffled:.4g} with rows shuffled and {optimism.honest:.4g} with "
-        f"blocks of time kept whole: the score would look {max(optimism.flatter, 0):.0%} better than it is "
-        f"(95 % interval {optimism.low:.0%} to {optimism.high:.0%})."
+        what = say("Rows near each other in the file are alike: it is in the order of time or of blocks.")
+    measured = say(
+        "Neighbours' targets correlate by {neighbours:.2f} and {blocks:.0%} of the variance lies between "
+        "{blocks2} blocks of time. A quick model's error is {shuffled:.4g} with rows shuffled and "
+        "{honest:.4g} with blocks of time kept whole: the score would look {flatter:.0%} better than it is "
+        "(95 % interval {low:.0%} to {high:.0%}).",
+        neighbours=drift.neighbours,
+        blocks=drift.blocks,
+        blocks2=BLOCKS,
+        shuffled=optimism.shuffled,
+        honest=optimism.honest,
+        flatter=max(optimism.flatter, 0),
+        low=optimism.low,
+        high=optimism.high,
     )
     return Finding(
         "time-order",
         severity,
-        f"{what} {measured}",
+        say("{what} {measured}", what=what, measured=measured),
         columns=clock.columns,
         evidence={
             **optimism.numbers(),
@@ -192,9 +202,14 @@ def _finding(view: View, clock: Clock, drift: Drift, optimism: Optimism, severit
             "time": clock.time,
             "in_file_order": clock.in_file_order,
         },
-        fix=f"Train on the past and test on the future: --time {clock.time}. If the model will only fill "
-        "gaps "
-        "between known rows, --accept time-order."
+        fix=say(
+            "Train on the past and test on the future: --time {time}. If the model will only fill gaps "
+            "between known rows, --accept time-order.",
+            time=clock.time,
+        )
         if severity != "note"
-        else f"Nothing was seen to drift; --time {clock.time} if the model will be used on later rows.",
+        else say(
+            "Nothing was seen to drift; --time {time} if the model will be used on later rows.",
+            time=clock.time,
+        ),
     )

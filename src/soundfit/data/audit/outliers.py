@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from soundfit.data.audit.view import View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["find_infinite", "find_outliers"]
 
@@ -43,12 +44,12 @@ def find_infinite(view: View) -> list[Finding]:
             Finding(
                 "infinite-values",
                 "warning",
-                f"Column {feature.name!r} has {len(rows):,} infinite values.",
+                say("Column {name!r} has {n_rows:,} infinite values.", name=feature.name, n_rows=len(rows)),
                 columns=(feature.name,),
                 rows=view.file_rows(rows),
                 n_rows=len(rows),
                 evidence={"n_infinite": len(rows)},
-                fix="Look for a division by zero or the logarithm of zero where the column is made.",
+                fix=say("Look for a division by zero or the logarithm of zero where the column is made."),
             )
         )
     return findings
@@ -70,17 +71,26 @@ def _find(view: View, name: str, values: Floats, rows: NDArray[np.int64]) -> Fin
     middle = float(np.median(some))
     if code is not None:
         count = int((some == code).sum())
-        text = (
-            f"{count:,} cells of {name!r} are {code:g}, far from all others (median {middle:.4g}): it looks "
-            "like a code for missing."
+        text = say(
+            "{count:,} cells of {name!r} are {code:g}, far from all others (median {middle:.4g}): it looks "
+            "like a code for missing.",
+            count=count,
+            name=name,
+            code=code,
+            middle=middle,
         )
-        fix = "Leave such cells empty in the file."
+        fix = say("Leave such cells empty in the file.")
     else:
-        text = (
-            f"{int(far.sum()):,} values of {name!r} lie far from the others, the furthest {furthest:.6g} "
-            f"({z[far].max():.0f} robust standard deviations from the median {middle:.4g})."
+        text = say(
+            "{sum:,} values of {name!r} lie far from the others, the furthest {furthest:.6g} ({max:.0f} "
+            "robust standard deviations from the median {middle:.4g}).",
+            sum=int(far.sum()),
+            name=name,
+            furthest=furthest,
+            max=z[far].max(),
+            middle=middle,
         )
-        fix = "Look for errors of unit or typing: correct them in the file, or leave what is true."
+        fix = say("Look for errors of unit or typing: correct them in the file, or leave what is true.")
     return Finding(
         "outliers",
         severity,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from soundfit.data.audit.evidence import EVIDENCE_ROWS, skill
 from soundfit.data.audit.view import View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import joined, say
 
 __all__ = ["Parts", "find_parts", "parts_findings"]
 
@@ -124,15 +125,20 @@ def parts_findings(view: View, found: list[Parts]) -> list[Finding]:
         carried = rest >= 0.1 or (rest >= 0.03 and not parts.product)
         severity: Severity = "error" if parts.plain and carried else "warning"
         formula = parts.formula(view.table.target_name)
-        drops = " ".join(f"--drop {_quoted(name)}" for name in parts.columns)
+        drops = joined(" ", (say("--drop {quoted}", quoted=_quoted(name)) for name in parts.columns))
         findings.append(
             Finding(
                 "target-parts",
                 severity,
-                f"The target is made of other columns: {formula} "
-                f"({'exactly' if parts.exact else f'{parts.explained:.3%} of its variance'}); a model "
-                "would learn "
-                f"the sum, not the cause. All other columns explain {max(rest, 0):.1%} of it.",
+                say(
+                    "The target is made of other columns: {formula} ({what}); a model would learn the sum, "
+                    "not the cause. All other columns explain {rest:.1%} of it.",
+                    formula=formula,
+                    what=say("exactly")
+                    if parts.exact
+                    else say("{explained:.3%} of its variance", explained=parts.explained),
+                    rest=max(rest, 0),
+                ),
                 columns=parts.columns,
                 evidence={
                     "formula": formula,
@@ -141,8 +147,11 @@ def parts_findings(view: View, found: list[Parts]) -> list[Finding]:
                     "explained_by_others": round(rest, 4),
                     "n_rows_measured": len(rows),
                 },
-                fix=f"Leave the parts out unless they are known before the target: {drops}; if they are, "
-                "--accept target-parts.",
+                fix=say(
+                    "Leave the parts out unless they are known before the target: {drops}; if they are, "
+                    "--accept target-parts.",
+                    drops=drops,
+                ),
             )
         )
     return findings
