@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from soundfit.bank import BankData, MemberRows, train_members
 from soundfit.models.recurrent import RecurrentLayer, RecurrentNet
-from soundfit.models.sequence_input import SequenceInput
+from soundfit.models.sequence_input import SequenceInput, reversal
 from soundfit.records import Config
 
 KINDS = ("lstm", "gru", "rnn")
@@ -63,23 +63,16 @@ def test_backward_layer_reads_the_sequence_reversed():
     forward_only = _net()
     forward_only.layers[0].load_state_dict(net.layers[1].state_dict())
     sequence = torch.randn(5, 2)
-    h, present = net.inputs(_padded(sequence, 8, 0.0).unsqueeze(0))
-    flipped, p = net.inputs(_padded(sequence.flip(0), 8, 0.0).unsqueeze(0))
-    order_last = net._level(0, h, present, _reversal(present), last=True)[4:]
-    torch.testing.assert_close(order_last, forward_only.layers[0](flipped, p, last=True))
-
-
-def _reversal(present):
-    from soundfit.models.sequence_input import reversal
-
-    return reversal(present)
+    x = net.inputs(_padded(sequence, 8, 0.0).unsqueeze(0))
+    flipped = net.inputs(_padded(sequence.flip(0), 8, 0.0).unsqueeze(0))
+    back = net._level(0, x, reversal(x[:, -1:]), last=True)[4:]
+    torch.testing.assert_close(back, forward_only.layers[0](flipped, last=True))
 
 
 def test_a_missing_value_counts_as_average_and_is_told():
     net = _net(missing=[1])
     x = torch.tensor([[[0.5, float("nan"), 1.0]]])
-    inputs, _ = net.inputs(x)
-    assert inputs[0, :, 0].tolist() == [0.0, 0.0, 1.0]
+    assert net.inputs(x)[0, :, 0].tolist() == [0.0, 0.0, 1.0, 1.0]
     assert torch.isfinite(net(x)).all()
 
 

@@ -33,12 +33,12 @@ class RecurrentLayer(nn.Module):
     "Can recurrent neural networks warp time?", equation 16; the GRU's update gate likewise).
 
     Shape:
-        - Input: x (T, F, B) and ``present`` (T, 1, B); output: states (T, H, B).
+        - Input: (T, F + 1, B), the last row the presence: 1, or 0 in padding; output: states (T, H, B).
 
     Example:
         >>> import torch
         >>> layer = RecurrentLayer("lstm", 3, 8)
-        >>> layer(torch.randn(5, 3, 2), torch.ones(5, 1, 2)).shape
+        >>> layer(torch.cat([torch.randn(5, 3, 2), torch.ones(5, 1, 2)], dim=1)).shape
         torch.Size([5, 8, 2])
     """
 
@@ -68,11 +68,10 @@ class RecurrentLayer(nn.Module):
             _, z, _ = self.bias.chunk(3)
             z.copy_(spread) if memory else z.fill_(1.0)
 
-    def forward(self, x: Tensor, present: Tensor, *, last: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, last: bool = False) -> Tensor:
         """Return the states (T, H, B), or the ``last`` one alone (H, B)."""
+        # The bias is the weight of the presence: in padding a state stays 0.
         weight = torch.cat([self.weight_ih, self.bias.unsqueeze(1), self.weight_hh], dim=1)
-        # The bias is the weight of ``present``.
-        x = torch.cat([x, present], dim=1)
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             # Exporters follow ordinary operations only.
             states = unrolled(self.kind, x, weight)
@@ -142,21 +141,25 @@ class RecurrentNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs (B, C)."""
-        h, present = self.inputs(x)
+        x = self.inputs(x)
+        present = x[:, -1:]
         order = reversal(present) if self.both else None
         for level in range(self.depth):
             last = level == self.depth - 1 and self.readout == "last"
-            h = self._level(level, h, present, order, last=last)
+            h = self._level(level, x, order, last=last)
             if level == self.depth - 1 and self.readout == "mean":
                 h = h.sum(0) / present.sum(0).clamp_min(1.0)
             if len(self.drops):
                 h = self.drops[level](h)
+            if level < self.depth - 1:
+                x = torch.cat([h, present], dim=1)
         return self.output(h.transpose(0, 1))
 
-    def _level(self, level: int, h: Tensor, present: Tensor, order: Tensor | None, *, last: bool) -> Tensor:
+    def _level(self, level: int, x: Tensor, order: Tensor | None, *, last: bool) -> Tensor:
         if order is None:
-            return self.layers[level](h, present, last=last)
-        onward = self.layers[2 * level](h, present, last=last)
+            states: Tensor = self.layers[level](x, last=last)
+            return states
+        onward = self.layers[2 * level](x, last=last)
         # Run backwards, the last state is the one that saw the beginning last.
-        back = self.layers[2 * level + 1](reversed_in_time(h, order), present, last=last)
+        back = self.layers[2 * level + 1](reversed_in_time(x, order), last=last)
         return torch.cat([onward, back if last else reversed_in_time(back, order)], dim=-2)

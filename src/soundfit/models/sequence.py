@@ -18,7 +18,7 @@ from soundfit.models.scan import CELLS
 from soundfit.models.sequence_input import SequenceInput
 from soundfit.records import Config
 
-__all__ = ["SEQUENCE_MODELS", "FixedNet", "build_sequence_net"]
+__all__ = ["SEQUENCE_MODELS", "FixedNet", "SequenceNet", "build_sequence_net"]
 
 SEQUENCE_MODELS = ("linear", "mlp", "rnn", "gru", "lstm")
 _READS = ("summary", "steps")
@@ -29,11 +29,43 @@ def build_sequence_net(config: Config, n_steps: int, n_outputs: int) -> nn.Modul
 
     Options read: ``center``, ``spread`` (F values each), ``missing`` (features that get an indicator);
     ``reads`` (``summary`` or ``steps``) of linear models and MLPs; ``readout``, ``both``, ``memory`` of
-    recurrent nets.
+    recurrent nets; ``target_mean`` and ``target_sd``, the target's scale.
 
     Raises:
         ValueError: no model or option of that name.
     """
+    return SequenceNet(
+        _body(config, n_steps, n_outputs),
+        target_mean=float(config.get("target_mean", 0.0)),
+        target_sd=float(config.get("target_sd", 1.0)),
+    )
+
+
+class SequenceNet(nn.Module):
+    """A net and the target's scale, mean and deviation of its training rows, as buffers.
+
+    Shape:
+        - Input: (B, T, F + 1), see :class:`SequenceInput`; output: (B, C).
+    """
+
+    target_mean: Tensor
+    target_sd: Tensor
+
+    def __init__(self, body: nn.Module, *, target_mean: float = 0.0, target_sd: float = 1.0) -> None:
+        super().__init__()
+        self.body = body
+        self.register_buffer("target_mean", torch.tensor(target_mean))
+        self.register_buffer("target_sd", torch.tensor(target_sd))
+        scales: Any = getattr(body, "parameter_scales", {})
+        self.parameter_scales = {f"body.{name}": value for name, value in scales.items()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (B, C)."""
+        outputs: Tensor = self.body(x) * self.target_sd + self.target_mean
+        return outputs
+
+
+def _body(config: Config, n_steps: int, n_outputs: int) -> nn.Module:
     inputs = SequenceInput(config["center"], config["spread"], missing=config.get("missing", ()))
     if config.model in CELLS:
         return RecurrentNet(
@@ -91,7 +123,8 @@ class _Summary(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, 6 I + 1)."""
-        x, present = self.inputs(x)
+        x = self.inputs(x)
+        x, present = x[:, :-1], x[:, -1:]
         there = present > 0.5
         count = present.sum(0).clamp_min(1.0)
         mean = x.sum(0) / count
@@ -114,6 +147,4 @@ class _Steps(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T · (I + 1))."""
-        x, present = self.inputs(x)
-        # Presence is centred, so that where all sequences have one length it is 0 and says nothing.
-        return torch.cat([x, present - 1.0], dim=1).flatten(0, 1).transpose(0, 1)
+        return self.inputs(x).flatten(0, 1).transpose(0, 1)

@@ -26,14 +26,13 @@ class SequenceInput(nn.Module):
     folds read one tensor. Features in ``missing`` get one more input, 1 where the value is not there.
 
     Shape:
-        - Input: (B, T, F + 1); output: inputs (T, I, B) with I = F + len(missing), presence (T, 1, B).
+        - Input: (B, T, F + 1); output: (T, I + 1, B) with I = F + len(missing), the presence last.
 
     Example:
         >>> import torch
         >>> x = torch.tensor([[[9.0, 0.0], [4.0, 1.0], [float("nan"), 1.0]]])
-        >>> inputs, present = SequenceInput([2.0], [2.0], missing=[0])(x)
-        >>> inputs[:, :, 0].tolist(), present[:, 0, 0].tolist()
-        ([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0.0, 1.0, 1.0])
+        >>> SequenceInput([2.0], [2.0], missing=[0])(x)[:, :, 0].tolist()
+        [[0.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
     """
 
     center: Tensor
@@ -52,16 +51,16 @@ class SequenceInput(nn.Module):
         """I, the inputs a step."""
         return len(self.center) + len(self.missing)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs (T, I, B) and presence (T, 1, B)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return inputs and presence (T, I + 1, B)."""
         x = x.permute(1, 2, 0)
         there = x[:, -1:] > 0.5
         x = (x[:, :-1] - self.center.unsqueeze(1)) / self.spread.unsqueeze(1)
         unknown = torch.isnan(x)
-        x = torch.where(there & ~unknown, x, 0.0).clamp(-MOST_SPREADS, MOST_SPREADS)
+        parts = [torch.where(there & ~unknown, x, 0.0).clamp(-MOST_SPREADS, MOST_SPREADS)]
         if self.missing:
-            x = torch.cat([x, (there & unknown[:, self.missing]).to(x.dtype)], dim=1)
-        return x, there.to(x.dtype)
+            parts.append((there & unknown[:, self.missing]).to(x.dtype))
+        return torch.cat([*parts, there.to(x.dtype)], dim=1)
 
 
 def reversal(present: Tensor) -> Tensor:
