@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from soundfit.bank import Bank, BankData, MemberRows
-from soundfit.bank.chunk import activation_elements, members_at_once
+from soundfit.bank.chunk import MemberNeed, activation_elements, members_at_once
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.stack import stack_modules
 from soundfit.records import Config
@@ -113,7 +113,8 @@ def row(
     one = seconds(loop_step(make, x, y, batch), device, at_least=args.seconds)
     module = make().to(device)
     n_parameters = sum(p.numel() for p in module.parameters())
-    chunk = members_at_once(n_parameters, activation_elements(module, x[:batch]), device=device)
+    need = MemberNeed(n_parameters, activation_elements(module, x[:batch]), n_inputs=x[:batch].numel())
+    chunk = members_at_once(need, device=device)
     lines = []
     for m in counts:
         at_once = min(m, chunk)

@@ -19,6 +19,7 @@ ROOT = Path(soundfit.__file__).parent
 def test_exported_names():
     assert soundfit.__all__ == [
         "Config",
+        "Halving",
         "Plan",
         "Run",
         "StudyResult",

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "soundfit.records",
+    "Halving": "soundfit.study.halving",
     "Plan": "soundfit.records",
     "Run": "soundfit.workflow.run",
     "StudyResult": "soundfit.records",
@@ -31,6 +32,7 @@ _HOMES = {
 
 __all__ = [
     "Config",
+    "Halving",
     "Plan",
     "Run",
     "StudyResult",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from soundfit.doctor import doctor
     from soundfit.records import Config, Plan, StudyResult
     from soundfit.study.cross_validation import cross_validate
+    from soundfit.study.halving import Halving
     from soundfit.workflow.api import train
     from soundfit.workflow.run import Run
     from soundfit.workflow.study import (

@@ -13,7 +13,7 @@ from torch import nn
 
 from soundfit.bank import BankData, MemberRows
 from soundfit.bank.architecture import architecture_key
-from soundfit.bank.chunk import chunk_bounds, member_bytes, members_at_once
+from soundfit.bank.chunk import MemberNeed, chunk_bounds, members_at_once
 from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.order import epoch_order, steps_per_epoch
@@ -64,10 +64,11 @@ def test_chunks_cover_members_once_and_keep_the_limit(runs: list[int], at_once: 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(parameters=st.integers(1, 10**6), activations=st.integers(1, 10**6), memory=st.integers(10**6, 10**10))
 def test_members_at_once_fit_the_memory(parameters: int, activations: int, memory: int) -> None:
-    n = members_at_once(parameters, activations, device=CPU, memory_bytes=memory)
+    need = MemberNeed(parameters, activations)
+    n = members_at_once(need, device=CPU, memory_bytes=memory)
     assert n >= 1
     if n > 1:
-        assert n * member_bytes(parameters, activations, resident=True) <= memory
+        assert n * need.peak_bytes <= memory
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -97,9 +97,9 @@ def study(p: Any, checkpoint: Path | None, **kw: Any) -> list[Any]:
 
 def run_study(inputs: Any, targets: Any, folds: Any, folder: str) -> None:
     torch.set_num_threads(1)
-    import soundfit.bank.train as train
+    import soundfit.bank.chunk_run as chunk_run
 
-    train.SAVE_SECONDS = 0.0
+    chunk_run.SAVE_SECONDS = 0.0
 
     class Given:
         data = BankData(torch.from_numpy(inputs), torch.from_numpy(targets))

@@ -138,13 +138,19 @@ class Bank:
         return index_KSB
 
     def _advance(self) -> None:
-        """Take one step: the first by running it, which records it, the others by replaying the tape."""
+        """Take one step by replaying the tape, which is recorded first where there is none."""
         if not self.trace:
             self._step()
-        elif self._step_tape is None:
+            return
+        if self._step_tape is None:
+            # Recording takes a step, which may round differently from a replay: taken back, so that
+            # results do not depend on when a bank was compacted or restarted.
+            changed = [*self.state_tensors().values(), self.optimizer.step, self.loss_sum_M]
+            before = [tensor.clone() for tensor in changed]
             self._step_tape = Tape(self._step, device=self.device)
-        else:
-            self._step_tape.replay()
+            for tensor, value in zip(changed, before, strict=True):
+                tensor.copy_(value)
+        self._step_tape.replay()
 
     def _step(self) -> tuple[Tensor, ...]:
         hyper, stack = self.hyper, self.stack
@@ -231,7 +237,6 @@ class Bank:
             self._exam_tape = Tape(
                 lambda: exam_losses(self.program, self.stack, self.exams, self.data), device=self.device
             )
-            return self._exam_tape.outputs
         return self._exam_tape.replay()
 
     def _keep_best(self, improved: np.ndarray) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CACHE_BYTES", "activation_elements", "chunk_bounds", "member_bytes", "members_at_once"]
+__all__ = [
+    "CACHE_BYTES",
+    "MemberNeed",
+    "activation_elements",
+    "chunk_bounds",
+    "members_at_once",
+    "usable_bytes",
+]
 
 # What a step may touch on a CPU. Measured on nets of 465 to 100,000 parameters: the best chunk lies
 # between 4 and 8 MB for all of them (a few L2 caches; the last level takes the overflow).
@@ -46,51 +55,56 @@ def activation_elements(module: nn.Module, sample: Tensor) -> int:
     return total
 
 
-def member_bytes(
-    n_parameters: int, n_activations: int, *, resident: bool, n_inputs: int = 0, exam_batches: float = 0.0
-) -> int:
-    """Return the bytes one member needs: in a step, or at the peak while its bank trains.
+@dataclass(frozen=True)
+class MemberNeed:
+    """What one member needs.
 
-    Args:
+    Attributes:
         n_parameters: of one member.
         n_activations: output elements of all its layers for a batch.
-        resident: at the peak, rather than what a step touches.
         n_inputs: elements of a batch of inputs, of which each member may have its own.
         exam_batches: rows of one pass of an evaluation, in batches.
     """
-    if not resident:
-        # Each activation is written forward and again as a gradient.
-        return 4 * (_TENSORS_A_STEP * n_parameters + 2 * n_activations)
-    activations = max(_RECORDED_ACTIVATIONS, _EXAM_ACTIVATIONS * exam_batches) * n_activations
-    inputs = 2 * max(1.0, exam_batches) * n_inputs
-    return 4 * int(_TENSORS_RESIDENT * n_parameters + activations + inputs)
+
+    n_parameters: int
+    n_activations: int
+    n_inputs: int = 0
+    exam_batches: float = 0.0
+
+    @property
+    def step_bytes(self) -> int:
+        """What a step touches: each activation is written forward and again as a gradient."""
+        return 4 * (_TENSORS_A_STEP * self.n_parameters + 2 * self.n_activations)
+
+    @property
+    def peak_bytes(self) -> int:
+        """What is held at the peak while the member's bank trains."""
+        activations = max(_RECORDED_ACTIVATIONS, _EXAM_ACTIVATIONS * self.exam_batches) * self.n_activations
+        inputs = 2 * max(1.0, self.exam_batches) * self.n_inputs
+        return 4 * int(_TENSORS_RESIDENT * self.n_parameters + activations + inputs)
 
 
-def members_at_once(
-    n_parameters: int,
-    n_activations: int,
-    *,
-    device: torch.device,
-    memory_bytes: int | None = None,
-    n_inputs: int = 0,
-    exam_batches: float = 0.0,
-) -> int:
+def usable_bytes(device: torch.device) -> int:
+    """Return the memory that a training may fill: most of what a GPU has free, a quarter of a machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * 0.8)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return 2**31
+
+
+def members_at_once(need: MemberNeed, *, device: torch.device, memory_bytes: int | None = None) -> int:
     """Return how many members to train in lockstep.
 
     On a CPU as many as fit in :data:`CACHE_BYTES`; on a GPU as many as fit in the memory that is free
     (with a fifth to spare). Never more than ``memory_bytes`` allows; at least one.
     """
-    peak = member_bytes(
-        n_parameters, n_activations, resident=True, n_inputs=n_inputs, exam_batches=exam_batches
-    )
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0] * 0.8
-        limit = int(free // peak)
-    else:
-        limit = CACHE_BYTES // member_bytes(n_parameters, n_activations, resident=False)
+    peak = need.peak_bytes
+    limit = usable_bytes(device) // peak if device.type == "cuda" else CACHE_BYTES // need.step_bytes
     if memory_bytes is not None:
         limit = min(limit, memory_bytes // peak)
-    return max(1, int(limit))
+    return max(1, limit)
 
 
 def chunk_bounds(streams: Sequence[object], at_once: int) -> list[tuple[int, int]]:

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from soundfit.bank.bank import Bank
 from soundfit.bank.evaluation import exam_groups, member_outputs
+from soundfit.bank.race import Standing
 from soundfit.bank.seating import Chunk
 from soundfit.bank.stack import Stack
 from soundfit.records import Trace
 
-__all__ = ["Outcome", "outcomes_of"]
+__all__ = ["Outcome", "outcomes_of", "standings_of"]
 
 
 @dataclass
@@ -38,11 +39,8 @@ class Outcome:
 def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
     """Collect a chunk's members at their best checkpoints, with outputs on their validation rows."""
     progress = bank.progress
-    best = Stack(bank.stack.template, bank.stack.slots, bank.best_MP, bank.best_buffers, bank.stack.mutated)
-    outputs: list[Tensor] = []
-    for group in exam_groups([s.rows for s in chunk.seats], bank.device):
-        inputs = bank.data.inputs_VN[group.view][group.validation]
-        outputs.extend(member_outputs(bank.program, best, group.members, inputs).cpu().unbind(0))
+    best = _best(bank)
+    outputs = _validation_outputs(bank, chunk)
     return [
         Outcome(
             best.module(i).cpu().eval(),
@@ -60,3 +58,29 @@ def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
         )
         for i in range(len(chunk.seats))
     ]
+
+
+def standings_of(bank: Bank, chunk: Chunk) -> list[Standing]:
+    """Return where a chunk's members stand, by their best checkpoints so far."""
+    progress = bank.progress
+    outputs = _validation_outputs(bank, chunk)
+    return [
+        Standing(
+            seat.at, progress.status[i], int(progress.epochs[i]), int(progress.best_epoch[i]), outputs[i]
+        )
+        for i, seat in enumerate(chunk.seats)
+    ]
+
+
+def _best(bank: Bank) -> Stack:
+    return Stack(bank.stack.template, bank.stack.slots, bank.best_MP, bank.best_buffers, bank.stack.mutated)
+
+
+def _validation_outputs(bank: Bank, chunk: Chunk) -> list[Tensor]:
+    """Return each member's outputs (n, C) on its validation rows at its best checkpoint, on the host."""
+    best = _best(bank)
+    outputs: list[Tensor] = []
+    for group in exam_groups([s.rows for s in chunk.seats], bank.device):
+        inputs = bank.data.inputs_VN[group.view][group.validation]
+        outputs.extend(member_outputs(bank.program, best, group.members, inputs).cpu().unbind(0))
+    return outputs

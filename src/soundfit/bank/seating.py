@@ -6,13 +6,13 @@ Knows no training.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from soundfit.bank.architecture import architecture_key
-from soundfit.bank.chunk import activation_elements, chunk_bounds, members_at_once
+from soundfit.bank.chunk import MemberNeed, activation_elements, chunk_bounds, members_at_once, usable_bytes
 from soundfit.bank.evaluation import ROWS_A_PASS
 from soundfit.bank.loss import Loss
 from soundfit.bank.order import steps_per_epoch
@@ -21,7 +21,7 @@ from soundfit.bank.rows import BankData, MemberRows
 from soundfit.models.dropout import replace_dropout
 from soundfit.records import Config
 
-__all__ = ["Chunk", "Seat", "seat_banks", "seat_chunks"]
+__all__ = ["Chunk", "Seat", "seat_banks", "seat_chunks", "stay_in_memory"]
 
 MakeModule = Callable[[Config], nn.Module]
 
@@ -49,18 +49,22 @@ class Seat:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Members that train in lockstep: a bank, or part of one. ``loop_reason``: why not in a batch."""
+    """Members that train in lockstep: a bank, or part of one.
+
+    ``loop_reason``: why not in a batch. ``member_bytes``: what each needs at the peak, estimated.
+    """
 
     bank: int
     seats: tuple[Seat, ...]
     loop_reason: str = ""
+    member_bytes: int = 0
 
     def halves(self) -> tuple[Chunk, Chunk]:
         """Return the chunk in two."""
         middle = len(self.seats) // 2
         return (
-            Chunk(self.bank, self.seats[:middle], self.loop_reason),
-            Chunk(self.bank, self.seats[middle:], self.loop_reason),
+            replace(self, seats=self.seats[:middle]),
+            replace(self, seats=self.seats[middle:]),
         )
 
 
@@ -97,17 +101,20 @@ def seat_chunks(
     sample = data.sample(max(2, first.batch))
     few = min(len(sample), 8)
     loop_reason = why_loop(module, sample[:few], data.targets_VN[0, :few], loss)
+    exam_rows = min(ROWS_A_PASS, 2 * max(len(first.rows.validation), 32))
+    need = MemberNeed(
+        sum(p.numel() for p in module.parameters()),
+        activation_elements(module, sample),
+        n_inputs=sample.numel(),
+        exam_batches=exam_rows / len(sample),
+    )
     if at_once is None:
-        n_parameters = sum(p.numel() for p in module.parameters())
-        activations = activation_elements(module, sample)
-        exam_rows = min(ROWS_A_PASS, 2 * max(len(first.rows.validation), 32))
-        at_once = members_at_once(
-            n_parameters,
-            activations,
-            device=device,
-            memory_bytes=memory_bytes,
-            n_inputs=sample.numel(),
-            exam_batches=exam_rows / len(sample),
-        )
+        at_once = members_at_once(need, device=device, memory_bytes=memory_bytes)
     bounds = chunk_bounds([s.rows.stream for s in seats], at_once)
-    return [Chunk(bank, tuple(seats[a:b]), loop_reason) for a, b in bounds]
+    return [Chunk(bank, tuple(seats[a:b]), loop_reason, need.peak_bytes) for a, b in bounds]
+
+
+def stay_in_memory(chunks: Sequence[Chunk], device: torch.device, memory_bytes: int | None) -> bool:
+    """Return whether all chunks may be open at once: they wait for each other at the rungs of a race."""
+    needed = sum(c.member_bytes * len(c.seats) for c in chunks)
+    return needed <= (memory_bytes if memory_bytes is not None else usable_bytes(device))

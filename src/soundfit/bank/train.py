@@ -7,44 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from soundfit.bank.bank import Bank
-from soundfit.bank.loss import Loss, resolve_loss
-from soundfit.bank.optimizer import Scales
-from soundfit.bank.outcome import Outcome, outcomes_of
-from soundfit.bank.program import LoopProgram
+from soundfit.bank.chunk_run import ChunkRun, Job
+from soundfit.bank.loss import resolve_loss
+from soundfit.bank.outcome import Outcome
+from soundfit.bank.race import Race, Rungs, Standing
 from soundfit.bank.rows import BankData, MemberRows
-from soundfit.bank.seating import Chunk, MakeModule, seat_banks, seat_chunks
-from soundfit.bank.stack import Stack, stack_modules
-from soundfit.bank.state import load_file, save_state
+from soundfit.bank.seating import MakeModule, seat_banks, seat_chunks, stay_in_memory
 from soundfit.bank.threads import default_workers, in_threads
 from soundfit.records import Config
 
 __all__ = ["Outcome", "train_members"]
-
-# Between two saves of a chunk.
-SAVE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What all chunks of a call share."""
-
-    data: BankData
-    loss: Loss
-    on_epoch: Callable[[int], None]
-    should_stop: Callable[[], bool]
-    trace: bool
-    checkpoint: Path | None
-    fingerprint: str
 
 
 def train_members(
@@ -62,6 +42,7 @@ def train_members(
     on_epoch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Path | None = None,
+    race: Race | None = None,
     precision: str = "highest",
     trace: bool = True,
 ) -> list[Outcome]:
@@ -85,6 +66,8 @@ def train_members(
         should_stop: asked between epochs; True ends training with the best so far.
         checkpoint: a folder; the state of each chunk is saved there every ten seconds and at its end,
             and a later call with the same members goes on from it to the same result.
+        race: compares all members after some epochs and names those that leave then, with status
+            ``dropped``; the result does not depend on chunks or workers.
         precision: of float32 matrix products on a GPU: ``"highest"`` (the reference), ``"high"`` (TF32) or
             ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``.
         trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
@@ -98,33 +81,75 @@ def train_members(
             f"{len(configs)}, {len(rows)} and {len(seeds)}"
         )
     device = device or torch.device("cpu")
-    fingerprint = _fingerprint(data, loss) if checkpoint is not None else ""
-    job = _Job(
-        data.to(device),
-        resolve_loss(loss),
-        on_epoch or (lambda n: None),
-        should_stop or (lambda: False),
-        trace,
-        checkpoint,
-        fingerprint,
-    )
     n_workers = workers if workers is not None else default_workers(device)
+    on_device = data.to(device)
+    resolved = resolve_loss(loss)
     chunks = [
         chunk
         for number, seats in enumerate(seat_banks(make_module, configs, rows, seeds))
         for chunk in seat_chunks(
             number,
             seats,
-            job.data,
-            job.loss,
+            on_device,
+            resolved,
             memory_bytes=None if memory_bytes is None else memory_bytes // n_workers,
             at_once=at_once,
         )
     ]
-    with _matmul_precision(precision):
-        finished = in_threads(lambda chunk: _train_chunk(chunk, job), chunks, n_workers)
+    fingerprint = ""
+    if checkpoint is not None:
+        fingerprint = _fingerprint(data, loss)
+        if race is not None:
+            # Who leaves depends on everybody.
+            fingerprint += _race_fingerprint(race, configs, rows, seeds)
+    with tempfile.TemporaryDirectory(prefix="soundfit-") as folder, _matmul_precision(precision):
+        waits_on_disk = race is not None and not stay_in_memory(chunks, device, memory_bytes)
+        job = Job(
+            on_device,
+            resolved,
+            on_epoch or (lambda n: None),
+            should_stop or (lambda: False),
+            trace,
+            checkpoint,
+            Path(folder) if waits_on_disk else None,
+            fingerprint,
+        )
+        runs = [ChunkRun(chunk, job) for chunk in chunks]
+        if race is not None:
+            _run_race(runs, race, job, n_workers)
+        finished = in_threads(_to_the_end, runs, n_workers)
     outcomes = dict(pair for pairs in finished for pair in pairs)
     return [outcomes[i] for i in range(len(configs))]
+
+
+def _to_the_end(run: ChunkRun) -> list[tuple[int, Outcome]]:
+    run.advance()
+    return run.outcomes()
+
+
+def _run_race(runs: Sequence[ChunkRun], race: Race, job: Job, n_workers: int) -> None:
+    """Train to each rung, let the losers go, and leave the rest ready for the last stretch."""
+    path = None
+    if job.checkpoint is not None:
+        digest = hashlib.blake2b(job.fingerprint.encode(), digest_size=16).hexdigest()
+        path = job.checkpoint / f"{digest}.race.json"
+    rungs = Rungs(race, path)
+    for epoch in race.epochs:
+        if epoch not in rungs.left:
+            standings = [s for part in in_threads(_to_rung(epoch), runs, n_workers) for s in part]
+            if job.should_stop():
+                return
+            rungs.judge(epoch, sorted(standings, key=lambda s: s.at))
+        for run in runs:
+            run.drop(rungs.left[epoch], epoch)
+
+
+def _to_rung(epoch: int) -> Callable[[ChunkRun], list[Standing]]:
+    def advance(run: ChunkRun) -> list[Standing]:
+        run.advance(epoch)
+        return run.standings()
+
+    return advance
 
 
 @contextmanager
@@ -135,84 +160,6 @@ def _matmul_precision(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def _train_chunk(chunk: Chunk, job: _Job) -> list[tuple[int, Outcome]]:
-    """Train a chunk; where memory runs out, its halves one after the other."""
-    try:
-        bank = _open_bank(chunk, job)
-        _run(bank, chunk, job)
-        return [(s.at, o) for s, o in zip(chunk.seats, outcomes_of(bank, chunk), strict=True)]
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if len(chunk.seats) == 1 or not _out_of_memory(error):
-            raise
-    # Outside of the handler: its traceback holds the bank that did not fit.
-    if job.data.inputs_VN.is_cuda:
-        torch.cuda.empty_cache()
-    return [pair for half in chunk.halves() for pair in _train_chunk(half, job)]
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _open_bank(chunk: Chunk, job: _Job) -> Bank:
-    seats, first, device = chunk.seats, chunk.seats[0], job.data.inputs_VN.device
-    stack = stack_modules(
-        [s.module for s in seats], sample=job.data.sample(max(2, first.batch)), device=device
-    )
-    return Bank(
-        stack,
-        [s.config for s in seats],
-        [s.rows for s in seats],
-        job.data,
-        job.loss,
-        seeds=[s.seed for s in seats],
-        # With a step or two an epoch, evaluating each epoch would cost more than training.
-        evaluate_every=max(1, round(8 / first.n_steps)),
-        scales=_scales(first.module, stack, device),
-        program=LoopProgram(stack, job.loss) if chunk.loop_reason else None,
-        trace=job.trace,
-    )
-
-
-def _scales(module: nn.Module, stack: Stack, device: torch.device) -> Scales:
-    """Read a module's ``parameter_scales`` (name → factors on learning rate and decay), if it has any."""
-    factors = getattr(module, "parameter_scales", None)
-    if not factors:
-        return Scales()
-    rate = torch.ones(1, stack.params_MP.shape[1], device=device)
-    decay = torch.ones_like(rate)
-    for slot in stack.slots:
-        rate[:, slot.start : slot.start + slot.size], decay[:, slot.start : slot.start + slot.size] = (
-            factors.get(slot.name, (1.0, 1.0))
-        )
-    return Scales(rate, decay)
-
-
-def _run(bank: Bank, chunk: Chunk, job: _Job) -> None:
-    """Train to the end, from a saved state if there is one, saving now and then."""
-    path = None if job.checkpoint is None else job.checkpoint / f"{_chunk_name(chunk, job)}.safetensors"
-    state = load_file(path) if path is not None else None
-    if state is not None:
-        bank.load_state_dict(state)
-    total = int(bank.n_epochs.sum())
-    told = 0
-    saved = time.monotonic()
-    while bank.running and not job.should_stop():
-        bank.run_epoch()
-        # Members that stopped early count as through, so that the bar ends where it should.
-        counts = zip(bank.n_epochs, bank.progress.epochs, bank.progress.status, strict=True)
-        done = sum(int(n) if status != "training" else int(e) for n, e, status in counts)
-        job.on_epoch(done - told)
-        told = done
-        if path is not None and bank.running and time.monotonic() - saved > SAVE_SECONDS:
-            save_state(bank.state_dict(), path)
-            saved = time.monotonic()
-    if path is not None:
-        save_state(bank.state_dict(), path)
-    if told < total:
-        job.on_epoch(total - told)
 
 
 def _fingerprint(data: BankData, loss: object) -> str:
@@ -227,11 +174,11 @@ def _fingerprint(data: BankData, loss: object) -> str:
     return digest.hexdigest()
 
 
-def _chunk_name(chunk: Chunk, job: _Job) -> str:
-    """Name a chunk by everything that its result depends on."""
-    digest = hashlib.blake2b(job.fingerprint.encode(), digest_size=16)
-    for seat in chunk.seats:
-        shapes = [(n, tuple(t.shape)) for n, t in seat.module.state_dict().items()]
-        config = json.dumps(seat.config.to_dict(), sort_keys=True, default=repr)
-        digest.update(repr((config, seat.seed, seat.rows.stream, seat.rows.exam_key, shapes)).encode())
+def _race_fingerprint(
+    race: Race, configs: Sequence[Config], rows: Sequence[MemberRows], seeds: Sequence[int]
+) -> str:
+    digest = hashlib.blake2b(repr((race.key, tuple(race.epochs))).encode(), digest_size=16)
+    for config, member_rows, seed in zip(configs, rows, seeds, strict=True):
+        fields = json.dumps(config.to_dict(), sort_keys=True, default=repr)
+        digest.update(repr((fields, member_rows.stream, member_rows.exam_key, seed)).encode())
     return digest.hexdigest()

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from soundfit.bank import Outcome, train_members
+from soundfit.bank import Outcome, Standing, train_members
 from soundfit.data.table import Table
 from soundfit.metrics.scores import MeanMetric, Metric, metric_named
 from soundfit.models.net import build
 from soundfit.records import Config, Fold, Member, MemberResult, Plan, StudyResult
 from soundfit.study.arrays import ArrayViews, array_views
 from soundfit.study.grid import expand_grid
+from soundfit.study.halving import ConfigurationRace, Halving
 from soundfit.study.rounds import complete_configurations, plan_rounds, train_in_rounds
 from soundfit.study.selection import one_se_rule, paired_row_se
 from soundfit.study.views import TableViews, table_views
@@ -65,8 +66,12 @@ def cross_validate_views(
     seeds: Sequence[int] = (0,),
     device: torch.device | None = None,
     hooks: Hooks | None = None,
+    halving: Halving | None = None,
 ) -> StudyRun:
-    """Cross-validate soundfit's own nets on a table's views and choose a configuration."""
+    """Cross-validate soundfit's own nets on a table's views and choose a configuration.
+
+    With ``halving`` configurations that can hardly win any more leave on the way (status ``dropped``).
+    """
 
     def make_module(config: Config) -> nn.Module:
         return build(config, views.n_inputs, views.n_outputs)
@@ -80,6 +85,7 @@ def cross_validate_views(
         views.metric,
         device,
         hooks or Hooks(),
+        halving,
     )
 
 
@@ -97,6 +103,7 @@ def cross_validate(
     metric: str | None = None,
     standardize: bool = True,
     device: str | torch.device | None = None,
+    halving: Halving | bool | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> StudyResult:
     """Train folds × configurations × seeds of any module as one bank and score them.
@@ -115,6 +122,9 @@ def cross_validate(
         standardize: for arrays: scale float inputs (N, F) and a regression target with the training
             rows' mean and standard deviation, per fold.
         device: where to train.
+        halving: let configurations leave that can hardly win any more, at rungs of training; True for the
+            default :class:`Halving`. Those that left keep their members (status ``dropped``, scores so far);
+            their ``scores_CK`` are NaN, for unfinished training does not compare.
         progress: called with the number of member-epochs just done.
 
     Returns:
@@ -139,6 +149,7 @@ def cross_validate(
     configurations = expand_grid(config or Config(), grid)
     where = torch.device(device) if device is not None else None
     hooks = Hooks(on_epoch=progress or (lambda n: None))
+    rule = Halving() if halving is True else halving or None
     if isinstance(data, Table):
         the_plan = target if isinstance(target, Plan) else plan
         if the_plan is None:
@@ -146,11 +157,11 @@ def cross_validate(
         views = table_views(data, the_plan)
         the_metric = metric_named(metric) if metric else views.metric
         return _study(
-            make_module, configurations, seed_list, views, loss or views.loss, the_metric, where, hooks
+            make_module, configurations, seed_list, views, loss or views.loss, the_metric, where, hooks, rule
         ).result
     arrays = array_views(data, target, folds=folds, metric=metric, standardize=standardize)
     return _study(
-        make_module, configurations, seed_list, arrays, loss or arrays.loss, arrays.metric, where, hooks
+        make_module, configurations, seed_list, arrays, loss or arrays.loss, arrays.metric, where, hooks, rule
     ).result
 
 
@@ -163,6 +174,7 @@ def _study(
     metric: Metric,
     device: torch.device | None,
     hooks: Hooks,
+    halving: Halving | None,
 ) -> StudyRun:
     start = time.perf_counter()
     folds, target = views.folds, views.target
@@ -174,6 +186,15 @@ def _study(
     ]
     total = sum(m.config.epochs for m in members)
     hooks.on_total(total)
+
+    def score_so_far(member: Member, standing: Standing) -> float:
+        predicted = views.predictions(member.fold, standing.validation_outputs.double().numpy())
+        score = metric(target[folds[member.fold].validation], predicted)
+        return -score if metric.greater_is_better else score
+
+    race = None
+    if halving is not None:
+        race = ConfigurationRace(halving, metric.name, len(folds), score_so_far)
 
     def train(those: list[Member]) -> list[Outcome]:
         return hooks.train(
@@ -187,6 +208,7 @@ def _study(
             device=device,
             on_epoch=hooks.on_epoch,
             should_stop=hooks.should_stop,
+            race=None if race is None else race.of(those),
         )
 
     if hooks.seconds_left is None:
@@ -212,15 +234,15 @@ def _study(
     training_CK = np.array([r.training_score for r in results]).reshape(shape).mean(axis=1)
     parameters = tuple(o.n_parameters for o in outcomes[:: len(seeds) * len(folds)])
     complete = complete_configurations(members, outcomes, len(configurations))
-    if any(complete):
-        # A score of a member that was cut says nothing about its configuration.
-        scores_CK[~np.array(complete)] = np.nan
+    dropped = sorted({m.configuration for m, o in trained if o.status == "dropped"})
+    # A score of a member that was cut says nothing about its configuration.
+    scores_CK[dropped if not any(complete) else ~np.array(complete)] = np.nan
     se_C = None
     if len(folds) == 1:
         se_C = _holdout_se(predicted, scores_CK, metric, target[folds[0].validation], len(seeds))
     choice = one_se_rule(scores_CK, parameters, greater_is_better=metric.greater_is_better, holdout_se_C=se_C)
     mine = [i for i, m in enumerate(members) if m.configuration == choice.chosen]
-    rule = choice.rule if all(complete) else f"{choice.rule}; {_cut_words(complete)}"
+    rule = "; ".join([choice.rule, *_left_words(complete, len(dropped))])
     result = StudyResult(
         "cv",
         metric.name,
@@ -235,7 +257,7 @@ def _study(
         len({o.bank for o in outcomes}),
         time.perf_counter() - start,
         _out_of_fold([members[i] for i in mine], [predicted[i] for i in mine], folds, len(target)),
-        {"best": choice.best},
+        {"best": choice.best, **({} if halving is None else {"dropped": dropped})},
     )
     return StudyRun(result, tuple(outcomes))
 
@@ -251,11 +273,17 @@ def _renumbered(
     ]
 
 
-def _cut_words(complete: Sequence[bool]) -> str:
-    n_cut = len(complete) - sum(complete)
+def _left_words(complete: Sequence[bool], n_dropped: int) -> list[str]:
+    """Say how many configurations are out of the choice, and why."""
+    words = []
+    if n_dropped:
+        words.append(f"{n_dropped} more left at a rung, behind by more than they could still gain")
+    n_cut = len(complete) - sum(complete) - n_dropped
     if not any(complete):
-        return "all were cut before their end, so the choice rests on unfinished training"
-    return f"{n_cut} more were cut before their end and are out of the choice"
+        words.append("all were cut before their end, so the choice rests on unfinished training")
+    elif n_cut:
+        words.append(f"{n_cut} more were cut before their end and are out of the choice")
+    return words
 
 
 def _member_result(

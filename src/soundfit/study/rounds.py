@@ -91,11 +91,11 @@ def train_in_rounds(
 def complete_configurations(
     members: Sequence[Member], outcomes: Sequence[Outcome], n_configurations: int
 ) -> list[bool]:
-    """Return which configurations have no member that was cut before its end."""
+    """Return which configurations have no member that was cut, or left at a rung, before its end."""
     complete = [False] * n_configurations
     for member in members:
         complete[member.configuration] = True
     for member, outcome in zip(members, outcomes, strict=True):
-        if outcome.status == "interrupted":
+        if outcome.status in ("interrupted", "dropped"):
             complete[member.configuration] = False
     return complete
