@@ -21,7 +21,7 @@ from soundfit.errors import Interrupted, StopError, UsageError
 from soundfit.workflow import folder, inquiry, run, train
 from soundfit.workflow.options import Options
 from soundfit.workflow.resume import Checkpoint, go_on_command
-from soundfit.workflow.train import Watcher, train_table
+from soundfit.workflow.train import Watcher, train_data
 
 
 def table(n: int = 160) -> pd.DataFrame:
@@ -188,7 +188,7 @@ def test_ctrl_c_keeps_what_was_done_sealed_and_the_training_goes_on(
         return left[0] < 0
 
     with pytest.raises(Interrupted, match=r"before one configuration was through.*resume=True"):
-        train_table(table(), options, watcher=Watcher(interrupted=asked))
+        train_data(table(), options, watcher=Watcher(interrupted=asked))
     assert openings(ledger) == 0
     with pytest.raises(UsageError, match="unfinished training"):
         go(out, resume=False)
@@ -201,7 +201,7 @@ def test_a_run_interrupted_late_is_whole_and_then_replaced(whole: Path, ledger: 
     out = tmp_path / "run"
     stages: list[str] = []
     watcher = Watcher(on_stage=stages.append, interrupted=lambda: "asking other kinds of model" in stages)
-    early = train_table(table(), Options("y", model="linear", folds="3", out=out), watcher=watcher)
+    early = train_data(table(), Options("y", model="linear", folds="3", out=out), watcher=watcher)
     assert early.interrupted
     assert early.exam is None
     assert folder.read_run(out)["exam"] is None

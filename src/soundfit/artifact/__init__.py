@@ -1,6 +1,15 @@
-"""Saved models: one predictor on raw columns, on disk and back."""
+"""Saved models: one predictor on raw columns or pictures, on disk and back."""
 
+from soundfit.artifact.any_predictor import AnyPredictor
+from soundfit.artifact.picture_predictor import PicturePredictor
 from soundfit.artifact.predictor import Predictor, build_predictor
 from soundfit.artifact.store import load_predictor, save_predictor
 
-__all__ = ["Predictor", "build_predictor", "load_predictor", "save_predictor"]
+__all__ = [
+    "AnyPredictor",
+    "PicturePredictor",
+    "Predictor",
+    "build_predictor",
+    "load_predictor",
+    "save_predictor",
+]

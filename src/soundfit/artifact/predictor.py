@@ -7,6 +7,7 @@ and no scores.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from soundfit.data.encoder import Encoder
+from soundfit.data.source import read_frame
 from soundfit.data.target import TargetScale
 from soundfit.models.net import build
 from soundfit.records import Config
@@ -57,6 +59,17 @@ class Predictor:
     temperature: float = 1.0
     configs: tuple[Config, ...] = ()
     weights: tuple[float, ...] = ()
+
+    kind = "table"
+
+    @staticmethod
+    def read(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a table file or frame, as :meth:`predict` reads them.
+
+        Raises:
+            DataError: no such file, or not a table.
+        """
+        return read_frame(source)
 
     def outputs(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return predictions (N,) in target units, or probabilities (N, C).

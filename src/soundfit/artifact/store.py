@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from soundfit.artifact.any_predictor import AnyPredictor
+from soundfit.artifact.picture_predictor import PicturePredictor, build_picture_predictor
 from soundfit.artifact.predictor import Predictor, build_predictor
 from soundfit.data.encoder import Encoder
 from soundfit.data.target import TargetScale
@@ -24,11 +26,14 @@ __all__ = ["SCHEMA", "load_predictor", "save_predictor"]
 
 SCHEMA = 1
 _MAX_JSON_BYTES = 256_000_000
-_MAX_WIDTH, _MAX_DEPTH, _MAX_MEMBERS = 65_536, 256, 1_000
+_MAX_WIDTH, _MAX_DEPTH, _MAX_MEMBERS, _MAX_SIDE = 65_536, 256, 1_000, 4_096
 
 
-def save_predictor(predictor: Predictor, folder: Path) -> None:
-    """Write ``model.safetensors`` and ``model.json`` into ``folder`` (made if missing)."""
+def save_predictor(predictor: AnyPredictor, folder: Path) -> None:
+    """Write ``model.safetensors`` and ``model.json`` into ``folder`` (made if missing).
+
+    ``kind`` in model.json says what the model reads: ``table``, or ``image`` with its ``shape``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"member{k}.{name}": tensor.contiguous()
@@ -36,11 +41,20 @@ def save_predictor(predictor: Predictor, folder: Path) -> None:
         for name, tensor in module.state_dict().items()
     }
     save_file(tensors, str(folder / "model.safetensors"))
+    (folder / "model.json").write_text(
+        json.dumps(
+            {"schema": SCHEMA, "kind": predictor.kind, **DESCRIBE[predictor.kind](predictor)},
+            ensure_ascii=False,
+        ),
+        encoding="utf-8",
+    )
+
+
+def _describe_table(predictor: Predictor) -> dict[str, Any]:
     # Members of one fold or configuration share theirs: written once.
     encoders, encoder_of = _distinct(predictor.encoders)
     configs, config_of = _distinct(predictor.configs)
-    described = {
-        "schema": SCHEMA,
+    return {
         "config": predictor.config.to_dict(),
         "task": predictor.task,
         "target": predictor.target,
@@ -55,7 +69,6 @@ def save_predictor(predictor: Predictor, folder: Path) -> None:
         "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
         "temperature": predictor.temperature,
     }
-    (folder / "model.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
 
 
 def _distinct(things: Sequence[Any]) -> tuple[list[Any], list[int]]:
@@ -65,7 +78,20 @@ def _distinct(things: Sequence[Any]) -> tuple[list[Any], list[int]]:
     return [things[of.index(i)] for i in range(len(places))], of
 
 
-def load_predictor(run: str | Path) -> Predictor:
+def _describe_pictures(predictor: PicturePredictor) -> dict[str, Any]:
+    return {
+        "config": predictor.config.to_dict(),
+        "shape": list(predictor.shape),
+        "task": predictor.task,
+        "target": predictor.target,
+        "classes": [c.item() if isinstance(c, np.generic) else c for c in predictor.classes],
+        "members": len(predictor.modules),
+        "scales": [s.to_dict() for s in predictor.scales],
+        "temperature": predictor.temperature,
+    }
+
+
+def load_predictor(run: str | Path) -> AnyPredictor:
     """Load the predictor of a run folder.
 
     Raises:
@@ -81,7 +107,11 @@ def load_predictor(run: str | Path) -> Predictor:
                 fix="name the folder that soundfit train wrote with --out",
             )
     try:
-        return _assemble(_read_description(described_path), load_file(str(weights_path)))
+        described = _read_description(described_path)
+        kind = described.get("kind", "table")
+        if kind not in ASSEMBLE:
+            raise ValueError(f"a model is of kind {', '.join(ASSEMBLE)}, however: {kind!r}")
+        return ASSEMBLE[kind](described, load_file(str(weights_path)))
     except SoundfitError as error:
         raise _damaged(folder, error.paragraph()) from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -138,12 +168,7 @@ def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pr
     )
     if not sane:
         raise ValueError("model.json's sizes, task and members do not fit together")
-    if any(not torch.isfinite(t.float()).all() for t in tensors.values()):
-        raise ValueError("the weights hold values that are not finite")
-    states: list[dict[str, torch.Tensor]] = [{} for _ in range(n_members)]
-    for key, tensor in tensors.items():
-        member, _, name = key.partition(".")
-        states[int(member.removeprefix("member"))][name] = tensor
+    states = _states(tensors, n_members)
     return build_predictor(
         config,
         states,
@@ -174,3 +199,54 @@ def _shared(things: list[Any], of: list[int]) -> list[Any]:
     if not all(isinstance(i, int) and 0 <= i < len(things) for i in of):
         raise ValueError("model.json names an encoder or a configuration that it does not hold")
     return [things[i] for i in of]
+
+
+def _states(tensors: dict[str, torch.Tensor], n_members: int) -> list[dict[str, torch.Tensor]]:
+    if any(not torch.isfinite(t.float()).all() for t in tensors.values()):
+        raise ValueError("the weights hold values that are not finite")
+    states: list[dict[str, torch.Tensor]] = [{} for _ in range(n_members)]
+    for key, tensor in tensors.items():
+        member, _, name = key.partition(".")
+        states[int(member.removeprefix("member"))][name] = tensor
+    return states
+
+
+def _assemble_pictures(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> PicturePredictor:
+    config = _config(described["config"])
+    n_members, shape, classes = described["members"], described["shape"], described["classes"]
+    scales = [TargetScale.from_dict(s) for s in described["scales"]]
+    temperature = float(described["temperature"])
+    regression = described["task"] == "regression"
+    sane = (
+        isinstance(n_members, int)
+        and 1 <= n_members <= _MAX_MEMBERS
+        and 0 <= config.width <= _MAX_WIDTH
+        and 0 <= config.depth <= _MAX_DEPTH
+        and described["task"] in ("regression", "classification")
+        and len(scales) == (n_members if regression else 0)
+        and (regression or len(classes) >= 2)
+        and len(shape) == 3
+        and all(isinstance(n, int) and 1 <= n <= _MAX_SIDE for n in shape)
+        and shape[2] in (1, 3)
+        and LIMITS[0] <= temperature <= LIMITS[1]
+    )
+    if not sane:
+        raise ValueError("model.json's sizes, task and members do not fit together")
+    return build_picture_predictor(
+        config,
+        _states(tensors, n_members),
+        shape=tuple(shape),
+        scales=scales,
+        task=described["task"],
+        target=str(described["target"]),
+        classes=classes,
+        temperature=temperature,
+    )
+
+
+#: By kind of model: what model.json says of it, and how it is put together again.
+DESCRIBE: dict[str, Callable[[Any], dict[str, Any]]] = {"table": _describe_table, "image": _describe_pictures}
+ASSEMBLE: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], AnyPredictor]] = {
+    "table": _assemble,
+    "image": _assemble_pictures,
+}

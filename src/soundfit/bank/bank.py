@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets
+from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets, rows_in_a_pass
 from soundfit.bank.hyper import Hyper
 from soundfit.bank.loss import Loss
 from soundfit.bank.optimizer import OptimizerState, Scales, apply_l1_, clip_gradients_, optimizer_step_
@@ -96,6 +96,7 @@ class Bank:
         self.progress = Progress.empty(stack.size)
         self._step_tape: Tape | None = None
         self._exam_tape: Tape | None = None
+        self.rows_a_pass = rows_in_a_pass(stack.template, data)
         self._index_rows()
         self.good = {name: tensor.clone() for name, tensor in self.state_tensors().items()}
 
@@ -366,7 +367,7 @@ class Bank:
         self.stream_of_M = torch.tensor(position, device=self.device)
         offsets = [[r.view * self.data.n_rows] for r in first]
         self.view_offset_K1 = torch.tensor(offsets, device=self.device)
-        self.exams = exam_sheets(exam_groups(self.rows, self.device), self.data)
+        self.exams = exam_sheets(exam_groups(self.rows, self.device), self.data, self.rows_a_pass)
         # What changes from step to step lies in fixed places, where the tape reads it.
         self.index_KB = torch.zeros(len(first), self.batch, dtype=torch.long, device=self.device)
         self.multiplier_M1 = torch.zeros(len(self.rows), 1, device=self.device)

@@ -16,11 +16,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from soundfit.bank.alone import AloneProgram
 from soundfit.bank.bank import Bank
 from soundfit.bank.loss import Loss
 from soundfit.bank.optimizer import Scales
 from soundfit.bank.outcome import Outcome, outcomes_of, standings_of
-from soundfit.bank.program import LoopProgram
+from soundfit.bank.program import LoopProgram, Program
 from soundfit.bank.race import Standing
 from soundfit.bank.rows import BankData
 from soundfit.bank.seating import Chunk
@@ -217,9 +218,15 @@ def open_bank(chunk: Chunk, job: Job) -> Bank:
         # With a step or two an epoch, evaluating each epoch would cost more than training.
         evaluate_every=max(1, round(8 / first.n_steps)),
         scales=_scales(first.module, stack, device),
-        program=LoopProgram(stack, job.loss) if chunk.loop_reason else None,
+        program=_program(chunk, stack, job.loss),
         trace=job.trace,
     )
+
+
+def _program(chunk: Chunk, stack: Stack, loss: Loss) -> Program | None:
+    if chunk.alone:
+        return AloneProgram(stack, loss)
+    return LoopProgram(stack, loss) if chunk.loop_reason else None
 
 
 def _scales(module: nn.Module, stack: Stack, device: torch.device) -> Scales:

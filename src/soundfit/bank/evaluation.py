@@ -11,16 +11,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from soundfit.bank.chunk import activation_elements
 from soundfit.bank.program import Program
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.stack import Stack
 
-__all__ = ["ExamGroup", "ExamSheet", "exam_groups", "exam_losses", "exam_sheets", "member_outputs"]
+__all__ = [
+    "ExamGroup",
+    "ExamSheet",
+    "exam_groups",
+    "exam_losses",
+    "exam_sheets",
+    "member_outputs",
+    "rows_in_a_pass",
+]
 
 # Rows a pass: enough to amortise dispatch, few enough that a chunk's activations stay in cache.
 ROWS_A_PASS = 2048
+# Activations a pass on a CPU and on a GPU: convolutions make so many of a row that fewer rows fit.
+PASS_ELEMENTS = (8_000_000, 400_000_000)
 # Members with different rows are examined together while a copy of all their rows stays this small.
 GATHER_BYTES = 8_000_000
 
@@ -74,20 +85,29 @@ def exam_groups(rows: Sequence[MemberRows], device: torch.device) -> list[ExamGr
     return groups
 
 
-def exam_sheets(groups: Sequence[ExamGroup], data: BankData) -> list[list[ExamSheet]]:
+def rows_in_a_pass(module: nn.Module, data: BankData) -> int:
+    """Return how many rows to evaluate at once: fewer where each makes many activations."""
+    elements = activation_elements(module, data.sample(1))
+    most = PASS_ELEMENTS[data.inputs_VN.device.type == "cuda"]
+    return max(32, min(ROWS_A_PASS, most // max(elements, 1)))
+
+
+def exam_sheets(
+    groups: Sequence[ExamGroup], data: BankData, rows_a_pass: int = ROWS_A_PASS
+) -> list[list[ExamSheet]]:
     """Return the sheets of an evaluation, in passes whose results are added up per member.
 
     Small groups are put on one sheet, rows padded with weight 0; large ones get sheets of their own,
-    cut into passes of :data:`ROWS_A_PASS` rows.
+    cut into passes of ``rows_a_pass`` rows.
     """
     n_members = groups[-1].members.stop
     n_rows = max(len(g.validation) + len(g.training) for g in groups)
     row_bytes = data.inputs_VN[0, 0].numel() * data.inputs_VN.element_size()
-    if len(groups) > 1 and n_rows <= ROWS_A_PASS and n_members * n_rows * row_bytes <= GATHER_BYTES:
+    if len(groups) > 1 and n_rows <= rows_a_pass and n_members * n_rows * row_bytes <= GATHER_BYTES:
         sheets = [_sheet(g, data, n_rows) for g in groups]
         rows = torch.cat([s.rows.expand(len(s.weights), -1) for s in sheets])
         return [[ExamSheet(slice(0, n_members), rows, torch.cat([s.weights for s in sheets]))]]
-    return [_cut(_sheet(g, data, len(g.validation) + len(g.training))) for g in groups]
+    return [_cut(_sheet(g, data, len(g.validation) + len(g.training)), rows_a_pass) for g in groups]
 
 
 def _sheet(group: ExamGroup, data: BankData, width: int) -> ExamSheet:
@@ -107,13 +127,13 @@ def _sheet(group: ExamGroup, data: BankData, width: int) -> ExamSheet:
     return ExamSheet(group.members, rows + group.view * data.n_rows, weights.expand(m, 2, width).contiguous())
 
 
-def _cut(sheet: ExamSheet) -> list[ExamSheet]:
-    cuts = range(0, len(sheet.rows), ROWS_A_PASS)
+def _cut(sheet: ExamSheet, rows_a_pass: int) -> list[ExamSheet]:
+    cuts = range(0, len(sheet.rows), rows_a_pass)
     return [
         ExamSheet(
             sheet.members,
-            sheet.rows[i : i + ROWS_A_PASS],
-            sheet.weights[:, :, i : i + ROWS_A_PASS].contiguous(),
+            sheet.rows[i : i + rows_a_pass],
+            sheet.weights[:, :, i : i + rows_a_pass].contiguous(),
         )
         for i in cuts
     ]

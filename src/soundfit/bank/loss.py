@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["LOSSES", "Loss", "resolve_loss"]
+__all__ = ["LOSSES", "Loss", "MixedCrossEntropy", "resolve_loss"]
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -32,15 +32,41 @@ def cross_entropy(output: Tensor, target: Tensor, smoothing: Tensor | None) -> T
     return (1.0 - smoothing) * hit + smoothing * spread
 
 
+class MixedCrossEntropy:
+    """Cross-entropy where a training pass may mix each row with the one before it (Zhang et al. 2018, mixup).
+
+    Outputs of C + 1 columns end in each row's own share λ; its loss is λ · that of its own target plus
+    (1 - λ) · that of the row before. Outputs of C columns are plain logits.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+        self.__qualname__ = f"MixedCrossEntropy({n_classes})"
+
+    def __call__(self, output: Tensor, target: Tensor, smoothing: Tensor | None) -> Tensor:
+        if output.shape[-1] == self.n_classes:
+            return cross_entropy(output, target, smoothing)
+        logits, share = output[..., :-1], output[..., -1]
+        log_p_BC = torch.log_softmax(logits, dim=-1)
+        own = -log_p_BC.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+        other = -log_p_BC.gather(-1, target.roll(1, -1).unsqueeze(-1)).squeeze(-1)
+        hit = (share * own + (1.0 - share) * other).mean()
+        if smoothing is None:
+            return hit
+        return (1.0 - smoothing) * hit - smoothing * log_p_BC.mean()
+
+
 LOSSES: dict[str, Loss] = {"mse": mean_squared_error, "cross_entropy": cross_entropy}
 
 
-def resolve_loss(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Loss:
+def resolve_loss(loss: str | Callable[[Tensor, Tensor], Tensor] | MixedCrossEntropy) -> Loss:
     """Return a loss by name, or wrap a user's ``loss(output, target)``."""
     if isinstance(loss, str):
         if loss not in LOSSES:
             raise ValueError(f"a loss is one of {sorted(LOSSES)} or a function, however: {loss=}")
         return LOSSES[loss]
+    if isinstance(loss, MixedCrossEntropy):
+        return loss
     function = loss
 
     def two_arguments(output: Tensor, target: Tensor, smoothing: Tensor | None) -> Tensor:

@@ -82,5 +82,6 @@ def _validation_outputs(bank: Bank, chunk: Chunk) -> list[Tensor]:
     outputs: list[Tensor] = []
     for group in exam_groups([s.rows for s in chunk.seats], bank.device):
         inputs = bank.data.inputs_VN[group.view][group.validation]
-        outputs.extend(member_outputs(bank.program, best, group.members, inputs).cpu().unbind(0))
+        found = member_outputs(bank.program, best, group.members, inputs, rows_a_pass=bank.rows_a_pass)
+        outputs.extend(found.cpu().unbind(0))
     return outputs

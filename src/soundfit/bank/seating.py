@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from soundfit.bank.alone import is_fast_alone
 from soundfit.bank.architecture import architecture_key
 from soundfit.bank.chunk import MemberNeed, activation_elements, chunk_bounds, members_at_once, usable_bytes
 from soundfit.bank.evaluation import ROWS_A_PASS
@@ -52,12 +53,14 @@ class Chunk:
     """Members that train in lockstep: a bank, or part of one.
 
     ``loop_reason``: why not in a batch. ``member_bytes``: what each needs at the peak, estimated.
+    ``alone``: one member, which is faster by itself.
     """
 
     bank: int
     seats: tuple[Seat, ...]
     loop_reason: str = ""
     member_bytes: int = 0
+    alone: bool = False
 
     def halves(self) -> tuple[Chunk, Chunk]:
         """Return the chunk in two."""
@@ -99,6 +102,9 @@ def seat_chunks(
     device = data.inputs_VN.device
     module = first.module.to(device)
     sample = data.sample(max(2, first.batch))
+    if is_fast_alone(module, device):
+        resident = 64 * sum(p.numel() for p in module.parameters())
+        return [Chunk(bank, (seat,), member_bytes=resident, alone=True) for seat in seats]
     few = min(len(sample), 8)
     loop_reason = why_loop(module, sample[:few], data.targets_VN[0, :few], loss)
     exam_rows = min(ROWS_A_PASS, 2 * max(len(first.rows.validation), 32))

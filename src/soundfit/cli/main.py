@@ -50,12 +50,13 @@ def _common(
 @app.command()
 def train(
     data: opt.Data,
-    target: opt.Target,
+    target: opt.Target = "",
     out: Annotated[
         Path | None, typer.Option(help="Run folder to write (new or empty).", show_default="runs/NAME")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="auto, linear, mlp or resmlp; auto lets validation choose.")
+        str,
+        typer.Option(help="auto, linear, mlp, resmlp; pictures: cnn, resnet. auto lets validation choose."),
     ] = "auto",
     keep_sealed: Annotated[
         bool, typer.Option("--keep-sealed", help="Leave the test rows sealed; open them later with exam.")
@@ -86,11 +87,12 @@ def train(
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     budget: opt.Budget = None,
+    image_size: opt.ImageSize = None,
     lang: opt.Lang = "en",
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
-    """Train on a table: audit, seal test rows, cross-validate, choose, examine, report.
+    """Train on a table or pictures: audit, seal test rows, cross-validate, choose, examine, report.
 
     Example:  soundfit train examples/ames.csv --target Sale_Price --out run/
     """
@@ -99,7 +101,7 @@ def train(
     from soundfit.workflow.folder import default_folder, unfinished_folder, write_json_line
     from soundfit.workflow.options import Options, parse_budget
     from soundfit.workflow.resume import go_on_command
-    from soundfit.workflow.train import Watcher, train_table
+    from soundfit.workflow.train import Watcher, train_data
 
     command = shlex.join(["soundfit", *sys.argv[1:]])
     if out is None:
@@ -126,6 +128,7 @@ def train(
         nested=nested,
         lang=lang,
         resume=resume,
+        image_size=image_size,
         command=command,
     )
     console = _console()
@@ -138,7 +141,7 @@ def train(
             patient=False,
         ) as asked,
     ):
-        run = train_table(
+        run = train_data(
             data,
             options,
             watcher=Watcher(progress.stage, progress.total, progress.advance, asked, asked.wait),
@@ -160,13 +163,18 @@ def train(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
-    data: Annotated[str, typer.Argument(help="Table file with the model's columns.", show_default=False)],
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="Table file with the model's columns; or a picture, or a folder of them.", show_default=False
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="File to write: .csv, .parquet or .json.", show_default="screen"),
     ] = None,
 ) -> None:
-    """Predict the rows of a table with a trained run."""
+    """Predict the rows of a table, or pictures, with a trained run."""
     from soundfit.workflow.predict import predict_file
 
     text = predict_file(run, data, output)
@@ -198,7 +206,7 @@ def exam(
 @app.command()
 def audit(
     data: opt.Data,
-    target: opt.Target,
+    target: opt.Target = "",
     task: opt.TaskName = "auto",
     drop: opt.Drop = [],  # noqa: B006
     folds: opt.Folds = "auto",

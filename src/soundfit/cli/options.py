@@ -16,6 +16,7 @@ __all__ = [
     "Folds",
     "Gap",
     "Group",
+    "ImageSize",
     "Json",
     "Lang",
     "Quiet",
@@ -30,8 +31,28 @@ __all__ = [
 _SPLIT = "How rows are split"
 _DATA = "What is read"
 
-Data = Annotated[str, typer.Argument(help="Table file: CSV, TSV, Parquet or Feather.", show_default=False)]
-Target = Annotated[str, typer.Option(help="Column to predict.", show_default=False)]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="Table file (CSV, TSV, Parquet, Feather), folder of pictures, idx or npz file.",
+        show_default=False,
+    ),
+]
+Target = Annotated[
+    str,
+    typer.Option(
+        help="Column to predict; a folder of pictures needs none: its sub-folders are the classes.",
+        show_default=False,
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Longer side in pixels that pictures are scaled to.",
+        show_default="from the pictures",
+        rich_help_panel=_DATA,
+    ),
+]
 TaskName = Annotated[
     str, typer.Option("--task", help="auto, regression or classification.", rich_help_panel=_DATA)
 ]

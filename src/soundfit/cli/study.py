@@ -67,7 +67,7 @@ _HEADS = {
 def study_command(
     question: Annotated[Question, typer.Argument(help="What to find out.", show_default=False)],
     data: opt.Data,
-    target: opt.Target,
+    target: opt.Target = "",
     seeds: Annotated[
         int, typer.Option(help="Repeats: initialisations per fold; for cv, draws of folds.")
     ] = 2,

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
 from soundfit.models.counter import STRIDE, stir, uniform16
 
 __all__ = ["CounterDropout", "replace_dropout"]
+
+
+@runtime_checkable
+class Reseeded(Protocol):
+    """Another layer that draws by counter."""
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed."""
+        ...
 
 
 class CounterDropout(nn.Module):
@@ -66,6 +77,9 @@ def replace_dropout(module: nn.Module, *, seed: int) -> int:
             n += 1
         elif isinstance(child, CounterDropout):
             child.seed.fill_(stir(seed * 1009 + n))
+            n += 1
+        elif isinstance(child, Reseeded):
+            child.reseed(seed * 1009 + n)
             n += 1
         else:
             n += replace_dropout(child, seed=seed * 31 + n + 1)

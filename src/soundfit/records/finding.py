@@ -29,6 +29,7 @@ CODES = (
     "missing-informative",
     "outliers",
     "free-text",
+    "broken-pictures",
 )
 
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from soundfit.bank import BankData, MemberRows
 from soundfit.metrics.scores import Metric, metric_named
-from soundfit.records import Fold
+from soundfit.records import Config, Fold
 from soundfit.study.views import softmax
 
 __all__ = ["ArrayViews", "array_views"]
@@ -35,6 +35,10 @@ class ArrayViews:
         view = fold if len(self.data.inputs_VN) > 1 else 0
         f = self.folds[fold]
         return MemberRows(view, f.train, f.validation, order_seed * 1_000 + fold)
+
+    def member_config(self, config: Config, fold: int) -> Config:
+        """Return the configuration as it is: a user's module knows no folds."""
+        return config
 
     def predictions(self, fold: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn raw outputs (n, C) of a fold's member into predictions (n,) or probabilities (n, C)."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from soundfit.study.views import TableViews
+from soundfit.study.views import StudyViews
 
 __all__ = ["trivial_name", "trivial_scores"]
 
 
-def trivial_name(views: TableViews) -> str:
+def trivial_name(views: StudyViews) -> str:
     """Return the trivial baseline's name: ``mean`` or ``majority``."""
     return "majority" if views.table.task == "classification" else "mean"
 
 
-def trivial_scores(views: TableViews) -> NDArray[np.float64]:
+def trivial_scores(views: StudyViews) -> NDArray[np.float64]:
     """Return the score of predicting the training rows' mean (or class shares) on each fold, (K,).
 
     The mean is taken on the scale that models train on; class shares are the best constant

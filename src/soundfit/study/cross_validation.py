@@ -15,14 +15,13 @@ from torch import nn
 from soundfit.bank import Outcome, Standing, train_members
 from soundfit.data.table import Table
 from soundfit.metrics.scores import MeanMetric, Metric, metric_named
-from soundfit.models.net import build
 from soundfit.records import Config, Fold, Member, MemberResult, Plan, StudyResult
 from soundfit.study.arrays import ArrayViews, array_views
 from soundfit.study.grid import expand_grid
 from soundfit.study.halving import ConfigurationRace, Halving
 from soundfit.study.rounds import complete_configurations, plan_rounds, train_in_rounds
 from soundfit.study.selection import one_se_rule, paired_row_se
-from soundfit.study.views import TableViews, table_views
+from soundfit.study.views import StudyViews, table_views
 
 __all__ = ["Hooks", "StudyRun", "cross_validate", "cross_validate_views"]
 
@@ -60,7 +59,7 @@ class StudyRun:
 
 
 def cross_validate_views(
-    views: TableViews,
+    views: StudyViews,
     configurations: Sequence[Config],
     *,
     seeds: Sequence[int] = (0,),
@@ -68,16 +67,12 @@ def cross_validate_views(
     hooks: Hooks | None = None,
     halving: Halving | None = None,
 ) -> StudyRun:
-    """Cross-validate soundfit's own nets on a table's views and choose a configuration.
+    """Cross-validate soundfit's own nets on views of any data and choose a configuration.
 
     With ``halving`` configurations that can hardly win any more leave on the way (status ``dropped``).
     """
-
-    def make_module(config: Config) -> nn.Module:
-        return build(config, views.n_inputs, views.n_outputs)
-
     return _study(
-        make_module,
+        views.build,
         configurations,
         seeds,
         views,
@@ -169,7 +164,7 @@ def _study(
     make_module: MakeModule,
     configurations: Sequence[Config],
     seeds: Sequence[int],
-    views: TableViews | ArrayViews,
+    views: StudyViews | ArrayViews,
     loss: str | LossFunction,
     metric: Metric,
     device: torch.device | None,
@@ -199,7 +194,7 @@ def _study(
     def train(those: list[Member]) -> list[Outcome]:
         return hooks.train(
             make_module,
-            [m.config for m in those],
+            [views.member_config(m.config, m.fold) for m in those],
             [views.member_rows(m.fold, order_seed=m.seed) for m in those],
             views.data,
             # Folds of a configuration start from different weights too: they are an ensemble later.
@@ -216,7 +211,7 @@ def _study(
     else:
         n_inputs = int(np.prod(views.data.inputs_VN.shape[2:]))
         n_train = int(np.median([len(f.train) for f in folds]))
-        rounds = plan_rounds(configurations, n_inputs, n_train)
+        rounds = plan_rounds(configurations, n_inputs, n_train, cost_of=getattr(views, "cost", None))
         trained = train_in_rounds(train, members, rounds, seconds_left=hooks.seconds_left)
         hooks.on_epoch(total - sum(m.config.epochs for m, _ in trained))
         configurations, trained = _renumbered(configurations, trained)

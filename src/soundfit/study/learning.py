@@ -13,14 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from torch import nn
 
 from soundfit.bank import MemberRows, Outcome, train_members
 from soundfit.metrics.scores import Metric
-from soundfit.models.net import build
 from soundfit.records import Config
 from soundfit.study.evidence import ROOTS, standard_error
-from soundfit.study.views import TableViews
+from soundfit.study.views import StudyViews
 
 __all__ = ["LearningCurve", "extrapolate", "learning_curve_of", "nested_rows"]
 
@@ -76,7 +74,7 @@ def nested_rows(train: NDArray[np.int64], fraction: float, *, seed: int) -> NDAr
 
 
 def learning_curve_of(
-    views: TableViews,
+    views: StudyViews,
     config: Config,
     *,
     fractions: Sequence[float] = FRACTIONS,
@@ -107,14 +105,14 @@ def learning_curve_of(
     """
     parts = sorted({*fractions, *(() if full is not None else (1.0,))})
     jobs = [(part, seed, k) for part in parts for seed in seeds for k in range(len(views.folds))]
-    configs = [config.with_(epochs=round(config.epochs * part**-stretch), patience=0) for part, _, _ in jobs]
+    configs = [
+        views.member_config(config, k).with_(epochs=round(config.epochs * part**-stretch), patience=0)
+        for part, _, k in jobs
+    ]
     rows = [_member_rows(views, k, part, seed) for part, seed, k in jobs]
 
-    def make_module(c: Config) -> nn.Module:
-        return build(c, views.n_inputs, views.n_outputs)
-
     outcomes = train(
-        make_module,
+        views.build,
         configs,
         rows,
         views.data,
@@ -138,13 +136,13 @@ def learning_curve_of(
     return LearningCurve(sizes, training_SK, validation_SK, gain, se)
 
 
-def _member_rows(views: TableViews, k: int, part: float, seed: int) -> MemberRows:
+def _member_rows(views: StudyViews, k: int, part: float, seed: int) -> MemberRows:
     fold = views.folds[k]
     train = fold.train if part >= 1.0 else nested_rows(fold.train, part, seed=seed * 1_000 + k)
-    return MemberRows(k, train, fold.validation, seed * 1_000 + k)
+    return views.member_rows(k, order_seed=seed, train=train)
 
 
-def _scores(views: TableViews, k: int, outcome: Outcome) -> tuple[float, float]:
+def _scores(views: StudyViews, k: int, outcome: Outcome) -> tuple[float, float]:
     predicted = views.predictions(k, outcome.validation_outputs.double().numpy())
     score = views.metric(views.target[views.folds[k].validation], predicted)
     if not outcome.validation_loss > 0:

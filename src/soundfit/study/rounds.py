@@ -41,13 +41,20 @@ def cost(config: Config, n_inputs: int, n_train: int) -> float:
     return float(steps * (_OVERHEAD + parameters * batch))
 
 
-def plan_rounds(configurations: Sequence[Config], n_inputs: int, n_train: int) -> list[Round]:
-    """Group configurations by size, cheapest first."""
+def plan_rounds(
+    configurations: Sequence[Config],
+    n_inputs: int,
+    n_train: int,
+    *,
+    cost_of: Callable[[Config, int], float] | None = None,
+) -> list[Round]:
+    """Group configurations by size, cheapest first; ``cost_of(config, n_train)`` where it is no table net."""
+    price = cost_of or (lambda config, rows: cost(config, n_inputs, rows))
     sizes: dict[tuple[object, ...], list[int]] = {}
     for i, c in enumerate(configurations):
         sizes.setdefault((c.model, c.width, c.depth, c.batch_size, len(c.get("periodic", ()))), []).append(i)
     rounds = [
-        Round(tuple(members), max(cost(configurations[i], n_inputs, n_train) for i in members))
+        Round(tuple(members), max(price(configurations[i], n_train) for i in members))
         for members in sizes.values()
     ]
     return sorted(rounds, key=lambda r: r.cost)

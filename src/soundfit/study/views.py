@@ -6,11 +6,13 @@ off before anything is fitted: nothing here can see them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from soundfit.bank import BankData, MemberRows
 from soundfit.data.encoder import Encoder, fit_encoder
@@ -18,9 +20,54 @@ from soundfit.data.layout import plan_features
 from soundfit.data.table import Table
 from soundfit.data.target import TargetScale, Transform, choose_transform, fit_target
 from soundfit.metrics.scores import Metric, metric_named
-from soundfit.records import Fold, Plan
+from soundfit.models.net import build
+from soundfit.records import Config, Fold, Plan
+from soundfit.study.grid import default_configurations
+from soundfit.study.references import Views
+from soundfit.study.rounds import cost
 
-__all__ = ["TableViews", "table_views"]
+__all__ = ["StudyViews", "TableViews", "median_rows", "softmax", "table_views"]
+
+
+class StudyViews(Views, Protocol):
+    """What a study asks of its data, whatever they are: a table's rows, pictures or sequences.
+
+    ``table`` holds the non-test rows alone, with their targets; ``scales`` one target scale per fold
+    (empty for classes). A member's module is ``build(member_config(config, fold))``: what is fitted on a
+    fold's training rows and is no column of ``data`` (input statistics) joins its configuration there.
+    """
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def scales(self) -> tuple[TargetScale, ...]: ...
+    @property
+    def n_outputs(self) -> int: ...
+    def member_rows(
+        self, fold: int, *, order_seed: int = 0, train: NDArray[np.int64] | None = None
+    ) -> MemberRows:
+        """Return a fold's rows for one member; with other training rows where they are given."""
+        ...
+
+    def member_config(self, config: Config, fold: int) -> Config:
+        """Return a configuration with what is fitted on that fold's training rows."""
+        ...
+
+    def build(self, config: Config) -> nn.Module:
+        """Build the module of a member's configuration."""
+        ...
+
+    def configurations(self, model: str) -> tuple[Config, ...]:
+        """Return what ``train`` tries: all families for ``auto``, else one."""
+        ...
+
+    def cost(self, config: Config, n_train: int) -> float:
+        """Return what a member costs to train on that many rows, in arbitrary units."""
+        ...
+
+    def reference_views(self) -> Views | None:
+        """Return what other kinds of model read; None where they have nothing to say."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,16 +118,43 @@ class TableViews:
         """The training loss by name."""
         return "cross_entropy" if self.table.task == "classification" else "mse"
 
-    def member_rows(self, fold: int, *, order_seed: int = 0) -> MemberRows:
-        """Return a fold's rows for one member."""
+    def member_rows(
+        self, fold: int, *, order_seed: int = 0, train: NDArray[np.int64] | None = None
+    ) -> MemberRows:
+        """Return a fold's rows for one member; with other training rows where they are given."""
         f = self.folds[fold]
-        return MemberRows(fold, f.train, f.validation, order_seed * 1_000 + fold)
+        return MemberRows(fold, f.train if train is None else train, f.validation, order_seed * 1_000 + fold)
+
+    def member_config(self, config: Config, fold: int) -> Config:
+        """Return the configuration as it is: a table's preprocessing is in its views."""
+        return config
+
+    def build(self, config: Config) -> nn.Module:
+        """Build the net of a configuration."""
+        return build(config, self.n_inputs, self.n_outputs)
+
+    def configurations(self, model: str) -> tuple[Config, ...]:
+        """Return what ``train`` tries on this table."""
+        return default_configurations(median_rows(self.folds), model=model, numeric=self.numeric)
+
+    def cost(self, config: Config, n_train: int) -> float:
+        """Return what a member costs to train, in arbitrary units."""
+        return cost(config, self.n_inputs, n_train)
+
+    def reference_views(self) -> TableViews:
+        """Return the views themselves: other kinds of model read the same columns."""
+        return self
 
     def predictions(self, fold: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn raw outputs (n, C) of a fold's member into predictions (n,) or probabilities (n, C)."""
         if self.table.task == "classification":
             return softmax(outputs)
         return self.scales[fold].inverse(outputs[:, 0])
+
+
+def median_rows(folds: Sequence[Fold]) -> int:
+    """Return the median number of training rows of the folds."""
+    return int(np.median([len(f.train) for f in folds]))
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from soundfit.workflow.options import Options, parse_budget
 from soundfit.workflow.run import Run
-from soundfit.workflow.train import Watcher, train_table
+from soundfit.workflow.train import Watcher, train_data
 
 __all__ = ["train"]
 
@@ -18,7 +18,7 @@ __all__ = ["train"]
 def train(
     data: str | Path | pd.DataFrame,
     *,
-    target: str,
+    target: str = "",
     task: str = "auto",
     model: str = "auto",
     folds: int | str = "auto",
@@ -40,10 +40,10 @@ def train(
     """Do what ``soundfit train`` does: read, audit, seal, split, train, choose, examine.
 
     Args:
-        data: a table file or a DataFrame.
-        target: the column to predict.
+        data: a table file, a DataFrame, a folder of pictures, or a file of pictures (npz, idx).
+        target: the column to predict; a folder of pictures needs none.
         task: ``auto``, ``regression`` or ``classification``.
-        model: ``auto``, ``linear``, ``mlp`` or ``resmlp``.
+        model: ``auto``, ``linear``, ``mlp``, ``resmlp``; for pictures also ``cnn``, ``resnet``.
         folds: number of folds, ``auto`` or ``holdout``.
         test: fraction of rows to seal, or a file with the test rows.
         group: columns whose equal values stay on one side of each split.
@@ -83,7 +83,7 @@ def train(
         resume=resume,
         out=Path(out) if out is not None else None,
     )
-    return train_table(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))
+    return train_data(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))
 
 
 def _several(names: Any) -> tuple[str, ...]:

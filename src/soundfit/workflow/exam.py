@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from soundfit.artifact import load_predictor
+from soundfit.data.picture_split import COPIES, with_copies
+from soundfit.data.pictures import read_pictures
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.metrics.scores import metric_named
@@ -33,14 +38,55 @@ def exam_run(run: str | Path, *, lang: str = "en") -> tuple[dict[str, Any], tupl
     folder = Path(run)
     document = read_run(folder)
     predictor = load_predictor(folder)
-    table = _table(document)
-    plan = _plan(folder, document, table)
+    data = _sealed_data(document)
+    plan = _plan(folder, document, data.table)
     metric = metric_named(document["cv"]["metric"])
-    exam = examine(predictor, table, plan, metric, run=run_name(folder))
+    exam = examine(
+        predictor,
+        data.table,
+        plan,
+        metric,
+        run=run_name(folder),
+        sealed=data.sealed,
+        inputs=data.inputs,
+    )
     document["exam"] = exam.record
     write_record(folder, document)
     write_report(folder, lang=lang)
     return document, exam.remarks
+
+
+@dataclass(frozen=True)
+class _SealedData:
+    """What an exam reads again: the table, and of other data their content and the model's inputs."""
+
+    table: Table
+    sealed: Table | None = None
+    inputs: Callable[[NDArray[np.int64]], Any] | None = None
+
+
+def _sealed_data(document: dict[str, Any]) -> _SealedData:
+    if document["data"].get("kind") == "pictures":
+        return _pictures(document)
+    return _SealedData(_table(document))
+
+
+def _pictures(document: dict[str, Any]) -> _SealedData:
+    data = document["data"]
+    size = data["pictures"]
+    if not Path(data["path"]).exists():
+        raise _gone(data["path"])
+    pictures = read_pictures(
+        data["path"],
+        target=data["target"],
+        task=data["task"],
+        image_size=max(size["height"], size["width"]),
+    )
+    if pictures.table.sha256 != data["sha256"]:
+        raise _changed(data["path"])
+    if COPIES in (document["split"]["group"] or ()):
+        pictures = with_copies(pictures)
+    return _SealedData(pictures.table, pictures.content, lambda rows: pictures.pixels[rows])
 
 
 def _table(document: dict[str, Any]) -> Table:
@@ -49,20 +95,28 @@ def _table(document: dict[str, Any]) -> Table:
     files = [Path(data["path"]), *([Path(test_file)] if test_file else [])]
     for file in files:
         if not file.is_file():
-            raise UsageError(
-                "An exam reads the sealed rows from the data files of the training",
-                received=f"no file {file}",
-                fix="put the file back, or run the command from the folder where you trained",
-            )
+            raise _gone(str(file))
     options = Options(data["target"], task=data["task"])
     table, _ = read_table(files[0], options, files[1] if test_file else None)
     if table.sha256 != data["sha256"]:
-        raise UsageError(
-            "An exam reads the very rows that were sealed",
-            received=f"{' or '.join(map(str, files))} has changed since the training",
-            fix="restore the file, or train again",
-        )
+        raise _changed(" or ".join(map(str, files)))
     return table
+
+
+def _gone(path: str) -> UsageError:
+    return UsageError(
+        "An exam reads the sealed rows from the data files of the training",
+        received=f"no file {path}",
+        fix="put the file back, or run the command from the folder where you trained",
+    )
+
+
+def _changed(what: str) -> UsageError:
+    return UsageError(
+        "An exam reads the very rows that were sealed",
+        received=f"{what} has changed since the training",
+        fix="restore the file, or train again",
+    )
 
 
 def _plan(folder: Path, document: dict[str, Any], table: Table) -> Plan:

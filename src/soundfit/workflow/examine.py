@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from soundfit.artifact import Predictor
+from soundfit.artifact import AnyPredictor
 from soundfit.data.keys import group_codes
 from soundfit.data.ledger import Ledger, LedgerWarning
 from soundfit.data.seal import seal, sketch
@@ -34,7 +36,7 @@ class Exam:
 
 
 def examine(
-    predictor: Predictor,
+    predictor: AnyPredictor,
     table: Table,
     plan: Plan,
     metric: Metric,
@@ -42,6 +44,8 @@ def examine(
     run: str,
     ledger: Ledger | None = None,
     ticket: str | None = None,
+    sealed: Table | None = None,
+    inputs: Callable[[NDArray[np.int64]], Any] | None = None,
 ) -> Exam:
     """Open the seal: score, 95 % interval widened for the number of openings, other scores.
 
@@ -53,14 +57,17 @@ def examine(
         run: name of the run, for the ledger.
         ledger: this machine's by default.
         ticket: of a training that may be interrupted here and come back: one opening all the same.
+        sealed: by whose content the rows are sealed, where that is not ``table``.
+        inputs: what the model reads of these rows, where that is not the table's columns.
     """
     ledger = ledger or Ledger()
     rows = plan.test
     target = table.target[rows]
-    frame = table.frame.iloc[rows].reset_index(drop=True)
+    frame = table.frame.iloc[rows].reset_index(drop=True) if inputs is None else inputs(rows)
     output = predictor.outputs(frame)
     value = metric(target, output)
-    mark, outline = seal(table, rows), sketch(table, rows)
+    content = table if sealed is None else sealed
+    mark, outline = seal(content, rows), sketch(content, rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LedgerWarning)
         overlap = ledger.overlap(mark, outline)

@@ -20,12 +20,10 @@ from soundfit.records import Config, StudyResult, Verdict
 from soundfit.study.baselines import trivial_scores
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.evidence import ROOTS
-from soundfit.study.grid import default_configurations
 from soundfit.study.learning import FRACTIONS, LearningCurve, learning_curve_of
 from soundfit.study.references import References, measure_references
-from soundfit.study.rounds import cost
 from soundfit.study.verdict import own_losses, reach_verdict
-from soundfit.study.views import TableViews
+from soundfit.study.views import StudyViews, median_rows
 
 __all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 
@@ -86,7 +84,7 @@ class Inquiry:
 
 
 def inquire(
-    views: TableViews,
+    views: StudyViews,
     *,
     model: str,
     seed: int,
@@ -103,7 +101,7 @@ def inquire(
         StopError: nothing could be trained.
     """
     on_stage("training")
-    n_train = int(np.median([len(f.train) for f in views.folds]))
+    n_train = median_rows(views.folds)
     hooks = Hooks(
         on_total=on_total,
         on_epoch=on_epoch,
@@ -111,11 +109,17 @@ def inquire(
         seconds_left=deadlines.training_left if deadlines.budget is not None else None,
         train=train,
     )
-    configurations = default_configurations(n_train, model=model, numeric=views.numeric)
+    configurations = views.configurations(model)
     study = _study(views, configurations, seed, device, hooks)
     result = study.result
     on_stage("asking other kinds of model")
-    references = measure_references(views, should_stop=deadlines.questions_over)
+    # Boosted trees read columns; of pictures they know too little for the time they take.
+    rows = views.reference_views()
+    references = (
+        measure_references(rows, trees=rows is views, should_stop=deadlines.questions_over)
+        if rows is not None
+        else References({})
+    )
     curve = None
     if not deadlines.questions_over():
         on_stage("measuring the learning curve")
@@ -132,7 +136,7 @@ def inquire(
 
 
 def _study(
-    views: TableViews, configurations: Sequence[Config], seed: int, device: torch.device, hooks: Hooks
+    views: StudyViews, configurations: Sequence[Config], seed: int, device: torch.device, hooks: Hooks
 ) -> StudyRun:
     with stopping_in_words(hooks.should_stop):
         return cross_validate_views(views, configurations, seeds=(seed,), device=device, hooks=hooks)
@@ -159,7 +163,7 @@ def stopping_in_words(over: Callable[[], bool]) -> Iterator[None]:
 
 
 def _learning_curve(
-    views: TableViews,
+    views: StudyViews,
     result: StudyResult,
     n_train: int,
     seed: int,
@@ -169,13 +173,13 @@ def _learning_curve(
 ) -> LearningCurve | None:
     """Measure the curve with as many sizes and steps as are cheap; None where it would not be."""
     config = result.chosen_config
-    spent = sum(cost(m.member.config, views.n_inputs, n_train) for m in result.members)
+    spent = sum(views.cost(m.member.config, n_train) for m in result.members)
     allowed = max(_CURVE_SHARE * spent, _CURVE_COST)
     for fractions, stretch in ((FRACTIONS, 0.5), (FRACTIONS, 0.0), (FRACTIONS[1:], 0.0)):
         parts = [p for p in fractions if p * n_train >= _FEWEST_ROWS]
         if len(parts) < 2:
             return None
-        whole = cost(config, views.n_inputs, n_train) * len(views.folds)
+        whole = views.cost(config, n_train) * len(views.folds)
         if whole * sum(p ** (1.0 - stretch) for p in parts) <= allowed:
             full = (result.training_scores_CK[result.chosen], result.scores_CK[result.chosen])
             return learning_curve_of(

@@ -8,7 +8,7 @@ Talbot 2010, "On over-fitting in model selection and subsequent selection bias",
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from soundfit.artifact import AnyPredictor
 from soundfit.data.nested import nested
 from soundfit.data.table import Table
 from soundfit.metrics.scores import Metric
 from soundfit.records import Config, Plan, StudyResult
-from soundfit.study.cross_validation import Hooks, cross_validate_views
+from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.views import table_views
 from soundfit.workflow.final import final_predictor
 from soundfit.workflow.record import standard_error
@@ -55,6 +56,9 @@ def nested_score(
     seed: int = 0,
     device: torch.device | None = None,
     hooks: Hooks | None = None,
+    views_of: Callable[[Plan], Any] | None = None,
+    predictor_of: Callable[[Any, StudyRun], AnyPredictor] = final_predictor,
+    inputs: Callable[[NDArray[np.int64]], Any] | None = None,
 ) -> NestedScore:
     """Run the whole procedure once per outer fold of ``plan``; the sealed test rows stay sealed.
 
@@ -66,17 +70,19 @@ def nested_score(
         seed: of the members.
         device: where to train.
         hooks: progress and interruption.
+        views_of, predictor_of, inputs: of data other than a table, as in :class:`Material`.
 
     Raises:
         UsageError: an outer fold is too small to be split again.
     """
     scores, chosen = [], []
     for fold, inner in zip(plan.folds, nested(plan, table), strict=True):
-        views = table_views(table, inner)
+        views = views_of(inner) if views_of is not None else table_views(table, inner)
         study = cross_validate_views(views, configurations, seeds=(seed,), device=device, hooks=hooks)
-        predictor = final_predictor(views, study)
+        predictor = predictor_of(views, study)
         rows = table.take(fold.validation)
-        scores.append(metric(rows.target, predictor.outputs(rows.frame)))
+        read = rows.frame if inputs is None else inputs(fold.validation)
+        scores.append(metric(rows.target, predictor.outputs(read)))
         chosen.append(study.result.chosen)
     return NestedScore(np.array(scores), tuple(chosen))
 

@@ -19,7 +19,7 @@ class Options:
     ``test`` is a fraction, or the path of a test file; ``budget`` is in seconds (None: no limit).
     """
 
-    target: str
+    target: str = ""
     task: str = "auto"
     folds: str = "auto"
     test: str = "0.2"
@@ -39,6 +39,8 @@ class Options:
     nested: bool = False
     resume: bool = False
     lang: str = "en"
+    image_size: int | None = None
+    backbone: str = ""
     command: str = "<python>"
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from soundfit.artifact import load_predictor
-from soundfit.data.source import read_frame
 from soundfit.errors import UsageError
 
 __all__ = ["predict_file"]
@@ -28,7 +27,8 @@ def predict_file(run: str | Path, data: str | Path, output: Path | None) -> str:
             received=f"-o {output}",
             fix=f"write -o {output.with_suffix('.csv')}",
         )
-    predictions = load_predictor(run).predict(read_frame(data))
+    predictor = load_predictor(run)
+    predictions = predictor.predict(predictor.read(data))
     if output is None:
         return predictions.to_csv(index=False)
     try:

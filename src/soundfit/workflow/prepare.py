@@ -101,6 +101,12 @@ def read_table(
     Raises:
         UsageError: the files, the target or an option cannot be used as given.
     """
+    if not options.target:
+        raise UsageError(
+            "A table needs --target, the column to predict",
+            received="none",
+            fix="name it: --target COLUMN (only a folder of pictures needs none)",
+        )
     # A fold number or a single entity key is no measurement; several group columns together (a mix, a
     # place and a day) are measurements that models may read.
     key = options.group if len(options.group) == 1 else ()

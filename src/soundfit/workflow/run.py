@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from soundfit.artifact import Predictor, save_predictor
-from soundfit.data.source import read_frame
+from soundfit.artifact import AnyPredictor, save_predictor
 from soundfit.data.split import split_frame
 from soundfit.data.table import Table
 from soundfit.records import Plan, StudyResult, Verdict
@@ -33,10 +33,11 @@ class Run:
         path: the run folder, once saved.
         remarks: what the ledger had to say at the exam.
         interrupted: whether training was ended early by the user.
+        write_more: writes what a kind of data adds to the run folder, for the report.
     """
 
     document: dict[str, Any]
-    predictor: Predictor
+    predictor: AnyPredictor
     table: Table
     plan: Plan
     result: StudyResult
@@ -44,6 +45,7 @@ class Run:
     path: Path | None = None
     remarks: tuple[str, ...] = ()
     interrupted: bool = False
+    write_more: Callable[[Path], None] | None = None
 
     @property
     def exam(self) -> dict[str, Any] | None:
@@ -52,12 +54,12 @@ class Run:
         return exam
 
     def predict(self, data: str | Path | pd.DataFrame) -> pd.DataFrame:
-        """Predict rows of a table file or frame; the target column may be there or not.
+        """Predict rows of a table file or frame (the target column may be there or not), or pictures.
 
         Raises:
             DataError: a column that the model reads is missing.
         """
-        return self.predictor.predict(read_frame(data))
+        return self.predictor.predict(self.predictor.read(data))
 
     def save(self, path: str | Path, *, lang: str = "en") -> Run:
         """Write the run folder (all of it or nothing) and return the run with its ``path``.
@@ -86,6 +88,8 @@ class Run:
                 frame.to_parquet(folder / f"{name}.parquet", index=False)
             write_record(folder, self.document)
             try:
+                if self.write_more is not None:
+                    self.write_more(folder)
                 write_report(folder, lang=lang)
             except Exception as error:
                 # The report can be written again; the training cannot.

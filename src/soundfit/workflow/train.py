@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 import soundfit
-from soundfit.artifact import Predictor
+from soundfit.artifact import AnyPredictor
 from soundfit.bank import train_members
 from soundfit.bank.threads import one_thread
 from soundfit.errors import Interrupted, UsageError
@@ -23,22 +23,27 @@ from soundfit.metrics.scores import Metric
 from soundfit.records import StudyResult
 from soundfit.study.baselines import trivial_name
 from soundfit.study.cross_validation import Hooks
-from soundfit.study.views import TableViews, table_views
+from soundfit.study.views import StudyViews
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
-from soundfit.workflow.final import final_predictor
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
 from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
+from soundfit.workflow.kind import data_kind, material_reader
+from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.nested import nested_score, nested_sentence
 from soundfit.workflow.options import Options, pick_device
-from soundfit.workflow.prepare import Prepared, prepare, stop_on_errors
+from soundfit.workflow.prepare import stop_on_errors
 from soundfit.workflow.resume import Checkpoint, begin, keeping
 from soundfit.workflow.run import Run
 
-__all__ = ["Watcher", "train_table"]
+__all__ = ["Watcher", "train_data"]
 
-MODELS = ("auto", "linear", "mlp", "resmlp")
+KIND_MODELS = {
+    "table": ("auto", "linear", "mlp", "resmlp"),
+    "pictures": ("auto", "linear", "mlp", "cnn", "resnet"),
+}
+KIND_WORDS = {"table": "a table", "pictures": "pictures"}
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,14 @@ class Watcher:
     """Called once what is done from now on is kept: from here an interruption can be patient."""
 
 
-def train_table(
+def train_data(
     source: str | Path | pd.DataFrame,
     options: Options,
     *,
     watcher: Watcher | None = None,
     started: float | None = None,
 ) -> Run:
-    """Do the main job on a table and return the run; with ``options.out`` it is saved there too.
+    """Do the main job on any kind of data and return the run; with ``options.out`` it is saved there too.
 
     Raises:
         UsageError: data or options cannot be used as given.
@@ -71,9 +76,10 @@ def train_table(
     # A command's budget begins with its process, imports included (by time.perf_counter).
     started = time.perf_counter() if started is None else started
     created = datetime.now(UTC)
-    if options.model not in MODELS:
+    kind = data_kind(source, options)
+    if options.model not in KIND_MODELS[kind]:
         raise UsageError(
-            f"A model for a table is one of {', '.join(MODELS)}",
+            f"A model for {KIND_WORDS[kind]} is one of {', '.join(KIND_MODELS[kind])}",
             received=repr(options.model),
             fix="leave --model out to let validation choose",
         )
@@ -86,17 +92,17 @@ def train_table(
             fix="pass out=…, the folder of the training",
         )
     device = pick_device(options.device)
-    watcher.on_stage("reading and auditing the data")
-    prepared = prepare(source, options)
-    stop_on_errors(prepared.findings, options.accept)
+    steps = Steps(watcher.on_stage, watcher.on_total, watcher.on_epoch)
+    material = material_reader(kind)(source, options, steps, device)
+    stop_on_errors(material.findings, options.accept)
     if watcher.interrupted():
         raise Interrupted("Training was interrupted before it began", fix="start it again")
     with (
-        begin(options, prepared.table, prepared.plan, created) as checkpoint,
+        begin(options, material.table, material.plan, created) as checkpoint,
         keeping(checkpoint, options, watcher.interrupted),
     ):
         watcher.on_kept()
-        run = _train(prepared, options, device, watcher, started, created, checkpoint)
+        run = _train(material, options, device, watcher, started, created, checkpoint)
         if options.out is not None:
             watcher.on_stage("writing the run folder and the report")
             run = run.write(options.out, lang=options.lang)
@@ -106,7 +112,7 @@ def train_table(
 
 
 def _train(
-    prepared: Prepared,
+    material: Material,
     options: Options,
     device: torch.device,
     watcher: Watcher,
@@ -115,11 +121,10 @@ def _train(
     checkpoint: Checkpoint | None,
 ) -> Run:
     """Study, choose, examine; what is done is kept in the checkpoint where there is one."""
-    table, plan = prepared.table, prepared.plan
     spent = checkpoint.spent if checkpoint is not None else 0.0
     members = partial(train_members, checkpoint=checkpoint.members if checkpoint is not None else None)
     watcher.on_stage("fitting preprocessing on training rows")
-    views = table_views(table, plan)
+    views = material.views(material.plan)
     with one_thread():
         inquiry = inquire(
             views,
@@ -133,40 +138,42 @@ def _train(
             on_epoch=watcher.on_epoch,
             train=members,
         )
-        predictor = final_predictor(views, inquiry.study)
+        predictor = material.predictor(views, inquiry.study)
         exam: dict[str, Any] | None = None
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():
             watcher.on_stage("opening the sealed test rows")
-            exam, remarks = _exam_once(predictor, prepared, views.metric, options, checkpoint)
+            exam, remarks = _exam_once(predictor, material, views.metric, options, checkpoint)
         nested = None
         if options.nested and not watcher.interrupted():
             watcher.on_stage("nested cross-validation")
             hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
-            nested = _nested(prepared, views, inquiry.result, options, device, hooks)
+            nested = _nested(material, views, inquiry.result, options, device, hooks)
             remarks = (*remarks, nested_sentence(nested, inquiry.result))
-    document = _document(prepared, views, inquiry, exam, options, device, created)
+    document = _document(material, views, inquiry, exam, options, device, created)
     if checkpoint is not None:
         document["created"], document["command"] = checkpoint.created, checkpoint.command
     if nested is not None:
         document["cv"]["nested"] = nested
     document["seconds"] = round(time.perf_counter() - started + spent, 2)
+    write = material.write
     return Run(
         document,
         predictor,
-        table,
-        plan,
+        material.table,
+        material.plan,
         inquiry.result,
         inquiry.verdict,
         path=None,
         remarks=remarks,
         interrupted=watcher.interrupted(),
+        write_more=None if write is None else partial(write, views=views, study=inquiry.study),
     )
 
 
 def _exam_once(
-    predictor: Predictor,
-    prepared: Prepared,
+    predictor: AnyPredictor,
+    material: Material,
     metric: Metric,
     options: Options,
     checkpoint: Checkpoint | None,
@@ -177,51 +184,63 @@ def _exam_once(
         return kept
     ticket = checkpoint.ticket if checkpoint is not None else None
     name = run_name(options.out)
-    exam = examine(predictor, prepared.table, prepared.plan, metric, run=name, ticket=ticket)
+    exam = examine(
+        predictor,
+        material.table,
+        material.plan,
+        metric,
+        run=name,
+        ticket=ticket,
+        sealed=material.sealed,
+        inputs=material.inputs,
+    )
     if checkpoint is not None:
         checkpoint.keep_exam(exam.record, exam.remarks)
     return exam.record, exam.remarks
 
 
 def _nested(
-    prepared: Prepared,
-    views: TableViews,
+    material: Material,
+    views: StudyViews,
     result: StudyResult,
     options: Options,
     device: torch.device,
     hooks: Hooks,
 ) -> dict[str, Any]:
     scores = nested_score(
-        prepared.table,
-        prepared.plan,
+        material.table,
+        material.plan,
         result.configurations,
         metric=views.metric,
         seed=options.seed,
         device=device,
         hooks=hooks,
+        views_of=material.views,
+        predictor_of=material.predictor,
+        inputs=material.inputs,
     )
     plain = float(result.scores_CK[result.chosen].mean())
     return scores.record(plain, greater_is_better=result.greater_is_better)
 
 
 def _document(
-    prepared: Prepared,
-    views: TableViews,
+    material: Material,
+    views: StudyViews,
     inquiry: Inquiry,
     exam: dict[str, Any] | None,
     options: Options,
     device: torch.device,
     created: datetime,
 ) -> dict[str, Any]:
-    table, plan, result = prepared.table, prepared.plan, inquiry.result
+    table, plan, result = material.table, material.plan, inquiry.result
     return {
         "schema": 1,
         "soundfit": soundfit.__version__,
         "created": created.isoformat(timespec="seconds"),
         "command": options.command,
-        "data": records.data_record(table),
-        "audit": records.audit_record(prepared.findings),
-        "split": records.split_record(plan, prepared.test_file),
+        "data": {**records.data_record(table), **material.record},
+        "audit": records.audit_record(material.findings),
+        "split": records.split_record(plan, material.test_file),
         "study": {
             "members": len(result.members),
             "banks": result.banks,
@@ -246,7 +265,7 @@ def _document(
     }
 
 
-def _baselines(views: TableViews, inquiry: Inquiry) -> list[dict[str, Any]]:
+def _baselines(views: StudyViews, inquiry: Inquiry) -> list[dict[str, Any]]:
     """Return the trivial baseline, the best linear model and boosted trees, on the same folds."""
     result, references = inquiry.result, inquiry.references
     values = {trivial_name(views): float(inquiry.trivial_K.mean())}

@@ -1,0 +1,173 @@
+"""PicturePredictor: the chosen configuration's fold members as one model on pictures.
+
+Reads files, folders, tables of paths, arrays, or Pillow pictures; scales them as in training. Class
+probabilities (or values) of the members are averaged. Knows no scores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from soundfit.data.picture_arrays import as_pictures
+from soundfit.data.picture_batch import PictureBatch, read_batch
+from soundfit.data.picture_decode import from_image
+from soundfit.data.target import TargetScale
+from soundfit.models.conv import build_picture_net
+from soundfit.records import Config
+from soundfit.study.temperature import with_temperature
+
+__all__ = ["PicturePredictor", "build_picture_predictor"]
+
+_ELEMENTS_A_PASS = 512 * 28 * 28
+
+Source = str | os.PathLike[str] | Image.Image | NDArray[Any] | Iterable[Any] | PictureBatch
+
+
+@dataclass(frozen=True)
+class PicturePredictor:
+    """An ensemble of K members on pictures.
+
+    Attributes:
+        config: the members' configuration.
+        modules: K nets in evaluation mode, bytes (B, H, W, C) in.
+        shape: (H, W, C) to which pictures are brought.
+        scales: target scales, one per member; empty for classification.
+        task, target, classes: as in the table.
+        temperature: of class probabilities.
+    """
+
+    config: Config
+    modules: tuple[nn.Module, ...]
+    shape: tuple[int, int, int]
+    scales: tuple[TargetScale, ...]
+    task: str
+    target: str
+    classes: tuple[Any, ...]
+    temperature: float = 1.0
+
+    kind = "image"
+
+    def read(self, source: Source) -> PictureBatch:
+        """Return pictures as :meth:`predict` reads them.
+
+        Args:
+            source: a file, a folder (all pictures in it), a table with a column of paths, an idx or npz
+                file; a Pillow picture, an array (N, H, W[, C]), or several paths or Pillow pictures.
+
+        Raises:
+            DataError: no such file, or no pictures.
+        """
+        if isinstance(source, PictureBatch):
+            return source
+        if isinstance(source, Image.Image):
+            return self._of_images([source])
+        if isinstance(source, np.ndarray):
+            pictures = as_pictures(source, "array")
+            return self._of_images([Image.fromarray(p[..., 0] if p.shape[2] == 1 else p) for p in pictures])
+        if isinstance(source, str | os.PathLike):
+            return read_batch(Path(source), self.shape)
+        items = list(source)
+        if all(isinstance(item, Image.Image) for item in items):
+            return self._of_images(items)
+        return read_batch([Path(item) for item in items], self.shape)
+
+    def outputs(self, pictures: PictureBatch | NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return probabilities (N, C), or values (N,) in target units; NaN for broken pictures."""
+        pixels = pictures.pixels if isinstance(pictures, PictureBatch) else pictures
+        n_outputs = len(self.classes) if self.task == "classification" else 1
+        total = np.zeros((len(pixels), n_outputs))
+        rows = max(1, _ELEMENTS_A_PASS // max(int(np.prod(self.shape)), 1))
+        with torch.inference_mode():
+            for start in range(0, len(pixels), rows):
+                part = torch.from_numpy(np.array(pixels[start : start + rows]))
+                for k, module in enumerate(self.modules):
+                    total[start : start + rows] += self._member(k, module(part).double())
+        mean = total / len(self.modules)
+        if isinstance(pictures, PictureBatch):
+            mean[list(pictures.broken)] = np.nan
+        return mean if self.task == "classification" else mean[:, 0]
+
+    def bounds(self, pictures: Any) -> None:
+        """Return None: there are no intervals of predictions from pictures yet."""
+
+    def predict(self, source: Source) -> pd.DataFrame:
+        """Return one row per picture: ``file``, ``prediction``, for classes ``probability_<class>``.
+
+        A broken picture has a row without values; ``problem`` says what is wrong, where any is broken.
+        """
+        batch = self.read(source)
+        output = self.outputs(batch)
+        columns: dict[str, Any] = {"file": list(batch.files)}
+        if self.task == "classification":
+            labels = np.empty(len(self.classes), dtype=object)
+            labels[:] = self.classes
+            known = np.nan_to_num(output, nan=-1.0).argmax(axis=1)
+            named = labels[known]
+            named[list(batch.broken)] = None
+            columns["prediction"] = named
+            for c, label in enumerate(self.classes):
+                columns[f"probability_{label}"] = output[:, c]
+        else:
+            columns["prediction"] = output
+        if batch.broken:
+            columns["problem"] = [batch.broken.get(i, "") for i in range(len(batch.files))]
+        return pd.DataFrame(columns).infer_objects()
+
+    def _of_images(self, images: Sequence[Image.Image]) -> PictureBatch:
+        pixels = [from_image(image, *self.shape) for image in images]
+        names = tuple(str(getattr(im, "filename", "") or f"picture {i}") for i, im in enumerate(images))
+        stacked = np.stack(pixels) if pixels else np.zeros((0, *self.shape), dtype=np.uint8)
+        return PictureBatch(names, stacked, {})
+
+    def _member(self, k: int, outputs: torch.Tensor) -> NDArray[np.float64]:
+        if self.task == "classification":
+            shares = torch.softmax(outputs, dim=1).numpy()
+            return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)
+        scale = self.scales[k]
+        return scale.inverse((outputs.numpy() - scale.mean) / scale.sd)
+
+
+def build_picture_predictor(
+    config: Config,
+    states: Sequence[dict[str, torch.Tensor]],
+    *,
+    shape: tuple[int, ...],
+    scales: Sequence[TargetScale],
+    task: str,
+    target: str,
+    classes: Sequence[Any],
+    temperature: float = 1.0,
+) -> PicturePredictor:
+    """Build the members' nets and load their weights and statistics.
+
+    Raises:
+        RuntimeError: weights do not fit the architecture.
+    """
+    height, width, channels = shape
+    n_outputs = len(classes) if task == "classification" else 1
+    modules = []
+    for state in states:
+        module = build_picture_net(config, (height, width, channels), n_outputs)
+        module.load_state_dict(state)
+        modules.append(module.eval().requires_grad_(False))
+    return PicturePredictor(
+        config,
+        tuple(modules),
+        (height, width, channels),
+        tuple(scales),
+        task,
+        target,
+        tuple(classes),
+        temperature,
+    )

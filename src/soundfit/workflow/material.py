@@ -1,0 +1,86 @@
+"""Material: what one kind of data brings to a training. The story of ``train`` is the same for all kinds.
+
+A kind of data (table, pictures, sequences) is one entry of :data:`KINDS`: which sources it recognises
+lies in :mod:`soundfit.workflow.kind`, how it is read, split, audited and viewed in a module of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from soundfit.artifact import AnyPredictor
+from soundfit.data.table import Table
+from soundfit.records import Finding, Plan
+from soundfit.study.cross_validation import StudyRun
+from soundfit.study.views import StudyViews, table_views
+from soundfit.workflow.final import final_predictor
+from soundfit.workflow.options import Options
+from soundfit.workflow.prepare import prepare
+
+__all__ = ["Material", "Steps", "table_material"]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How reading tells its caller where it is: a stage, how many units it has, units done."""
+
+    on_stage: Callable[[str], None] = lambda name: None
+    on_total: Callable[[int], None] = lambda n: None
+    on_unit: Callable[[int], None] = lambda n: None
+
+
+@dataclass(frozen=True)
+class Material:
+    """Data read, split and audited, and what a study of them needs.
+
+    Attributes:
+        table: one row per example, its target, and what is known of it in columns (of pictures: file and
+            content). Rows are sealed by the content of ``sealed``.
+        plan, findings: sealed rows and folds; what the audit found.
+        views: makes the views of a plan's non-test rows; fits preprocessing on training rows alone.
+        predictor: the final model from views and a finished study.
+        inputs: what ``predictor.outputs`` reads, for rows of the table.
+        sealed: the table by whose content rows are sealed; the same rows as ``table``.
+        test_file: the file or folder that the test rows came from, where they were given.
+        write: ``write(folder, views=…, study=…)`` puts more into a run folder, for the report.
+        record: what ``run.json`` says of the data beside what it says of any table.
+    """
+
+    table: Table
+    plan: Plan
+    findings: tuple[Finding, ...]
+    views: Callable[[Plan], StudyViews]
+    predictor: Callable[[Any, StudyRun], AnyPredictor]
+    inputs: Callable[[NDArray[np.int64]], Any]
+    sealed: Table
+    test_file: Path | None = None
+    write: Callable[..., None] | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def table_material(source: Any, options: Options, steps: Steps, device: torch.device) -> Material:
+    """Read a table file or frame.
+
+    Raises:
+        UsageError: data or options cannot be used as given.
+    """
+    steps.on_stage("reading and auditing the data")
+    prepared = prepare(source, options)
+    table = prepared.table
+    return Material(
+        table,
+        prepared.plan,
+        prepared.findings,
+        lambda plan: table_views(table, plan),
+        final_predictor,
+        lambda rows: table.frame.iloc[rows].reset_index(drop=True),
+        table,
+        prepared.test_file,
+    )
