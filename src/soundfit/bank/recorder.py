@@ -29,6 +29,8 @@ _SHAPE_ONLY = {
     "empty_like", "ones_like", "zeros_like", "full_like", "new_empty", "new_zeros", "new_ones", "new_full",
     "new_empty_strided",
 }  # fmt: skip
+# Operations that give memory and write nothing into it: whoever replays lays memory out anyway.
+_NO_VALUES = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided"}
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class _Mode(TorchDispatchMode):
         made = {r.storage for r in outs if r.storage >= n_known}
         if not written and not made and all(r.storage in read for r in outs):
             return result  # a view
+        if func.overloadpacket.__name__ in _NO_VALUES:
+            return result
         reads = frozenset() if func.overloadpacket.__name__ in _SHAPE_ONLY else frozenset(read)
         self.recording.ops.append(
             Op(func, arg_refs, kwarg_refs, outs, reads, frozenset(made | {r.storage for r in written}))
