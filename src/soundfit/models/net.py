@@ -22,6 +22,7 @@ __all__ = [
     "Linear",
     "Mlp",
     "PeriodicEmbedding",
+    "Reads",
     "ResMlp",
     "build",
     "count_parameters",
@@ -39,11 +40,13 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def build(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
-    """Build the net of a configuration.
+    """Build the net of a configuration; with an option ``reads``, one that reads those inputs alone.
 
     Raises:
-        ValueError: no model or activation of that name.
+        ValueError: no model or activation of that name, or an input that there is not.
     """
+    if config.get("reads"):
+        return _reading(config, n_inputs, n_outputs)
     if config.model == "linear" or (config.model == "mlp" and config.depth == 0):
         return Linear(n_inputs, n_outputs)
     shape: dict[str, Any] = {
@@ -62,6 +65,40 @@ def build(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
 def count_parameters(module: nn.Module) -> int:
     """Return the number of trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _reading(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
+    inputs = [int(i) for i in config["reads"]]
+    if not all(0 <= i < n_inputs for i in inputs):
+        raise ValueError(f"a net reads inputs 0 to {n_inputs - 1}, however: {inputs}")
+    place = {i: j for j, i in enumerate(inputs)}
+    waves = [place[i] for i in config.get("periodic", ()) if i in place]
+    inner = config.with_(reads=(), **({"periodic": waves} if config.get("periodic") else {}))
+    return Reads(inputs, build(inner, len(inputs), n_outputs))
+
+
+class Reads(nn.Module):
+    """A net that reads some of its inputs and ignores the others.
+
+    Shape:
+        - Input: (B, F); output: that of the net on (B, len(inputs)).
+
+    Example:
+        >>> import torch
+        >>> Reads([0, 2], Linear(2, 1))(torch.randn(4, 3)).shape
+        torch.Size([4, 1])
+    """
+
+    def __init__(self, inputs: Sequence[int], net: nn.Module) -> None:
+        super().__init__()
+        self.inputs = list(inputs)
+        self.net = net
+        factors = getattr(net, "parameter_scales", {})
+        self.parameter_scales = {f"net.{name}": factor for name, factor in factors.items()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the net's outputs."""
+        return self.net(x[:, self.inputs])
 
 
 class Linear(nn.Module):

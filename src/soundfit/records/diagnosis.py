@@ -38,11 +38,19 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Prescription:
-    """A change that should cure a cause: words, an edit of the user's line, a change at run time."""
+    """A change that should cure a cause: words, an edit of the user's line, a change at run time.
+
+    Where it was tried: validation score before and after, the standard error of their difference, and
+    whether the change was kept.
+    """
 
     text: str
     patch: str = ""
     change: Mapping[str, Any] = field(default_factory=dict)
+    before: float | None = None
+    after: float | None = None
+    se: float | None = None
+    kept: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -31,5 +31,14 @@ class Verdict:
             "code": self.code,
             "text": self.text,
             "evidence": list(self.evidence),
-            "prescriptions": [p.text for p in self.prescriptions],
+            "confidence": self.confidence,
+            "prescriptions": [_prescription(p) for p in self.prescriptions],
         }
+
+
+def _prescription(p: Prescription) -> dict[str, Any]:
+    """Return the JSON form: ``applied`` where training tried it, with scores before and after."""
+    told: dict[str, Any] = {"text": p.text, "applied": p.after is not None}
+    if p.after is not None:
+        told |= {"before": p.before, "after": p.after, "se": p.se, "kept": p.kept}
+    return told

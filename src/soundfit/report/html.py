@@ -31,7 +31,13 @@ from soundfit.report.mistakes import confusion, worst_rows
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, read_run
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
-from soundfit.report.verdict_words import next_steps, verdict_title, verdict_tone
+from soundfit.report.verdict_words import (
+    final_line,
+    next_steps,
+    tried_lines,
+    verdict_title,
+    verdict_tone,
+)
 from soundfit.report.words import Words
 
 __all__ = ["environment", "render_report", "write_page", "write_report"]
@@ -122,6 +128,8 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
             findings=_by_severity(view),
             shown_findings=_n_shown(_by_severity(view)),
             tried=_tried(table, metric),
+            tried_lines=tried_lines(view, _),
+            final_line=final_line(view, _),
             n_tried=len(table),
             confusion=attempt("confusion", lambda: confusion(view, _)),
             worst=attempt("worst rows", lambda: worst_rows(view, _)),

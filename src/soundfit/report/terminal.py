@@ -19,7 +19,14 @@ from soundfit.records.said import retell
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, view_of
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
-from soundfit.report.verdict_words import Step, next_steps, verdict_title, verdict_tone
+from soundfit.report.verdict_words import (
+    Step,
+    final_line,
+    next_steps,
+    tried_lines,
+    verdict_title,
+    verdict_tone,
+)
 from soundfit.report.words import Words
 
 __all__ = ["print_findings", "print_summary"]
@@ -52,6 +59,7 @@ def print_summary(
         _scores(view, _, width),
         *_remarks(view, _),
         *_chosen(view, _),
+        *_tried(view, _),
         *_worst_findings(view, _),
         *_steps(next_steps(view, _), path, _),
     ]
@@ -176,12 +184,23 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
         )
         if finite(view.get("seconds")):
             line.append(" " + _("in {time}").format(time=duration(view.get("seconds"))), style="dim not bold")
+    final = final_line(view, _)
+    if final:
+        line.append("\n" + final, style="not bold")
     return [line]
 
 
 def _retold(finding: Finding | Mapping[str, Any], _: Words) -> Mapping[str, Any]:
     record = finding.to_dict() if isinstance(finding, Finding) else finding
     return {**record, **{name: retell(str(record.get(name, "")), {}, _) for name in ("message", "fix")}}
+
+
+def _tried(view: RunView, _: Words) -> list[Group]:
+    lines = tried_lines(view, _)
+    if not lines:
+        return []
+    title = Text(_("Tried in this training (validation before → after)"), style="bold")
+    return [Group(title, *(Text(line, style="not bold") for line in lines))]
 
 
 def _sorted(findings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from soundfit.report.numbers import count, significant
 from soundfit.report.run_view import RunView
 from soundfit.report.words import Words
 
-__all__ = ["Step", "next_steps", "run_name", "verdict_title", "verdict_tone"]
+__all__ = [
+    "Step",
+    "final_line",
+    "next_steps",
+    "run_name",
+    "tried_lines",
+    "verdict_title",
+    "verdict_tone",
+]
 
 TONES = {
     "good-fit": "good",
@@ -65,7 +75,9 @@ def next_steps(view: RunView, _: Words) -> list[Step]:
                 code=finding.get("code", "")
             )
             steps.append(Step(text.rstrip(".") + ".", _again(view, fix) if is_option else "", short))
-    steps += [Step(text) for text in view.lines("verdict", "prescriptions")]
+    advised = view.items("verdict", "prescriptions")
+    texts = [p.get("text", "") if isinstance(p, Mapping) else p for p in advised if not _was_tried(p)]
+    steps += [Step(str(text)) for text in texts if text]
     name = shlex.quote(run_name(view))
     if view.is_sealed:
         steps.append(
@@ -76,6 +88,39 @@ def next_steps(view: RunView, _: Words) -> list[Step]:
         )
     steps.append(Step(_("Predict for new rows:"), f"soundfit predict {name} new.csv"))
     return steps
+
+
+def tried_lines(view: RunView, _: Words) -> list[str]:
+    """Return what training tried of the prescriptions, with validation before and after."""
+    lines = []
+    for p in view.points("verdict", "prescriptions"):
+        if not _was_tried(p):
+            continue
+        before, after = (significant(p.get(name), 4) for name in ("before", "after"))
+        se = p.get("se")
+        line = f"{p.get('text', '')}: {before} → {after}"
+        if se is not None:
+            line += " " + _("(SE of the difference {se})").format(se=significant(se, 2))
+        lines.append(line + ", " + (_("kept") if p.get("kept") else _("not kept")))
+    return lines
+
+
+def final_line(view: RunView, _: Words) -> str:
+    """Say what the final model is made of; nothing where a run does not say."""
+    members, n = view.get("final", "members"), len(view.points("final", "configurations"))
+    if not members or not n:
+        return ""
+    if n == 1:
+        return _("Final model: the mean of its {members} fold members.").format(members=count(members))
+    value, alone = (significant(view.get("final", name), 4) for name in ("value", "chosen_alone"))
+    return _(
+        "Final model: a blend of {n} configurations ({members} members); out of fold {value}, "
+        "{alone} by the chosen one alone."
+    ).format(n=n, members=count(members), value=value, alone=alone)
+
+
+def _was_tried(p: object) -> bool:
+    return isinstance(p, Mapping) and bool(p.get("applied"))
 
 
 def _again(view: RunView, option: str) -> str:

@@ -23,7 +23,14 @@ from soundfit.study.rounds import complete_configurations, plan_rounds, train_in
 from soundfit.study.selection import one_se_rule, paired_row_se
 from soundfit.study.views import StudyViews, table_views
 
-__all__ = ["Hooks", "StudyRun", "cross_validate", "cross_validate_views"]
+__all__ = [
+    "Hooks",
+    "StudyRun",
+    "cross_validate",
+    "cross_validate_views",
+    "holdout_se",
+    "out_of_fold",
+]
 
 MakeModule = Callable[[Config], nn.Module]
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -51,10 +58,10 @@ class StudyRun:
     result: StudyResult
     outcomes: tuple[Outcome, ...]
 
-    def chosen_outcomes(self) -> list[tuple[Member, Outcome]]:
-        """Return the members of the chosen configuration with their outcomes, by fold and seed."""
+    def outcomes_of(self, configuration: int) -> list[tuple[Member, Outcome]]:
+        """Return the members of a configuration with their outcomes, by fold and seed."""
         pairs = zip(self.result.members, self.outcomes, strict=True)
-        mine = [(r.member, o) for r, o in pairs if r.member.configuration == self.result.chosen]
+        mine = [(r.member, o) for r, o in pairs if r.member.configuration == configuration]
         return [(m, o) for m, o in mine if o.best_epoch > 0]
 
 
@@ -234,7 +241,7 @@ def _study(
     scores_CK[dropped if not any(complete) else ~np.array(complete)] = np.nan
     se_C = None
     if len(folds) == 1:
-        se_C = _holdout_se(predicted, scores_CK, metric, target[folds[0].validation], len(seeds))
+        se_C = holdout_se(predicted, scores_CK, metric, target[folds[0].validation], len(seeds))
     choice = one_se_rule(scores_CK, parameters, greater_is_better=metric.greater_is_better, holdout_se_C=se_C)
     mine = [i for i, m in enumerate(members) if m.configuration == choice.chosen]
     rule = "; ".join([choice.rule, *_left_words(complete, len(dropped))])
@@ -251,7 +258,7 @@ def _study(
         rule,
         len({o.bank for o in outcomes}),
         time.perf_counter() - start,
-        _out_of_fold([members[i] for i in mine], [predicted[i] for i in mine], folds, len(target)),
+        out_of_fold([members[i] for i in mine], [predicted[i] for i in mine], folds, len(target)),
         {"best": choice.best, **({} if halving is None else {"dropped": dropped})},
     )
     return StudyRun(result, tuple(outcomes))
@@ -316,13 +323,17 @@ def _score_from_loss(metric: Metric, outcome: Outcome, score: float) -> float:
     return outcome.training_loss if metric.name == "log_loss" else float("nan")
 
 
-def _holdout_se(
+def holdout_se(
     predicted: Sequence[NDArray[np.float64]],
     scores_CK: NDArray[np.float64],
     metric: Metric,
     target: NDArray[Any],
     n_seeds: int,
 ) -> NDArray[np.float64] | None:
+    """Return each configuration's standard error of the difference to the best over rows of one fold.
+
+    None where the metric is no mean over rows.
+    """
     if not isinstance(metric, MeanMetric) or metric.name == "r2":
         return None
     loss = -scores_CK[:, 0] if metric.greater_is_better else scores_CK[:, 0]
@@ -331,7 +342,7 @@ def _holdout_se(
     return paired_row_se(rows_CN, best, root=metric.name in ("rmse", "rmse_log"))
 
 
-def _out_of_fold(
+def out_of_fold(
     members: Sequence[Member],
     predicted: Sequence[NDArray[np.float64]],
     folds: Sequence[Fold],

@@ -1,57 +1,97 @@
-"""The final model: the chosen configuration's fold members, averaged."""
+"""The final model: trained fold members, averaged. Those of the chosen configuration, or a blend of several.
+
+No net is trained again on all rows (docs/decisions.md): the mean of the fold members is better, and its
+out-of-fold predictions are what intervals and probabilities are calibrated by.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from soundfit.artifact import Predictor, build_predictor
+import numpy as np
+from numpy.typing import NDArray
+
+from soundfit.artifact import AnyPredictor, Predictor, build_predictor
 from soundfit.bank import Outcome
 from soundfit.records import Member, StudyResult
+from soundfit.study.blend import Blend, blend_study
 from soundfit.study.cross_validation import StudyRun
+from soundfit.study.evidence import ROOTS
 from soundfit.study.prediction_interval import PredictionInterval, fit_interval
 from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import StudyViews, TableViews
 
-__all__ = ["class_temperature", "final_predictor", "speaking_members"]
+__all__ = ["class_temperature", "final_predictor", "final_record", "speaking_members"]
 
 
-def final_predictor(views: TableViews, study: StudyRun) -> Predictor:
-    """Average the chosen configuration's fold members, with intervals or calibrated probabilities."""
-    speaking = speaking_members(views, study)
+def final_predictor(views: TableViews, study: StudyRun, blend: Blend | None = None) -> Predictor:
+    """Average the fold members of the blend, with intervals or calibrated probabilities."""
+    blend = blend or blend_study(views, study)
+    members, weights = [], []
+    for configuration, weight in zip(blend.configurations, blend.weights, strict=True):
+        speaking = speaking_members(views, study, configuration)
+        members += speaking
+        weights += [weight / len(speaking)] * len(speaking)
+    configs = study.result.configurations
     return build_predictor(
         study.result.chosen_config,
-        [o.module.state_dict() for _, o in speaking],
-        [views.encoders[m.fold] for m, _ in speaking],
-        [views.scales[m.fold] for m, _ in speaking] if views.scales else [],
+        [o.module.state_dict() for _, o in members],
+        [views.encoders[m.fold] for m, _ in members],
+        [views.scales[m.fold] for m, _ in members] if views.scales else [],
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
-        interval=_interval(views, study.result),
-        temperature=class_temperature(views, study.result),
+        interval=_interval(views, blend),
+        temperature=_temperature(views, blend.outputs),
+        configs=[configs[m.configuration] for m, _ in members],
+        weights=weights,
     )
 
 
-def speaking_members(views: StudyViews, study: StudyRun) -> list[tuple[Member, Outcome]]:
-    """Return the members of the final model: the chosen configuration's.
+def final_record(blend: Blend, study: StudyRun, predictor: AnyPredictor) -> dict[str, Any]:
+    """Return ``final``: what the final model is made of, and what that is worth out of fold."""
+    root = study.result.metric in ROOTS
+    value, alone = (v**0.5 if root else v for v in (blend.loss, blend.loss_alone))
+    return {
+        "kind": "fold-ensemble" if blend.alone else "blend",
+        "members": len(predictor.modules),
+        "configurations": [
+            {"configuration": c, "weight": w}
+            for c, w in zip(blend.configurations, blend.weights, strict=True)
+        ],
+        "value": value,
+        "chosen_alone": alone,
+    }
+
+
+def speaking_members(
+    views: StudyViews, study: StudyRun, configuration: int | None = None
+) -> list[tuple[Member, Outcome]]:
+    """Return the members of a configuration (the chosen one if None) that join the final model.
 
     By time, early folds saw little: only folds that trained on at least half as many rows as the
     largest one speak.
     """
-    chosen = study.chosen_outcomes()
-    largest = max(len(views.folds[m.fold].train) for m, _ in chosen)
-    return [(m, o) for m, o in chosen if 2 * len(views.folds[m.fold].train) >= largest]
-
-
-def _interval(views: TableViews, result: StudyResult) -> PredictionInterval | None:
-    if not views.scales or result.predictions is None:
-        return None
-    lowest = min(s.low for s in views.scales)
-    unit = replace(views.scales[0], mean=0.0, sd=1.0, low=lowest, high=max(s.high for s in views.scales))
-    return fit_interval(unit.forward(views.target), unit.forward(result.predictions))
+    mine = study.outcomes_of(study.result.chosen if configuration is None else configuration)
+    largest = max(len(views.folds[m.fold].train) for m, _ in mine)
+    return [(m, o) for m, o in mine if 2 * len(views.folds[m.fold].train) >= largest]
 
 
 def class_temperature(views: StudyViews, result: StudyResult) -> float:
     """Return the temperature of class probabilities; 1 for regression, and where another does not help."""
-    if views.scales or result.predictions is None:
+    return 1.0 if result.predictions is None else _temperature(views, result.predictions)
+
+
+def _temperature(views: StudyViews, outputs: NDArray[np.float64]) -> float:
+    if views.scales:
         return 1.0
-    return fit_temperature(views.target, result.predictions, [f.validation for f in views.folds])
+    return fit_temperature(views.target, outputs, [f.validation for f in views.folds])
+
+
+def _interval(views: TableViews, blend: Blend) -> PredictionInterval | None:
+    if not views.scales:
+        return None
+    lowest = min(s.low for s in views.scales)
+    unit = replace(views.scales[0], mean=0.0, sd=1.0, low=lowest, high=max(s.high for s in views.scales))
+    return fit_interval(unit.forward(views.target), blend.outputs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,16 +20,18 @@ from soundfit.records import Config, StudyResult, Verdict
 from soundfit.study.baselines import trivial_scores
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.evidence import ROOTS
+from soundfit.study.halving import Halving
 from soundfit.study.learning import FRACTIONS, LearningCurve, learning_curve_of
 from soundfit.study.references import References, measure_references
 from soundfit.study.verdict import own_losses, reach_verdict
 from soundfit.study.views import StudyViews, median_rows
+from soundfit.workflow.prescribe import prescribe, trained_cost, untried
 
 __all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 
 # A learning curve may take this share of what the configurations cost, or this much: a second or two on
 # one core. By cost, not by the clock, so that the same seed gives the same run on a busy machine too.
-_CURVE_SHARE = 0.15
+_CURVE_SHARE = 0.08
 _CURVE_COST = 3e10
 _FEWEST_ROWS = 20
 _WRITING_SECONDS = 2.0
@@ -111,7 +113,6 @@ def inquire(
     )
     configurations = views.configurations(model)
     study = _study(views, configurations, seed, device, hooks)
-    result = study.result
     on_stage("asking other kinds of model")
     # Boosted trees read columns; of pictures they know too little for the time they take.
     rows = views.reference_views()
@@ -120,18 +121,20 @@ def inquire(
         if rows is not None
         else References({})
     )
+    trivial_K = trivial_scores(views)
+
+    def judge(study: StudyRun, doubling: tuple[float, float] | None = None) -> Verdict:
+        own_rows = own_losses(views, study.result)
+        return reach_verdict(study.result, trivial_K, references, own_rows=own_rows, doubling=doubling)
+
+    on_stage("trying what the verdict prescribes")
+    study, tried = prescribe(views, study, judge, model=model, seed=seed, device=device, hooks=hooks)
     curve = None
     if not deadlines.questions_over():
         on_stage("measuring the learning curve")
-        curve = _learning_curve(views, result, n_train, seed, device, deadlines, train)
-    trivial_K = trivial_scores(views)
-    verdict = reach_verdict(
-        result,
-        trivial_K,
-        references,
-        own_rows=own_losses(views, result),
-        doubling=_doubling(result, trivial_K, curve),
-    )
+        curve = _learning_curve(views, study.result, n_train, seed, device, deadlines, train)
+    verdict = judge(study, _doubling(study.result, trivial_K, curve))
+    verdict = replace(verdict, prescriptions=(*tried, *untried(verdict, tried)))
     return Inquiry(study, trivial_K, references, curve, verdict)
 
 
@@ -139,7 +142,9 @@ def _study(
     views: StudyViews, configurations: Sequence[Config], seed: int, device: torch.device, hooks: Hooks
 ) -> StudyRun:
     with stopping_in_words(hooks.should_stop):
-        return cross_validate_views(views, configurations, seeds=(seed,), device=device, hooks=hooks)
+        return cross_validate_views(
+            views, configurations, seeds=(seed,), device=device, hooks=hooks, halving=Halving()
+        )
 
 
 @contextmanager
@@ -173,7 +178,7 @@ def _learning_curve(
 ) -> LearningCurve | None:
     """Measure the curve with as many sizes and steps as are cheap; None where it would not be."""
     config = result.chosen_config
-    spent = sum(views.cost(m.member.config, n_train) for m in result.members)
+    spent = trained_cost(views, result)
     allowed = max(_CURVE_SHARE * spent, _CURVE_COST)
     for fractions, stretch in ((FRACTIONS, 0.5), (FRACTIONS, 0.0), (FRACTIONS[1:], 0.0)):
         parts = [p for p in fractions if p * n_train >= _FEWEST_ROWS]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from soundfit.artifact import AnyPredictor
 from soundfit.data.table import Table
 from soundfit.records import Finding, Plan
-from soundfit.study.cross_validation import StudyRun
+from soundfit.study.blend import MOST
 from soundfit.study.views import StudyViews, table_views
 from soundfit.workflow.final import final_predictor
 from soundfit.workflow.options import Options
@@ -49,6 +49,8 @@ class Material:
         inputs: what ``predictor.outputs`` reads, for rows of the table.
         sealed: the table by whose content rows are sealed; the same rows as ``table``.
         test_file: the file or folder that the test rows came from, where they were given.
+        blends: configurations that the final model can hold; with more than 1, ``predictor`` takes the
+            blend as a third argument.
         write: ``write(folder, views=…, study=…)`` puts more into a run folder, for the report.
         record: what ``run.json`` says of the data beside what it says of any table.
     """
@@ -57,10 +59,11 @@ class Material:
     plan: Plan
     findings: tuple[Finding, ...]
     views: Callable[[Plan], StudyViews]
-    predictor: Callable[[Any, StudyRun], AnyPredictor]
+    predictor: Callable[..., AnyPredictor]
     inputs: Callable[[NDArray[np.int64]], Any]
     sealed: Table
     test_file: Path | None = None
+    blends: int = 1
     write: Callable[..., None] | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -83,4 +86,5 @@ def table_material(source: Any, options: Options, steps: Steps, device: torch.de
         lambda rows: table.frame.iloc[rows].reset_index(drop=True),
         table,
         prepared.test_file,
+        blends=MOST,
     )

@@ -22,10 +22,12 @@ from soundfit.errors import Interrupted, UsageError
 from soundfit.metrics.scores import Metric
 from soundfit.records import StudyResult
 from soundfit.study.baselines import trivial_name
+from soundfit.study.blend import blend_study
 from soundfit.study.cross_validation import Hooks
 from soundfit.study.views import StudyViews
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
+from soundfit.workflow.final import final_record
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
 from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
@@ -138,7 +140,9 @@ def _train(
             on_epoch=watcher.on_epoch,
             train=members,
         )
-        predictor = material.predictor(views, inquiry.study)
+        blend = blend_study(views, inquiry.study, most=material.blends)
+        mixed = (blend,) if material.blends > 1 else ()
+        predictor = material.predictor(views, inquiry.study, *mixed)
         exam: dict[str, Any] | None = None
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():
@@ -155,6 +159,7 @@ def _train(
         document["created"], document["command"] = checkpoint.created, checkpoint.command
     if nested is not None:
         document["cv"]["nested"] = nested
+    document["final"] = final_record(blend, inquiry.study, predictor)
     document["seconds"] = round(time.perf_counter() - started + spent, 2)
     write = material.write
     return Run(

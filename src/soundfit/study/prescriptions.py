@@ -1,0 +1,209 @@
+"""Prescriptions that training tries by itself: variants of the chosen configuration, before → after.
+
+Capacity was searched before, small to large; here the choice is pushed on in the directions that the verdict
+names: more or less restraint, more capacity, a longer training, another learning rate, fewer features.
+Variants train on the same folds and join the study, so the rule that chose decides again over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from soundfit.records import Config, Prescription, StudyResult, Verdict
+from soundfit.study.cross_validation import StudyRun, holdout_se, out_of_fold
+from soundfit.study.selection import one_se_rule
+from soundfit.study.views import StudyViews, TableViews
+
+__all__ = ["fewer_inputs", "join_studies", "proposals", "with_scores"]
+
+Array = NDArray[np.float64]
+
+MOST = 4
+# Inputs whose gradients make up this share of all are kept where fewer features are tried.
+_KEEP_IMPORTANCE = 0.9
+_WORTH_DROPPING = 0.8
+_FEWEST_INPUTS = 5
+_ROWS_FOR_IMPORTANCE = 512
+
+
+def proposals(verdict: Verdict, config: Config, *, keep: Sequence[int] | None = None) -> list[Prescription]:
+    """Return what to try next to a configuration, most promising first.
+
+    Args:
+        verdict: on it.
+        config: the chosen configuration.
+        keep: inputs that carry most; None where fewer features are not worth a trial.
+    """
+    deep = config.depth > 0
+    longer = _change("Train for {after} epochs instead of {before}", config, epochs=2 * config.epochs)
+    rate = 1 / 3 if verdict.code == "unstable" else 3.0
+    faster = _change(
+        "A learning rate of {after:.2g} instead of {before:.2g}",
+        config,
+        learning_rate=rate * config.learning_rate,
+    )
+    slower = _change(
+        "A learning rate of {after:.2g} instead of {before:.2g}",
+        config,
+        learning_rate=config.learning_rate / 3,
+    )
+    firmer = [
+        _change(
+            "Weight decay {after:.2g} instead of {before:.2g}",
+            config,
+            weight_decay=max(4 * config.weight_decay, 0.1),
+        )
+    ]
+    looser, larger = [], []
+    if deep:
+        firmer.append(
+            _change(
+                "Dropout {after:.2g} instead of {before:.2g}", config, dropout=min(config.dropout + 0.15, 0.5)
+            )
+        )
+        wide = Prescription(
+            f"More capacity: width {2 * config.width} instead of {config.width}",
+            change={"width": 2 * config.width},
+        )
+        larger.append(wide)
+        if config.dropout > 0:
+            looser.append(_change("No dropout instead of {before:.2g}", config, dropout=0.0))
+    else:
+        larger.append(
+            Prescription(
+                "More capacity: 2 hidden layers of 64 units instead of a linear model",
+                change={"model": "mlp", "width": 64, "depth": 2, "learning_rate": 0.03, "warmup": 0.05},
+            )
+        )
+    if config.weight_decay > 0.02:
+        looser.append(
+            _change(
+                "Weight decay {after:.2g} instead of {before:.2g}",
+                config,
+                weight_decay=config.weight_decay / 10,
+            )
+        )
+    fewer = []
+    if keep is not None and not config.get("reads"):
+        fewer.append(
+            Prescription(
+                f"Fewer features: the {len(keep)} model inputs that carry most",
+                change={"reads": [int(i) for i in keep]},
+            )
+        )
+    orders = {
+        "underfitting": [*larger, longer, faster, *looser],
+        "not-learning": [faster, *larger, longer, *looser],
+        "unstable": [faster, *firmer],
+        "overfitting": [*firmer, *fewer, slower],
+        "noise-limited": [*firmer, *fewer, slower],
+        "good-fit": [longer, *firmer, *looser, *fewer],
+    }
+    return orders[verdict.code][:MOST]
+
+
+def _change(words: str, config: Config, **change: Any) -> Prescription:
+    ((name, after),) = change.items()
+    return Prescription(words.format(before=config[name], after=after), change=change)
+
+
+def fewer_inputs(views: StudyViews, study: StudyRun) -> list[int] | None:
+    """Return the inputs that carry most of the chosen members' gradients; None where nearly all do,
+    and for data without columns.
+
+    An input's importance is the mean size of the outputs' derivative by it times its standard deviation, on
+    each fold's training rows, averaged over folds: no validation row speaks.
+    """
+    if not isinstance(views, TableViews):
+        return None  # pixels and steps of time are no columns
+    totals = np.zeros(views.n_inputs)
+    for member, outcome in study.outcomes_of(study.result.chosen):
+        rows = views.folds[member.fold].train[:_ROWS_FOR_IMPORTANCE]
+        x = views.data.inputs_VN[member.fold][torch.from_numpy(rows)].clone().requires_grad_(True)
+        outputs = outcome.module(x)
+        # The sum over rows gives each row its own derivative; a random sign keeps classes from cancelling.
+        signs = torch.from_numpy(np.random.default_rng(0).choice([-1.0, 1.0], size=outputs.shape)).float()
+        (gradient,) = torch.autograd.grad((outputs * signs).sum(), x)
+        totals += (gradient.abs().mean(0) * x.detach().std(0)).double().numpy()
+    if len(totals) < _FEWEST_INPUTS or not totals.sum() > 0:
+        return None
+    order = np.argsort(-totals, kind="stable")
+    n_keep = int(np.searchsorted(np.cumsum(totals[order]), _KEEP_IMPORTANCE * totals.sum())) + 1
+    if n_keep > _WORTH_DROPPING * np.count_nonzero(totals):
+        return None
+    return sorted(int(i) for i in order[:n_keep])
+
+
+def join_studies(views: StudyViews, first: StudyRun, second: StudyRun) -> StudyRun:
+    """Return one study of both, on the same folds and with as many seeds, and choose again."""
+    a, b = first.result, second.result
+    offset = len(a.configurations)
+    moved = [
+        replace(m, member=replace(m.member, configuration=m.member.configuration + offset)) for m in b.members
+    ]
+    results, outcomes = (*a.members, *moved), (*first.outcomes, *second.outcomes)
+    scores_CK = np.vstack([a.scores_CK, b.scores_CK])
+    parameters = (*a.parameters, *b.parameters)
+    predicted = [
+        views.predictions(m.member.fold, o.validation_outputs.double().numpy())
+        for m, o in zip(results, outcomes, strict=True)
+    ]
+    n_seeds = len({m.member.seed for m in results})
+    se_C = None
+    if len(views.folds) == 1:
+        target = views.target[views.folds[0].validation]
+        se_C = holdout_se(predicted, scores_CK, views.metric, target, n_seeds)
+    choice = one_se_rule(scores_CK, parameters, greater_is_better=a.greater_is_better, holdout_se_C=se_C)
+    mine = [i for i, m in enumerate(results) if m.member.configuration == choice.chosen]
+    result = StudyResult(
+        a.question,
+        a.metric,
+        a.greater_is_better,
+        (*a.configurations, *b.configurations),
+        parameters,
+        results,
+        scores_CK,
+        np.vstack([a.training_scores_CK, b.training_scores_CK]),
+        choice.chosen,
+        choice.rule,
+        a.banks + b.banks,
+        a.seconds + b.seconds,
+        out_of_fold(
+            [results[i].member for i in mine], [predicted[i] for i in mine], views.folds, len(views.target)
+        ),
+        {**a.details, "best": choice.best},
+    )
+    return StudyRun(result, outcomes)
+
+
+def with_scores(
+    tried: Sequence[Prescription], before: int, after: Sequence[int], result: StudyResult
+) -> tuple[Prescription, ...]:
+    """Return the prescriptions with what they did to validation.
+
+    Args:
+        tried: the prescriptions.
+        before: position of the configuration that they changed.
+        after: position of each one's variant.
+        result: of the joined study.
+    """
+    scored = []
+    for one, at in zip(tried, after, strict=True):
+        difference = result.scores_CK[at] - result.scores_CK[before]
+        k = len(difference)
+        scored.append(
+            replace(
+                one,
+                before=float(result.scores_CK[before].mean()),
+                after=float(result.scores_CK[at].mean()),
+                se=float(difference.std(ddof=1) / np.sqrt(k)) if k > 1 else None,
+                kept=at == result.chosen,
+            )
+        )
+    return tuple(scored)
