@@ -69,13 +69,13 @@ def default_configurations(
     base = Config(batch_size=batch, epochs=epochs, patience=epochs // 2, options={"beta2": 0.95})
     linear = [
         base.with_(model="linear", width=0, depth=0, learning_rate=rate, weight_decay=decay, warmup=0.0)
-        for rate, decay in itertools.product((0.01, 0.05), (0.02, 0.5))
+        for rate, decay in ((0.01, 0.02), (0.05, 0.02), (0.05, 0.5))
     ]
     family = model if model in ("mlp", "resmlp") else "mlp"
     waves = (
         {"periodic": [int(i) for i in numeric]} if family == "mlp" and 0 < len(numeric) <= _MOST_WAVES else {}
     )
-    free, firm, firmer = (0.0, 0.02), (0.15, 0.3), (0.15, 1.0)
+    free, mild, firm, firmer = (0.0, 0.02), (0.15, 0.1), (0.15, 0.3), (0.15, 1.0)
     nets = [
         base.with_(
             model=family,
@@ -87,13 +87,15 @@ def default_configurations(
             **(waves if wavy else {}),
         )
         for width, depth, rate, wavy, restraints in (
-            (32, 1, 0.03, False, (free, (0.0, 0.3), firm)),
-            (64, 2, 0.03, True, (free, firm)),
-            (128, 2, 0.03, True, (free, firm, firmer)),
-            (64, 2, 0.03, False, (firm,) if waves else ((0.0, 0.3),)),
-            (128, 2, 0.03, False, (firm,) if waves else ((0.0, 0.3),)),
+            (32, 1, 0.03, False, (free, firm)),
+            (64, 2, 0.1, True, (free, mild)),
+            (64, 2, 0.03, True, (firm,)),
+            (128, 2, 0.1, True, (free, mild)),
+            (128, 2, 0.03, True, (firm, firmer)),
+            (64, 2, 0.03, False, (firm,) if waves else (firmer,)),
+            (128, 2, 0.03, False, (firm,) if waves else (free,)),
             (128, 2, 0.01, True, (firm,)),
-            (192 if waves else 256, 2, 0.03, True, (firm,) if waves else (free, firm, firmer)),
+            (192 if waves else 256, 2, 0.1, True, (mild,)),
         )
         for dropout, decay in restraints
     ]

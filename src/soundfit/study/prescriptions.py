@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soundfit.records import Config, Prescription, StudyResult, Verdict
+from soundfit.records import Config, Prescription, StudyResult, Verdict, say
 from soundfit.study.cross_validation import StudyRun, holdout_se, out_of_fold
 from soundfit.study.selection import one_se_rule
 from soundfit.study.views import StudyViews, TableViews
@@ -40,67 +39,41 @@ def proposals(verdict: Verdict, config: Config, *, keep: Sequence[int] | None = 
         config: the chosen configuration.
         keep: inputs that carry most; None where fewer features are not worth a trial.
     """
-    deep = config.depth > 0
-    longer = _change("Train for {after} epochs instead of {before}", config, epochs=2 * config.epochs)
-    rate = 1 / 3 if verdict.code == "unstable" else 3.0
-    faster = _change(
-        "A learning rate of {after:.2g} instead of {before:.2g}",
-        config,
-        learning_rate=rate * config.learning_rate,
-    )
-    slower = _change(
-        "A learning rate of {after:.2g} instead of {before:.2g}",
-        config,
-        learning_rate=config.learning_rate / 3,
-    )
-    firmer = [
-        _change(
-            "Weight decay {after:.2g} instead of {before:.2g}",
-            config,
-            weight_decay=max(4 * config.weight_decay, 0.1),
-        )
-    ]
-    looser, larger = [], []
-    if deep:
-        firmer.append(
-            _change(
-                "Dropout {after:.2g} instead of {before:.2g}", config, dropout=min(config.dropout + 0.15, 0.5)
-            )
-        )
-        wide = Prescription(
-            f"More capacity: width {2 * config.width} instead of {config.width}",
+    decay, dropout, rate = config.weight_decay, config.dropout, config.learning_rate
+    longer = _epochs(config, 2 * config.epochs)
+    faster, slower = _rate(rate, 3 * rate), _rate(rate, rate / 3)
+    firmer, looser = [_decay(decay, max(4 * decay, 0.1))], []
+    if config.depth > 0:
+        firmer.append(_dropout(dropout, min(dropout + 0.15, 0.5)))
+        larger = Prescription(
+            say(
+                "More capacity: width {after} instead of {before}",
+                before=config.width,
+                after=2 * config.width,
+            ),
             change={"width": 2 * config.width},
         )
-        larger.append(wide)
-        if config.dropout > 0:
-            looser.append(_change("No dropout instead of {before:.2g}", config, dropout=0.0))
+        if dropout > 0:
+            looser.append(_dropout(dropout, 0.0))
     else:
-        larger.append(
-            Prescription(
-                "More capacity: 2 hidden layers of 64 units instead of a linear model",
-                change={"model": "mlp", "width": 64, "depth": 2, "learning_rate": 0.03, "warmup": 0.05},
-            )
+        larger = Prescription(
+            say("More capacity: 2 hidden layers of 64 units instead of a linear model"),
+            change={"model": "mlp", "width": 64, "depth": 2, "learning_rate": 0.03, "warmup": 0.05},
         )
-    if config.weight_decay > 0.02:
-        looser.append(
-            _change(
-                "Weight decay {after:.2g} instead of {before:.2g}",
-                config,
-                weight_decay=config.weight_decay / 10,
-            )
-        )
+    if decay > 0.02:
+        looser.append(_decay(decay, decay / 10))
     fewer = []
     if keep is not None and not config.get("reads"):
         fewer.append(
             Prescription(
-                f"Fewer features: the {len(keep)} model inputs that carry most",
+                say("Fewer features: the {n} model inputs that carry most", n=len(keep)),
                 change={"reads": [int(i) for i in keep]},
             )
         )
     orders = {
-        "underfitting": [*larger, longer, faster, *looser],
-        "not-learning": [faster, *larger, longer, *looser],
-        "unstable": [faster, *firmer],
+        "underfitting": [larger, longer, faster, *looser],
+        "not-learning": [faster, larger, longer, *looser],
+        "unstable": [slower, *firmer],
         "overfitting": [*firmer, *fewer, slower],
         "noise-limited": [*firmer, *fewer, slower],
         "good-fit": [longer, *firmer, *looser, *fewer],
@@ -108,9 +81,25 @@ def proposals(verdict: Verdict, config: Config, *, keep: Sequence[int] | None = 
     return orders[verdict.code][:MOST]
 
 
-def _change(words: str, config: Config, **change: Any) -> Prescription:
-    ((name, after),) = change.items()
-    return Prescription(words.format(before=config[name], after=after), change=change)
+def _epochs(config: Config, after: int) -> Prescription:
+    text = say("Train for {after} epochs instead of {before}", before=config.epochs, after=after)
+    # Patience is a share of the epochs: it grows with them.
+    return Prescription(text, change={"epochs": after, "patience": config.patience * after // config.epochs})
+
+
+def _rate(before: float, after: float) -> Prescription:
+    text = say("A learning rate of {after:.2g} instead of {before:.2g}", before=before, after=after)
+    return Prescription(text, change={"learning_rate": after})
+
+
+def _decay(before: float, after: float) -> Prescription:
+    text = say("Weight decay {after:.2g} instead of {before:.2g}", before=before, after=after)
+    return Prescription(text, change={"weight_decay": after})
+
+
+def _dropout(before: float, after: float) -> Prescription:
+    text = say("Dropout {after:.2g} instead of {before:.2g}", before=before, after=after)
+    return Prescription(text, change={"dropout": after})
 
 
 def fewer_inputs(views: StudyViews, study: StudyRun) -> list[int] | None:
