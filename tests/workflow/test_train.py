@@ -44,7 +44,23 @@ def test_a_run_folder_is_complete_and_its_record_follows_the_schema(runs, kind, 
         "trace.parquet",
         "members.parquet",
         "report.html",
+        "words.json",
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_says_what_it_tried_and_what_its_final_model_is(runs, kind):
+    document = runs[kind].document
+    tried = [p for p in document["verdict"]["prescriptions"] if p["applied"]]
+    assert tried
+    for p in tried:
+        assert p["before"] > 0
+        assert p["after"] > 0
+    assert document["study"]["configurations"] >= len(tried) + 3
+    final = document["final"]
+    assert sum(c["weight"] for c in final["configurations"]) == pytest.approx(1.0)
+    assert final["value"] <= final["chosen_alone"]
+    assert final["members"] == len(runs[kind].predictor.modules)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,15 +8,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from soundfit.records import Config, Prescription, Verdict
+from soundfit.records import Config, Prescription, StudyResult, Verdict
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.prescriptions import fewer_inputs, join_studies, proposals, with_scores
-from soundfit.study.views import StudyViews
+from soundfit.study.views import StudyViews, median_rows
 
-__all__ = ["prescribe", "untried"]
+__all__ = ["prescribe", "trained_cost", "untried"]
 
 # A further round only where the one before changed the choice and left something to cure.
 _MOST_ROUNDS = 3
+# All trials together may cost this share of what the search cost.
+_SHARE = 0.4
 _CURABLE = ("underfitting", "overfitting", "not-learning", "unstable")
 
 
@@ -35,6 +37,8 @@ def prescribe(
     Each round's variants are of the configuration that was chosen before it.
     """
     told: list[Prescription] = []
+    n_train = median_rows(views.folds)
+    left = _SHARE * trained_cost(views, study.result)
     for number in range(_MOST_ROUNDS):
         verdict, before = judge(study), study.result.chosen
         if number > 0 and verdict.code not in _CURABLE:
@@ -46,6 +50,11 @@ def prescribe(
             for p in proposals(verdict, config, keep=fewer_inputs(views, study))
             if _key(config.with_(**p.change)) not in known and _of_family(p, model)
         ]
+        wanted, left = _affordable(
+            wanted,
+            left,
+            lambda p, c=config: len(views.folds) * views.cost(c.with_(**p.change), n_train),
+        )
         over = hooks.should_stop() or (hooks.seconds_left is not None and hooks.seconds_left() <= 0)
         if not wanted or over:
             break
@@ -65,6 +74,24 @@ def prescribe(
             break
     chosen = study.result.chosen_config
     return study, tuple(replace(p, kept=p.kept and _says(p, chosen)) for p in told)
+
+
+def trained_cost(views: StudyViews, result: StudyResult) -> float:
+    """Return what a study's members cost, in the units of ``views.cost``, by the epochs that they ran."""
+    n_train = median_rows(views.folds)
+    return sum(views.cost(m.member.config.with_(epochs=max(m.epochs, 1)), n_train) for m in result.members)
+
+
+def _affordable(
+    wanted: Sequence[Prescription], left: float, price: Callable[[Prescription], float]
+) -> tuple[list[Prescription], float]:
+    """Return the first trials that what is left can pay for, and what remains."""
+    taken = []
+    for p in wanted:
+        if price(p) <= left:
+            taken.append(p)
+            left -= price(p)
+    return taken, left
 
 
 def _key(config: Config) -> str:

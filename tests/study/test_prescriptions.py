@@ -1,0 +1,115 @@
+"""Prescriptions that training tries: what is proposed, what they change, and a study joined from two."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import soundfit as sf
+from soundfit.models.net import build
+from soundfit.records import Config, Verdict
+from soundfit.study.cross_validation import Hooks, cross_validate_views
+from soundfit.study.prescriptions import fewer_inputs, join_studies, proposals
+from soundfit.study.views import table_views
+from soundfit.workflow.prescribe import prescribe
+
+BASE = Config(batch_size=32, epochs=20, patience=10, learning_rate=0.03, options={"beta2": 0.95})
+LINEAR = BASE.with_(model="linear", width=0, depth=0, warmup=0.0, learning_rate=0.05, weight_decay=0.02)
+
+
+def _views(n=240, columns=8, seed=0, folds=4, noise=0.1):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, size=(n, columns))
+    y = np.sin(4 * x[:, 0]) + x[:, 1] + noise * rng.normal(size=n)
+    frame = pd.DataFrame(x, columns=[f"c{i}" for i in range(columns)]).assign(y=y)
+    table = sf.read(frame, target="y")
+    return table_views(table, sf.split(table, folds=folds, seed=seed))
+
+
+def test_two_studies_joined_are_the_study_of_both():
+    views = _views()
+    configs = (LINEAR, BASE.with_(width=16, depth=1), BASE.with_(width=24, depth=2))
+    whole = cross_validate_views(views, configs).result
+    joined = join_studies(
+        views, cross_validate_views(views, configs[:1]), cross_validate_views(views, configs[1:])
+    ).result
+    assert joined.configurations == whole.configurations
+    assert joined.chosen == whole.chosen
+    assert np.allclose(joined.scores_CK, whole.scores_CK, rtol=1e-5)
+    assert np.allclose(joined.predictions, whole.predictions, rtol=1e-4, atol=1e-5)
+    assert [m.member.configuration for m in joined.members] == [0] * 4 + [1] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("config", [LINEAR, BASE.with_(width=32, depth=1)])
+def test_columns_that_carry_are_kept_and_noise_is_dropped(config):
+    views = _views(n=400, columns=12)
+    study = cross_validate_views(views, (config.with_(weight_decay=0.3),))
+    keep = fewer_inputs(views, study)
+    assert keep is not None
+    assert {0, 1} <= set(keep)
+    assert len(keep) <= 9
+
+
+def test_a_net_that_reads_some_inputs_ignores_the_others():
+    torch.manual_seed(0)
+    config = Config(width=8, depth=1, options={"reads": [1, 3], "periodic": [0, 3]})
+    net = build(config, 5, 2).eval()
+    x = torch.randn(6, 5)
+    changed = x.clone()
+    changed[:, [0, 2, 4]] = 9.0
+    assert torch.equal(net(x), net(changed))
+    changed[:, 3] += 1.0
+    assert not torch.equal(net(x), net(changed))
+    assert set(net.parameter_scales) <= {name for name, _ in net.named_parameters()}
+    with pytest.raises(ValueError, match="a net reads inputs 0 to 4"):
+        build(config.with_(reads=[7]), 5, 2)
+
+
+CODES = ("underfitting", "good-fit", "overfitting", "noise-limited", "not-learning", "unstable")
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("config", [LINEAR, BASE.with_(dropout=0.15, weight_decay=0.3, width=64, depth=2)])
+def test_what_is_proposed_changes_the_configuration_and_says_how(code, config):
+    given = proposals(Verdict(code, ""), config, keep=[0, 2])
+    assert given
+    for p in given:
+        assert config.with_(**p.change) != config
+        assert any(character.isdigit() for character in p.text)
+    if code == "underfitting":
+        assert "More capacity" in given[0].text
+    if code == "overfitting":
+        assert given[0].change["weight_decay"] > config.weight_decay
+
+
+def test_training_cures_a_model_that_is_too_small():
+    views = _views(columns=2)
+    study = cross_validate_views(views, (LINEAR.with_(epochs=80, patience=0),))
+
+    def judge(study):
+        return Verdict("good-fit" if study.result.chosen_config.depth else "underfitting", "")
+
+    cured, tried = prescribe(
+        views, study, judge, model="auto", seed=0, device=torch.device("cpu"), hooks=Hooks()
+    )
+    larger = next(p for p in tried if "More capacity" in p.text)
+    assert larger.after < 0.6 * larger.before
+    assert larger.kept
+    assert cured.result.chosen_config.depth == 2
+    assert all(p.before is not None and p.after is not None for p in tried)
+
+
+def test_a_family_that_was_asked_for_stays():
+    views = _views()
+    study = cross_validate_views(views, (LINEAR,))
+    cured, tried = prescribe(
+        views,
+        study,
+        lambda study: Verdict("underfitting", ""),
+        model="linear",
+        seed=0,
+        device=torch.device("cpu"),
+        hooks=Hooks(),
+    )
+    assert {c.model for c in cured.result.configurations} == {"linear"}
+    assert tried
