@@ -10,7 +10,6 @@ from soundfit.records import Config
 
 __all__ = ["default_configurations", "expand_grid", "sized_to_rows"]
 
-_FEW_ROWS = 1_000
 # Beyond that many continuous inputs waves cost more than they have been seen to bring.
 _MOST_WAVES = 64
 
@@ -70,25 +69,23 @@ def default_configurations(
     base = Config(batch_size=batch, epochs=epochs, patience=epochs // 2, options={"beta2": 0.95})
     linear = [
         base.with_(model="linear", width=0, depth=0, learning_rate=rate, weight_decay=decay, warmup=0.0)
-        for rate, decay in ((0.01, 0.02), (0.05, 0.5))
+        for rate, decay in ((0.01, 0.02), (0.05, 0.02), (0.05, 0.5))
     ]
     family = model if model in ("mlp", "resmlp") else "mlp"
     waves = (
         {"periodic": [int(i) for i in numeric]} if family == "mlp" and 0 < len(numeric) <= _MOST_WAVES else {}
     )
     free, mild, firm, firmer = (0.0, 0.02), (0.15, 0.1), (0.15, 0.3), (0.15, 1.0)
-    # On few rows every model is quick to overfit and every second counts: fewer sizes, no largest one.
-    few = n_train < _FEW_ROWS
-    sizes: tuple[tuple[int, int, float, bool, tuple[tuple[float, float], ...]], ...] = (
-        (32, 1, 0.03, False, (firm,) if few else (free, firm)),
+    sizes = (
+        (32, 1, 0.03, False, (free, firm)),
         (64, 2, 0.1, True, (free, mild)),
         (64, 2, 0.03, True, (firm,)),
-        (128, 2, 0.1, True, (mild,) if few else (free, mild)),
+        (128, 2, 0.1, True, (free, mild)),
         (128, 2, 0.03, True, (firm, firmer)),
-        (64, 2, 0.03, False, (firm,) if waves else (free,)),
-        *(() if few else ((128, 2, 0.03, False, (firm,) if waves else (free,)),)),
-        *(() if few else ((128, 2, 0.01, True, (firm,)),)),
-        *(() if few else ((192 if waves else 256, 2, 0.1, True, (mild,)),)),
+        (64, 2, 0.03, False, (firm,) if waves else (firmer,)),
+        (128, 2, 0.03, False, (firm,) if waves else (free,)),
+        (128, 2, 0.01, True, (firm,)),
+        (192 if waves else 256, 2, 0.1, True, (mild,)),
     )
     nets = [
         base.with_(

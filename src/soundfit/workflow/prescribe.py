@@ -17,8 +17,9 @@ __all__ = ["prescribe", "trained_cost", "untried"]
 
 # A further round only where the one before changed the choice and left something to cure.
 _MOST_ROUNDS = 3
-# All trials together may cost this share of what the search cost.
-_SHARE = 0.4
+# All trials together may cost this share of what the search cost, or this much: a few seconds on one core.
+_SHARE = 0.5
+_COST = 6e10
 _CURABLE = ("underfitting", "overfitting", "not-learning", "unstable")
 
 
@@ -38,7 +39,7 @@ def prescribe(
     """
     told: list[Prescription] = []
     n_train = median_rows(views.folds)
-    left = _SHARE * trained_cost(views, study.result)
+    left = max(_SHARE * trained_cost(views, study.result), _COST)
     for number in range(_MOST_ROUNDS):
         verdict, before = judge(study), study.result.chosen
         if number > 0 and verdict.code not in _CURABLE:
@@ -50,11 +51,8 @@ def prescribe(
             for p in proposals(verdict, config, keep=fewer_inputs(views, study))
             if _key(config.with_(**p.change)) not in known and _of_family(p, model)
         ]
-        wanted, left = _affordable(
-            wanted,
-            left,
-            lambda p, c=config: len(views.folds) * views.cost(c.with_(**p.change), n_train),
-        )
+        prices = [len(views.folds) * views.cost(config.with_(**p.change), n_train) for p in wanted]
+        wanted, left = _affordable(wanted, prices, left)
         over = hooks.should_stop() or (hooks.seconds_left is not None and hooks.seconds_left() <= 0)
         if not wanted or over:
             break
@@ -83,14 +81,14 @@ def trained_cost(views: StudyViews, result: StudyResult) -> float:
 
 
 def _affordable(
-    wanted: Sequence[Prescription], left: float, price: Callable[[Prescription], float]
+    wanted: Sequence[Prescription], prices: Sequence[float], left: float
 ) -> tuple[list[Prescription], float]:
     """Return the first trials that what is left can pay for, and what remains."""
     taken = []
-    for p in wanted:
-        if price(p) <= left:
+    for p, price in zip(wanted, prices, strict=True):
+        if price <= left:
             taken.append(p)
-            left -= price(p)
+            left -= price
     return taken, left
 
 
