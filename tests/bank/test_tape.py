@@ -172,3 +172,31 @@ def test_gradients() -> None:
 def test_errors_of_the_function_surface() -> None:
     with pytest.raises(RuntimeError, match="shape"):
         Tape(lambda: (torch.ones(2, 3) @ torch.ones(2, 3),), device=CPU)
+
+
+def test_many_replays_are_as_many_single_ones() -> None:
+    def make(t: list[Tensor]) -> Function:
+        # Reads its row by a counter that it advances itself, as a training step does.
+        def run() -> tuple[Tensor, ...]:
+            x = t[0].index_select(0, t[1])[0]
+            t[2].add_(torch.tanh(x @ t[3])).mul_(0.9)
+            t[1].add_(1)
+            return (t[2].sum(),)
+
+        return run
+
+    generator = torch.Generator().manual_seed(0)
+    first = [
+        torch.randn(12, 3, 4, generator=generator),
+        torch.zeros(1, dtype=torch.int32),
+        torch.zeros(3, 5),
+        torch.randn(4, 5, generator=generator),
+    ]
+    second = [t.clone() for t in first]
+    at_once, single = (Tape(make(t), device=CPU) for t in (first, second))
+    (a,) = at_once.replay(7)
+    for _ in range(7):
+        (b,) = single.replay()
+    assert first[1].item() == 8
+    assert torch.equal(a, b)
+    assert torch.equal(first[2], second[2])

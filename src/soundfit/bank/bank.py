@@ -112,14 +112,12 @@ class Bank:
         self.epoch += 1
         if (self.epoch - 1) % self.evaluate_every == 0:
             self.loss_sum_M.zero_()
-        index_KSB = self._draw_orders()
         with torch.no_grad():
-            for step in range(self.n_steps):
-                at = (self.epoch - 1) * self.n_steps + step
-                self.index_KB.copy_(index_KSB[:, step])
-                self.multiplier_M1.copy_(self.multiplier_TM[at].unsqueeze(1))
-                self.step_.fill_(at)
-                self._advance()
+            self._draw_orders()
+            # From here the device counts by itself.
+            self.step_1.fill_((self.epoch - 1) * self.n_steps)
+            self.step_of_epoch_1.zero_()
+            self._advance(self.n_steps)
         alive, progress = self.alive, self.progress
         training = progress.training(alive)
         progress.epochs[alive[training]] = self.epoch
@@ -129,29 +127,29 @@ class Bank:
         if due.any():
             self._check(due)
 
-    def _draw_orders(self) -> Tensor:
-        """Return the rows (K, S, B) that each stream reads in this epoch."""
-        shape = (len(self.stream_view), self.n_steps, self.batch)
-        index_KSB = torch.empty(shape, dtype=torch.long, device=self.device)
+    def _draw_orders(self) -> None:
+        """Draw the rows (S, K, B) that each stream reads at each step of this epoch."""
         for at, rows_KN, seeds_K in self.streams:
             order_KSB = epoch_orders(rows_KN.shape[1], self.batch, seeds_K=seeds_K, epoch=self.epoch)
-            index_KSB[at] = rows_KN.gather(1, order_KSB.flatten(1)).view_as(order_KSB)
-        return index_KSB
+            index_KSB = rows_KN.gather(1, order_KSB.flatten(1)).view_as(order_KSB)
+            self.index_SKB.index_copy_(1, at, index_KSB.transpose(0, 1))
 
-    def _advance(self) -> None:
-        """Take one step by replaying the tape, which is recorded first where there is none."""
+    def _advance(self, n_steps: int) -> None:
+        """Take steps by replaying the tape, which is recorded first where there is none."""
         if not self.trace:
-            self._step()
+            for _ in range(n_steps):
+                self._step()
             return
         if self._step_tape is None:
             # Recording takes a step, which may round differently from a replay: taken back, so that
             # results do not depend on when a bank was compacted or restarted.
-            changed = [*self.state_tensors().values(), self.optimizer.step, self.loss_sum_M]
+            counters = (self.step_1, self.step_of_epoch_1, self.optimizer.step, self.loss_sum_M)
+            changed = [*self.state_tensors().values(), *counters]
             before = [tensor.clone() for tensor in changed]
             self._step_tape = Tape(self._step, device=self.device)
             for tensor, value in zip(changed, before, strict=True):
                 tensor.copy_(value)
-        self._step_tape.replay()
+        self._step_tape.replay(n_steps)
 
     def _step(self) -> tuple[Tensor, ...]:
         hyper, stack = self.hyper, self.stack
@@ -163,7 +161,7 @@ class Bank:
             y,
             hyper.smoothing_M1[:, 0] if hyper.any_smoothing else None,
             own=own,
-            keys_M=None if self.program.tapeable else key_of(hyper.seed_M, self.step_),
+            keys_M=None if self.program.tapeable else key_of(hyper.seed_M, self.step_1),
         )
         for name, value in zip(stack.mutated, changed, strict=True):
             stack.buffers[name].copy_(value)
@@ -172,20 +170,24 @@ class Bank:
             apply_l1_(grads_MP, stack.params_MP, hyper.l1_M1)
         if hyper.any_clip:
             clip_gradients_(grads_MP, hyper.clip_M1)
+        multiplier_M1 = self.multiplier_TM.index_select(0, self.step_1).view(-1, 1)
         optimizer_step_(
             self.optimizer,
             stack.params_MP,
             grads_MP,
-            learning_rate_M1=hyper.learning_rate_M1 * self.multiplier_M1,
+            learning_rate_M1=hyper.learning_rate_M1 * multiplier_M1,
             weight_decay_M1=hyper.weight_decay_M1,
             momentum_M1=hyper.momentum_M1,
             scales=self.scales,
         )
+        self.step_1.add_(1)
+        self.step_of_epoch_1.add_(1)
         return ()
 
     def _batch(self) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
         """Return inputs, targets, and whether they are each member's own."""
-        inputs, targets, index_KB = self.data.inputs_VN, self.data.targets_VN, self.index_KB
+        inputs, targets = self.data.inputs_VN, self.data.targets_VN
+        index_KB = self.index_SKB.index_select(0, self.step_of_epoch_1)[0]
         if len(self.stream_view) == 1:
             view = self.stream_view[0]
             x = inputs[view].index_select(0, index_KB[0])
@@ -202,7 +204,7 @@ class Bank:
         return x, y, own
 
     def _noise_like(self, x: Tensor) -> Tensor:
-        noise = torch.func.vmap(normal_like)(key_of(self.hyper.seed_M, self.step_), x)
+        noise = torch.func.vmap(normal_like)(key_of(self.hyper.seed_M, self.step_1), x)
         return noise * self.hyper.noise_M1.view(-1, *([1] * (x.dim() - 1)))
 
     # ---- after an epoch ------------------------------------------------------------------------------
@@ -368,9 +370,10 @@ class Bank:
         offsets = [[r.view * self.data.n_rows] for r in first]
         self.view_offset_K1 = torch.tensor(offsets, device=self.device)
         self.exams = exam_sheets(exam_groups(self.rows, self.device), self.data, self.rows_a_pass)
-        # What changes from step to step lies in fixed places, where the tape reads it.
-        self.index_KB = torch.zeros(len(first), self.batch, dtype=torch.long, device=self.device)
-        self.multiplier_M1 = torch.zeros(len(self.rows), 1, device=self.device)
-        self.step_ = torch.zeros((), dtype=torch.int32, device=self.device)
+        # What changes from step to step lies in fixed places, where the tape reads and counts it.
+        shape = (self.n_steps, len(first), self.batch)
+        self.index_SKB = torch.zeros(shape, dtype=torch.long, device=self.device)
+        self.step_1 = torch.zeros(1, dtype=torch.int32, device=self.device)
+        self.step_of_epoch_1 = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.scales.minus_decay(self.hyper.weight_decay_M1)
         self._step_tape = self._exam_tape = None

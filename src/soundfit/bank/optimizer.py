@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from soundfit.bank.fused import available, fused_adamw_, give_up
+
 __all__ = ["OPTIMIZERS", "OptimizerState", "Scales", "apply_l1_", "clip_gradients_", "optimizer_step_"]
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -114,6 +116,10 @@ def optimizer_step_(
     state.step.add_(1)
     scratch_MP = state.scratch_MP
     if state.kind == "adamw":
+        if available(params_MP.device) and _stepped_at_once(
+            state, params_MP, grads_MP, learning_rate_M1, weight_decay_M1, scales
+        ):
+            return
         if state.uneven:
             learning_rate_M1 = learning_rate_M1 * _late_start(state)
         # scratch = -(decay · w + update): torch's fused kernel subtracts the update in one pass.
@@ -128,6 +134,37 @@ def optimizer_step_(
     if scales.learning_rate_1P is not None:
         scratch_MP.mul_(scales.learning_rate_1P)
     params_MP.addcmul_(scratch_MP, learning_rate_M1, value=-1.0)
+
+
+def _stepped_at_once(
+    state: OptimizerState,
+    params_MP: Tensor,
+    grads_MP: Tensor,
+    learning_rate_M1: Tensor,
+    weight_decay_M1: Tensor,
+    scales: Scales,
+) -> bool:
+    """Update by the fused kernel; False, with nothing changed, where it cannot be built."""
+    assert state.second_MP is not None
+    try:
+        fused_adamw_(
+            params_MP,
+            grads_MP,
+            state.first_MP,
+            state.second_MP,
+            state.steps_M,
+            learning_rate_M1.view(-1),
+            weight_decay_M1.view(-1),
+            rate_scale_P=scales.learning_rate_1P,
+            decay_scale_P=scales.weight_decay_1P,
+            beta1=state.beta1,
+            beta2=state.beta2,
+            epsilon=state.epsilon,
+        )
+    except Exception as error:  # a compiler's error may be of any class
+        give_up(error)
+        return False
+    return True
 
 
 def _fused_adam_(state: OptimizerState, scratch_MP: Tensor, grads_MP: Tensor) -> None:

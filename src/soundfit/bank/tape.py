@@ -2,7 +2,7 @@
 
 All tensors are laid out once: replaying allocates nothing, views cost nothing, values that no longer
 matter lend their memory to later ones, and pointwise results overwrite the operand that dies with them.
-On a GPU the replay is captured as one CUDA graph. Knows nothing of members or training.
+On a GPU replays are captured as CUDA graphs, many runs in one. Knows nothing of members or training.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from soundfit.bank.recorder import Op, Recording, Ref, map_refs, record, refs_in
 __all__ = ["Tape"]
 
 aten = torch.ops.aten
+
+# A CUDA graph holds as many runs as make about this many calls: launching it then costs next to nothing.
+GRAPH_CALLS = 1500
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -60,30 +63,36 @@ class Tape:
                     source = torch.empty(0, dtype=ref.dtype, device=output.device)
                     output.copy_(source.set_(whole, ref.offset, ref.size, ref.stride))
             self.calls: list[Call] = [call for op in live for call in _calls(op, tensor_at)]
-        self._graph: Any = None
+        self._graphs: dict[int, Any] = {}
 
-    def replay(self) -> tuple[Tensor, ...]:
-        """Run the function again on the present values; return :attr:`outputs`."""
+    def replay(self, times: int = 1) -> tuple[Tensor, ...]:
+        """Run the function again on the present values, so many times; return :attr:`outputs`."""
         if self.device.type == "cuda":
-            self._replay_captured()
+            at_once = max(1, min(times, GRAPH_CALLS // max(len(self.calls), 1)))
+            for _ in range(times // at_once):
+                self._graph(at_once).replay()
+            for _ in range(times % at_once):
+                self._graph(1).replay()
         else:
             with torch.no_grad():
-                for function, args, kwargs in self.calls:
-                    function(*args, **kwargs)
+                for _ in range(times):
+                    self._run()
         return self.outputs
 
     def _run(self) -> None:
         for function, args, kwargs in self.calls:
             function(*args, **kwargs)
 
-    def _replay_captured(self) -> None:
-        if self._graph is None:
-            # Capturing runs nothing, so the state advances by exactly the replay below.
+    def _graph(self, times: int) -> Any:
+        """Return the CUDA graph of so many runs."""
+        if times not in self._graphs:
+            # Capturing runs nothing, so the state advances by exactly the replays.
             graph = torch.cuda.CUDAGraph()
             with torch.no_grad(), torch.cuda.graph(graph):
-                self._run()
-            self._graph = graph
-        self._graph.replay()
+                for _ in range(times):
+                    self._run()
+            self._graphs[times] = graph
+        return self._graphs[times]
 
 
 def _is_random(op: Op) -> bool:
