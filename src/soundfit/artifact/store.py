@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from soundfit.artifact.any_predictor import AnyPredictor
 from soundfit.artifact.picture_predictor import PicturePredictor, build_picture_predictor
 from soundfit.artifact.predictor import Predictor, build_predictor
+from soundfit.artifact.sequence_predictor import SequencePredictor, build_sequence_predictor
 from soundfit.data.encoder import Encoder
+from soundfit.data.sequence_layout import Layout
 from soundfit.data.target import TargetScale
 from soundfit.errors import SoundfitError, UsageError
 from soundfit.records import Config
@@ -27,12 +29,14 @@ __all__ = ["SCHEMA", "load_predictor", "save_predictor"]
 SCHEMA = 1
 _MAX_JSON_BYTES = 256_000_000
 _MAX_WIDTH, _MAX_DEPTH, _MAX_MEMBERS, _MAX_SIDE = 65_536, 256, 1_000, 4_096
+_MAX_STEPS = 100_000
 
 
 def save_predictor(predictor: AnyPredictor, folder: Path) -> None:
     """Write ``model.safetensors`` and ``model.json`` into ``folder`` (made if missing).
 
-    ``kind`` in model.json says what the model reads: ``table``, or ``image`` with its ``shape``.
+    ``kind`` in model.json says what the model reads: ``table``, ``image`` with its ``shape``, or
+    ``sequence`` with its ``layout``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -244,9 +248,69 @@ def _assemble_pictures(described: dict[str, Any], tensors: dict[str, torch.Tenso
     )
 
 
+def _describe_sequences(predictor: SequencePredictor) -> dict[str, Any]:
+    return {
+        "config": predictor.config.to_dict(),
+        "layout": predictor.layout.to_dict(),
+        "steps": predictor.n_steps,
+        "task": predictor.task,
+        "target": predictor.target,
+        "classes": [c.item() if isinstance(c, np.generic) else c for c in predictor.classes],
+        "members": len(predictor.modules),
+        "scales": [s.to_dict() for s in predictor.scales],
+        "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
+        "temperature": predictor.temperature,
+    }
+
+
+def _assemble_sequences(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> SequencePredictor:
+    config = _config(described["config"])
+    n_members, classes = described["members"], described["classes"]
+    layout, n_steps = Layout.from_dict(described["layout"]), described["steps"]
+    scales = [TargetScale.from_dict(s) for s in described["scales"]]
+    given = described["interval"]
+    temperature = float(described["temperature"])
+    regression = described["task"] == "regression"
+    missing = config.get("missing", ())
+    sane = (
+        isinstance(n_members, int)
+        and 1 <= n_members <= _MAX_MEMBERS
+        and 0 <= config.width <= _MAX_WIDTH
+        and 0 <= config.depth <= _MAX_DEPTH
+        and described["task"] in ("regression", "classification")
+        and len(scales) == (n_members if regression else 0)
+        and (regression or (len(classes) >= 2 and given is None))
+        and isinstance(n_steps, int)
+        and 1 <= n_steps <= _MAX_STEPS
+        and 1 <= len(layout.channels) <= _MAX_WIDTH
+        and all(isinstance(c, int) and 0 <= c < len(layout.channels) for c in missing)
+        and LIMITS[0] <= temperature <= LIMITS[1]
+    )
+    if not sane:
+        raise ValueError("model.json's sizes, task and members do not fit together")
+    return build_sequence_predictor(
+        config,
+        _states(tensors, n_members),
+        layout=layout,
+        n_steps=n_steps,
+        missing=missing,
+        scales=scales,
+        task=described["task"],
+        target=str(described["target"]),
+        classes=classes,
+        interval=PredictionInterval.from_dict(given) if given is not None else None,
+        temperature=temperature,
+    )
+
+
 #: By kind of model: what model.json says of it, and how it is put together again.
-DESCRIBE: dict[str, Callable[[Any], dict[str, Any]]] = {"table": _describe_table, "image": _describe_pictures}
+DESCRIBE: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "sequence": _describe_sequences,
+    "table": _describe_table,
+    "image": _describe_pictures,
+}
 ASSEMBLE: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], AnyPredictor]] = {
     "table": _assemble,
     "image": _assemble_pictures,
+    "sequence": _assemble_sequences,
 }

@@ -1,7 +1,7 @@
 """The batched engine: M members of one architecture trained as one tensor program."""
 
 from soundfit.bank.bank import Bank
-from soundfit.bank.loss import MixedCrossEntropy
+from soundfit.bank.loss import MixedCrossEntropy, ScaledSquaredError
 from soundfit.bank.race import Race, Standing
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.train import Outcome, train_members
@@ -13,6 +13,7 @@ __all__ = [
     "MixedCrossEntropy",
     "Outcome",
     "Race",
+    "ScaledSquaredError",
     "Standing",
     "train_members",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["LOSSES", "Loss", "MixedCrossEntropy", "resolve_loss"]
+__all__ = ["LOSSES", "Loss", "MixedCrossEntropy", "ScaledSquaredError", "resolve_loss"]
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -30,6 +30,20 @@ def cross_entropy(output: Tensor, target: Tensor, smoothing: Tensor | None) -> T
     hit = -log_p_BC.gather(-1, target.unsqueeze(-1)).mean()
     spread = -log_p_BC.mean()
     return (1.0 - smoothing) * hit + smoothing * spread
+
+
+class ScaledSquaredError:
+    """Mean squared error in units of a target's deviation, where members' outputs are in the target's own.
+
+    Else a limit on the gradient's norm would mean something else for euros and for cents.
+    """
+
+    def __init__(self, deviation: float) -> None:
+        self.deviation = deviation
+        self.__qualname__ = f"ScaledSquaredError({deviation!r})"
+
+    def __call__(self, output: Tensor, target: Tensor, smoothing: Tensor | None) -> Tensor:
+        return ((output.reshape(target.shape) - target) / self.deviation).square().mean()
 
 
 class MixedCrossEntropy:
@@ -59,13 +73,15 @@ class MixedCrossEntropy:
 LOSSES: dict[str, Loss] = {"mse": mean_squared_error, "cross_entropy": cross_entropy}
 
 
-def resolve_loss(loss: str | Callable[[Tensor, Tensor], Tensor] | MixedCrossEntropy) -> Loss:
+def resolve_loss(
+    loss: str | Callable[[Tensor, Tensor], Tensor] | MixedCrossEntropy | ScaledSquaredError,
+) -> Loss:
     """Return a loss by name, or wrap a user's ``loss(output, target)``."""
     if isinstance(loss, str):
         if loss not in LOSSES:
             raise ValueError(f"a loss is one of {sorted(LOSSES)} or a function, however: {loss=}")
         return LOSSES[loss]
-    if isinstance(loss, MixedCrossEntropy):
+    if isinstance(loss, MixedCrossEntropy | ScaledSquaredError):
         return loss
     function = loss
 

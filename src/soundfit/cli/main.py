@@ -56,7 +56,10 @@ def train(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help="auto, linear, mlp, resmlp; pictures: cnn, resnet. auto lets validation choose."),
+        typer.Option(
+            help="auto, linear, mlp, resmlp; pictures: cnn, resnet; sequences: lstm, gru, rnn. "
+            "auto lets validation choose."
+        ),
     ] = "auto",
     keep_sealed: Annotated[
         bool, typer.Option("--keep-sealed", help="Leave the test rows sealed; open them later with exam.")
@@ -88,11 +91,12 @@ def train(
     device: opt.Device = "auto",
     budget: opt.Budget = None,
     image_size: opt.ImageSize = None,
+    sequence: opt.Sequence = "",
     lang: opt.Lang = "en",
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
-    """Train on a table or pictures: audit, seal test rows, cross-validate, choose, examine, report.
+    """Train on a table, pictures or sequences: audit, seal, cross-validate, choose, examine, report.
 
     Example:  soundfit train examples/ames.csv --target Sale_Price --out run/
     """
@@ -129,6 +133,7 @@ def train(
         lang=lang,
         resume=resume,
         image_size=image_size,
+        sequence=sequence,
         command=command,
     )
     console = _console()
@@ -208,6 +213,7 @@ def audit(
     data: opt.Data,
     target: opt.Target = "",
     task: opt.TaskName = "auto",
+    sequence: opt.Sequence = "",
     drop: opt.Drop = [],  # noqa: B006
     folds: opt.Folds = "auto",
     test: opt.Test = "0.2",
@@ -221,14 +227,14 @@ def audit(
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
-    """Check a table and its split for leaks, duplicates and other traps, without training.
+    """Check data and their split for leaks, duplicates and other traps, without training.
 
     Exit code 1 where a finding is an error.
     """
     from soundfit.report.terminal import print_findings
     from soundfit.workflow.folder import write_json_line
+    from soundfit.workflow.kind import audited
     from soundfit.workflow.options import Options
-    from soundfit.workflow.prepare import prepare
     from soundfit.workflow.record import audit_record, data_record, split_record
 
     options = Options(
@@ -243,8 +249,9 @@ def audit(
         stratify=stratify,
         drop=tuple(drop),
         seed=seed,
+        sequence=sequence,
     )
-    prepared = prepare(data, options)
+    prepared = audited(data, options)
     if json:
         write_json_line(
             {

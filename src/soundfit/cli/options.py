@@ -21,6 +21,7 @@ __all__ = [
     "Lang",
     "Quiet",
     "Seed",
+    "Sequence",
     "Stratify",
     "Target",
     "TaskName",
@@ -50,6 +51,14 @@ ImageSize = Annotated[
     typer.Option(
         help="Longer side in pixels that pictures are scaled to.",
         show_default="from the pictures",
+        rich_help_panel=_DATA,
+    ),
+]
+Sequence = Annotated[
+    str,
+    typer.Option(
+        help="Column of arrays, one sequence a row; or with --time the column that says whose step a row is.",
+        show_default=False,
         rich_help_panel=_DATA,
     ),
 ]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 from numpy.typing import NDArray
 
 from soundfit.data.columns import as_kinds, infer_columns
 from soundfit.data.sequence_layout import Layout, SequenceSource, check_target, stacked
 from soundfit.errors import DataError, did_you_mean
 
-__all__ = ["array_columns", "from_columns"]
+__all__ = ["array_columns", "columns_of_lists", "from_columns"]
 
 _LIST = re.compile(r"^\s*[\[(].*[\])]\s*$", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\bnan\b|\bnone\b|\bnull\b", re.IGNORECASE)
@@ -30,6 +34,26 @@ def array_columns(frame: pd.DataFrame, named: str = "") -> list[str]:
     if named and named in frame.columns and named not in found:
         return [named] if _is_array_column(frame[named], bare=True) else []
     return [named] if named else found
+
+
+def columns_of_lists(path: Path) -> bool:
+    """Return whether a Parquet or Feather file has a column of lists of numbers, by its schema alone."""
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            schema = pa.parquet.read_schema(path)
+        else:
+            with pa.ipc.open_file(path) as reader:
+                schema = reader.schema
+    except (OSError, pa.ArrowException):
+        return False
+    return any(_is_list_of_numbers(field.type) for field in schema)
+
+
+def _is_list_of_numbers(kind: Any) -> bool:
+    depth = 0
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    return 0 < depth <= 2 and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _is_array_column(column: pd.Series, *, bare: bool) -> bool:

@@ -13,11 +13,28 @@ from numpy.typing import NDArray
 from soundfit.data.sequence_layout import Layout, SequenceSource, stacked
 from soundfit.errors import DataError
 
-__all__ = ["from_npz"]
+__all__ = ["from_npz", "npz_holds_sequences"]
 
 _ARRAY_NAMES = ("x", "sequences", "sequence", "inputs", "data", "values", "arr_0")
 _TARGET_NAMES = ("y", "target", "targets", "label", "labels", "classes", "arr_1")
 _LENGTH_NAMES = ("lengths", "length", "n_steps", "seq_lengths", "sequence_lengths")
+
+
+def npz_holds_sequences(path: Path) -> bool:
+    """Return whether an npz file's X is no set of pictures: three axes or two, and not of bytes.
+
+    With lengths beside it, X is sequences whatever its numbers are.
+    """
+    try:
+        arrays = _load_npz(path)
+    except DataError:
+        return False
+    folded = {name.casefold(): a for name, a in arrays.items()}
+    x = next((folded[n] for n in _ARRAY_NAMES if n in folded), None)
+    if x is None or x.ndim not in (2, 3) or x.dtype.kind not in "fiub":
+        return False
+    has_target = any(t in folded for t in _TARGET_NAMES)
+    return any(n in folded for n in _LENGTH_NAMES) or (has_target and x.dtype != np.uint8)
 
 
 def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:

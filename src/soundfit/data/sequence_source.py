@@ -14,17 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from soundfit.data.sequence_columns import array_columns, from_columns
+from soundfit.data.sequence_columns import array_columns, columns_of_lists, from_columns
 from soundfit.data.sequence_layout import Layout, SequenceSource
 from soundfit.data.sequence_long import from_long
-from soundfit.data.sequence_npz import from_npz
+from soundfit.data.sequence_npz import from_npz, npz_holds_sequences
 from soundfit.data.source import read_frame
 from soundfit.errors import UsageError, did_you_mean
 
-__all__ = ["MOST_STEPS", "read_sequences"]
+__all__ = ["MOST_STEPS", "holds_sequences", "read_sequences"]
 
 #: Longer sequences are averaged over windows: an unrolled net costs time in proportion to its steps.
 MOST_STEPS = 512
+_PEEK_BYTES = 65_536
 
 
 def read_sequences(
@@ -131,3 +132,38 @@ def _averaged(steps: NDArray[np.float32], window: int) -> NDArray[np.float32]:
     any_there = there.any(axis=2)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.where(any_there, np.nan, 0.0))
     return np.concatenate([mean, any_there], axis=2).astype(np.float32)
+
+
+def holds_sequences(source: Any) -> bool:
+    """Return whether a source holds sequences for sure: an npz file of them, or a column of arrays.
+
+    Whole numbers of one byte (N, height, width) in an npz file are pictures; a table of steps is a table
+    until ``--sequence`` says otherwise.
+    """
+    if isinstance(source, pd.DataFrame):
+        return bool(array_columns(source))
+    if not isinstance(source, str | Path):
+        return False
+    path = Path(source)
+    if path.suffix.lower() == ".npz":
+        return npz_holds_sequences(path)
+    if path.suffix.lower() in (".parquet", ".pq", ".feather", ".arrow"):
+        return columns_of_lists(path)
+    return path.is_file() and _first_cells_are_arrays(path)
+
+
+def _first_cells_are_arrays(path: Path) -> bool:
+    """Return whether a text file's second line has a bracketed list in it, and reading it confirms that."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".tab", ".data"):
+        return False
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_PEEK_BYTES).splitlines()[1:2]
+    except OSError:
+        return False
+    if not lines or b"[" not in lines[0]:
+        return False
+    try:
+        return bool(array_columns(read_frame(path)))
+    except UsageError:
+        return False

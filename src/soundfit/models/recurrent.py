@@ -142,18 +142,29 @@ class RecurrentNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs (B, C)."""
         x = self.inputs(x)
-        present = x[:, -1:]
+        return self._read_from(0, x, x[:, -1:])
+
+    def read(self, states: Tensor, inputs: Tensor) -> Tensor:
+        """Return outputs (B, C) from the first layer's states (T, H, B): what follows after that layer."""
+        return self._read_after(0, states[-1] if self._is_last(0) else states, inputs[:, -1:])
+
+    def _is_last(self, level: int) -> bool:
+        return level == self.depth - 1 and self.readout == "last"
+
+    def _read_from(self, level: int, x: Tensor, present: Tensor) -> Tensor:
         order = reversal(present) if self.both else None
-        for level in range(self.depth):
-            last = level == self.depth - 1 and self.readout == "last"
-            h = self._level(level, x, order, last=last)
-            if level == self.depth - 1 and self.readout == "mean":
-                h = h.sum(0) / present.sum(0).clamp_min(1.0)
-            if len(self.drops):
-                h = self.drops[level](h)
-            if level < self.depth - 1:
-                x = torch.cat([h, present], dim=1)
-        return self.output(h.transpose(0, 1))
+        h = self._level(level, x, order, last=self._is_last(level))
+        return self._read_after(level, h, present)
+
+    def _read_after(self, level: int, h: Tensor, present: Tensor) -> Tensor:
+        if level == self.depth - 1 and self.readout == "mean":
+            h = h.sum(0) / present.sum(0).clamp_min(1.0)
+        if len(self.drops):
+            h = self.drops[level](h)
+        if level < self.depth - 1:
+            return self._read_from(level + 1, torch.cat([h, present], dim=1), present)
+        outputs: Tensor = self.output(h.transpose(0, 1))
+        return outputs
 
     def _level(self, level: int, x: Tensor, order: Tensor | None, *, last: bool) -> Tensor:
         if order is None:

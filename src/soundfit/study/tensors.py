@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from soundfit.bank import BankData, MemberRows, MixedCrossEntropy
+from soundfit.bank import BankData, MemberRows, MixedCrossEntropy, ScaledSquaredError
 from soundfit.data.table import Table
 from soundfit.data.target import TargetScale, Transform, choose_transform, fit_target
 from soundfit.metrics.scores import Metric, metric_named
@@ -85,7 +85,9 @@ class TensorViews:
     @property
     def loss(self) -> Any:
         """The training loss: cross-entropy that follows mixed examples, or squared error."""
-        return MixedCrossEntropy(self.n_outputs) if self.table.task == "classification" else "mse"
+        if self.table.task == "classification":
+            return MixedCrossEntropy(self.n_outputs)
+        return ScaledSquaredError(float(np.mean([s.sd for s in self.scales])))
 
     def member_rows(
         self, fold: int, *, order_seed: int = 0, train: NDArray[np.int64] | None = None

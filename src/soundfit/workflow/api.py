@@ -35,15 +35,17 @@ def train(
     nested: bool = False,
     out: str | Path | None = None,
     resume: bool = False,
+    sequence: str = "",
     progress: Callable[[int], None] | None = None,
 ) -> Run:
     """Do what ``soundfit train`` does: read, audit, seal, split, train, choose, examine.
 
     Args:
-        data: a table file, a DataFrame, a folder of pictures, or a file of pictures (npz, idx).
+        data: a table file, a DataFrame, a folder of pictures, or a file of pictures or sequences (npz, idx).
         target: the column to predict; a folder of pictures needs none.
         task: ``auto``, ``regression`` or ``classification``.
-        model: ``auto``, ``linear``, ``mlp``, ``resmlp``; for pictures also ``cnn``, ``resnet``.
+        model: ``auto``, ``linear``, ``mlp``, ``resmlp``; for pictures also ``cnn``, ``resnet``;
+            for sequences ``lstm``, ``gru``, ``rnn``.
         folds: number of folds, ``auto`` or ``holdout``.
         test: fraction of rows to seal, or a file with the test rows.
         group: columns whose equal values stay on one side of each split.
@@ -58,6 +60,7 @@ def train(
         nested: also score the whole procedure, selection included, by nested cross-validation.
         out: also write the run folder there.
         resume: go on with the training that ``out`` holds unfinished, to the same result.
+        sequence: a column of arrays, or with ``time`` the column that says whose step a row is.
         progress: called with the number of member-epochs just done.
 
     Raises:
@@ -81,6 +84,7 @@ def train(
         keep_sealed=keep_sealed,
         nested=nested,
         resume=resume,
+        sequence=sequence,
         out=Path(out) if out is not None else None,
     )
     return train_data(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from soundfit.artifact import load_predictor
 from soundfit.data.picture_split import COPIES, with_copies
 from soundfit.data.pictures import read_pictures
+from soundfit.data.sequence_layout import Layout
+from soundfit.data.sequence_source import read_sequences
+from soundfit.data.sequence_split import OVERLAP, with_overlap
+from soundfit.data.sequences import as_sequences
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.metrics.scores import metric_named
@@ -68,6 +72,8 @@ class _SealedData:
 def _sealed_data(document: dict[str, Any]) -> _SealedData:
     if document["data"].get("kind") == "pictures":
         return _pictures(document)
+    if document["data"].get("kind") == "sequences":
+        return _sequences(document)
     return _SealedData(_table(document))
 
 
@@ -87,6 +93,25 @@ def _pictures(document: dict[str, Any]) -> _SealedData:
     if COPIES in (document["split"]["group"] or ()):
         pictures = with_copies(pictures)
     return _SealedData(pictures.table, pictures.content, lambda rows: pictures.pixels[rows])
+
+
+def _sequences(document: dict[str, Any]) -> _SealedData:
+    data = document["data"]
+    if not Path(data["path"]).exists():
+        raise _gone(data["path"])
+    known = data["sequences"]
+    layout = Layout.from_dict(known["layout"])
+    found = read_sequences(
+        data["path"], target=data["target"], keep=known["keep"], drop=known["drop"], layout=layout
+    )
+    if found.labels is None:
+        raise _changed(data["path"])
+    sequences = as_sequences(found, task=data["task"])
+    if sequences.table.sha256 != data["sha256"]:
+        raise _changed(data["path"])
+    if OVERLAP in (document["split"]["group"] or ()):
+        sequences = with_overlap(sequences)
+    return _SealedData(sequences.table, sequences.content, lambda rows: sequences.steps[rows])
 
 
 def _table(document: dict[str, Any]) -> Table:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from soundfit.artifact import AnyPredictor, Predictor, build_predictor
 from soundfit.bank import Outcome
+from soundfit.data.target import TargetScale
 from soundfit.records import Member, StudyResult
 from soundfit.study.blend import Blend, blend_study
 from soundfit.study.cross_validation import StudyRun
@@ -22,7 +23,7 @@ from soundfit.study.prediction_interval import PredictionInterval, fit_interval
 from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import StudyViews, TableViews
 
-__all__ = ["class_temperature", "final_predictor", "final_record", "speaking_members"]
+__all__ = ["class_temperature", "final_predictor", "final_record", "speaking_members", "value_interval"]
 
 
 def final_predictor(views: TableViews, study: StudyRun, blend: Blend | None = None) -> Predictor:
@@ -89,9 +90,20 @@ def _temperature(views: StudyViews, outputs: NDArray[np.float64]) -> float:
     return fit_temperature(views.target, outputs, [f.validation for f in views.folds])
 
 
+def value_interval(views: StudyViews, result: StudyResult) -> PredictionInterval | None:
+    """Return the interval of the chosen configuration on the scale of training; None for classes."""
+    if not views.scales or result.predictions is None:
+        return None
+    return fit_interval(_unit(views).forward(views.target), _unit(views).forward(result.predictions))
+
+
 def _interval(views: TableViews, blend: Blend) -> PredictionInterval | None:
     if not views.scales:
         return None
-    lowest = min(s.low for s in views.scales)
-    unit = replace(views.scales[0], mean=0.0, sd=1.0, low=lowest, high=max(s.high for s in views.scales))
-    return fit_interval(unit.forward(views.target), blend.outputs)
+    return fit_interval(_unit(views).forward(views.target), blend.outputs)
+
+
+def _unit(views: StudyViews) -> TargetScale:
+    """Return the scale of all folds together: the transform alone."""
+    low, high = min(s.low for s in views.scales), max(s.high for s in views.scales)
+    return replace(views.scales[0], mean=0.0, sd=1.0, low=low, high=high)

@@ -40,6 +40,7 @@ class Options:
     resume: bool = False
     lang: str = "en"
     image_size: int | None = None
+    sequence: str = ""
     backbone: str = ""
     command: str = "<python>"
 

@@ -44,8 +44,9 @@ __all__ = ["Watcher", "train_data"]
 KIND_MODELS = {
     "table": ("auto", "linear", "mlp", "resmlp"),
     "pictures": ("auto", "linear", "mlp", "cnn", "resnet"),
+    "sequences": ("auto", "linear", "mlp", "rnn", "gru", "lstm"),
 }
-KIND_WORDS = {"table": "a table", "pictures": "pictures"}
+KIND_WORDS = {"table": "a table", "pictures": "pictures", "sequences": "sequences"}
 
 
 @dataclass(frozen=True)
