@@ -29,6 +29,7 @@ from soundfit.report.figures.stability import stability_figure
 from soundfit.report.metric_words import MetricWords
 from soundfit.report.mistakes import confusion, worst_rows
 from soundfit.report.numbers import count, duration, finite, significant
+from soundfit.report.pictures import picture_parts
 from soundfit.report.run_view import RunView, read_run
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
 from soundfit.report.verdict_words import (
@@ -131,6 +132,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
             tried_lines=tried_lines(view, _),
             final_line=final_line(view, _),
             n_tried=len(table),
+            picture_parts=attempt("pictures", lambda: picture_parts(view, _)) or [],
             confusion=attempt("confusion", lambda: confusion(view, _)),
             worst=attempt("worst rows", lambda: worst_rows(view, _)),
             facts=_provenance(view, _),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from soundfit.study.tensors import TensorViews
 from soundfit.workflow.final import class_temperature, speaking_members
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.options import Options
+from soundfit.workflow.picture_record import write_picture_record
 
 __all__ = ["picture_material"]
 
@@ -57,6 +59,7 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
         final_picture_predictor,
         lambda rows: pictures.pixels[rows],
         pictures.content,
+        write=partial(write_picture_record, pictures=pictures),
         record={"kind": "pictures", "pictures": {"height": height, "width": width, "channels": channels}},
     )
 
