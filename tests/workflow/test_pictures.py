@@ -16,6 +16,7 @@ from soundfit.data.picture_cache import CACHE_VARIABLE
 from soundfit.errors import UsageError
 from soundfit.records import Config
 from soundfit.study import pictures as study_pictures
+from soundfit.study.pictures import picture_configurations
 from soundfit.workflow.exam import exam_run
 
 
@@ -31,7 +32,7 @@ def small_grid():
     """One small CNN and one softmax instead of the whole grid."""
 
     def few(n_train, shape, *, model="auto", folds=5, device="cpu"):
-        base = Config(batch_size=16, epochs=10, learning_rate=0.01, options={"shift": 0.1})
+        base = Config(batch_size=16, epochs=20, learning_rate=0.02, options={"shift": 0.1})
         made = (
             base.with_(model="linear", width=0, depth=0, learning_rate=0.002),
             base.with_(model="cnn", width=6, depth=2),
@@ -187,13 +188,11 @@ def test_models_of_other_data_and_missing_targets_are_refused_in_words(folder, t
 
 
 def test_the_default_grid_follows_from_the_data_and_always_has_the_families():
-    few = study_pictures.picture_configurations(640, (28, 28, 1), folds=5)
+    few = picture_configurations(640, (28, 28, 1), folds=5)
     assert {c.model for c in few} >= {"linear", "mlp", "cnn"}
-    many = study_pictures.picture_configurations(48_000, (28, 28, 1), folds=1)
+    many = picture_configurations(48_000, (28, 28, 1), folds=1)
     assert len(many) < len(few)
     assert {c.model for c in many} >= {"linear", "mlp", "cnn"}
     assert any(c.get("flip", 0) for c in few)
     assert any(not c.get("flip", 0) and c.get("shift", 0) for c in few)
-    assert {c.model for c in study_pictures.picture_configurations(640, (28, 28, 1), model="resnet")} == {
-        "resnet"
-    }
+    assert {c.model for c in picture_configurations(640, (28, 28, 1), model="resnet")} == {"resnet"}

@@ -112,10 +112,12 @@ def _candidates(n_train: int, shape: Shape, device: str) -> Sequence[Config]:
     if device == "cuda":
         epochs, width = 2 * epochs, 2 * width
     base = Config(batch_size=batch, epochs=epochs, patience=0, options={"beta2": 0.98})
-    flat = base.with_(epochs=epochs + epochs // 2, learning_rate=0.03)
+    flat = base.with_(epochs=2 * epochs, learning_rate=0.03)
     moved, mirrored = {"shift": 0.1}, {"shift": 0.1, "flip": 0.5}
     linear = flat.with_(model="linear", width=0, depth=0, warmup=0.0, learning_rate=0.002, weight_decay=0.02)
-    mlp = flat.with_(model="mlp", width=256, depth=2, dropout=0.2, weight_decay=0.1)
+    mlp = flat.with_(
+        model="mlp", width=512 if n_train >= 10_000 else 256, depth=2, dropout=0.3, weight_decay=0.1
+    )
     cnn = base.with_(model="cnn", width=width, depth=3, dropout=0.2, learning_rate=0.004, weight_decay=0.05)
     resnet = base.with_(model="resnet", width=width, depth=2, learning_rate=0.004, weight_decay=0.05)
     return (
