@@ -103,7 +103,7 @@ def _mistakes(
     said = np.where(known, np.nan_to_num(predicted).argmax(axis=1), views.target)
     wrong = np.flatnonzero(said != views.target)
     worst = wrong[np.argsort(-predicted[wrong, said[wrong]], kind="stable")][:_MISTAKES]
-    nets = {m.fold: o.module for m, o in study.chosen_outcomes()}
+    nets = {m.fold: o.module for m, o in study.outcomes_of(study.result.chosen)}
     fold_of = np.full(len(views.target), -1)
     for k, fold in enumerate(views.folds):
         fold_of[fold.validation] = k
