@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from soundfit.data.encoder import Encoder
+from soundfit.data.profile import ColumnProfile
 from soundfit.data.source import read_frame
 from soundfit.data.target import TargetScale
 from soundfit.models.net import build
@@ -26,7 +27,7 @@ from soundfit.records import Config
 from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import with_temperature
 
-__all__ = ["Predictor", "build_predictor"]
+__all__ = ["Predictor", "bare_modules", "build_predictor"]
 
 _ROWS_A_PASS = 8192
 _LARGEST_EXPONENT = 709.0
@@ -46,6 +47,7 @@ class Predictor:
         temperature: of class probabilities, member by member.
         configs: each member's own configuration.
         weights: each member's share of the mean; positive, summing to 1.
+        profile: what the columns looked like in training; empty in older models.
     """
 
     config: Config
@@ -59,6 +61,7 @@ class Predictor:
     temperature: float = 1.0
     configs: tuple[Config, ...] = ()
     weights: tuple[float, ...] = ()
+    profile: tuple[ColumnProfile, ...] = ()
 
     kind = "table"
 
@@ -81,7 +84,7 @@ class Predictor:
             shape = (0, len(self.classes)) if self.task == "classification" else (0,)
             return np.zeros(shape)
         mean = self._mean(frame)
-        return mean if self.task == "classification" else self._in_target_units(mean)
+        return mean if self.task == "classification" else self.in_target_units(mean)
 
     def bounds(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Return lower and upper bounds (N,) of the targets in their unit; None without an interval."""
@@ -90,19 +93,35 @@ class Predictor:
         if len(frame) == 0:
             return np.zeros(0), np.zeros(0)
         low, high = self.interval.bounds(self._mean(frame))
-        return self._in_target_units(low), self._in_target_units(high)
+        return self.in_target_units(low), self.in_target_units(high)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each member's share of the mean, summing to 1."""
+        return self.weights or (1.0 / len(self.modules),) * len(self.modules)
 
     def _mean(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        read: dict[int, torch.Tensor] = {}
+        return self.mean([encoder.transform(frame) for encoder in self.distinct_encoders])
+
+    @property
+    def distinct_encoders(self) -> tuple[Encoder, ...]:
+        """The encoders without repetition, in the order in which members first use them."""
+        return tuple({id(encoder): encoder for encoder in self.encoders}.values())
+
+    def mean(self, encoded: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Return the members' mean of encoded rows: (N, C) probabilities, or (N,) on the scale of training.
+
+        Args:
+            encoded: for each of ``distinct_encoders`` its matrix (N, F).
+        """
+        read = {id(e): torch.from_numpy(x) for e, x in zip(self.distinct_encoders, encoded, strict=True)}
         total: NDArray[np.float64] | float = 0.0
-        weights = self.weights or (1.0 / len(self.modules),) * len(self.modules)
-        for k, (encoder, weight) in enumerate(zip(self.encoders, weights, strict=True)):
-            if id(encoder) not in read:
-                read[id(encoder)] = torch.from_numpy(encoder.transform(frame))
-            total = total + weight * self._member(k, read[id(encoder)])
+        for k, (encoder, share) in enumerate(zip(self.encoders, self.shares, strict=True)):
+            total = total + share * self._member(k, read[id(encoder)])
         return np.asarray(total)
 
-    def _in_target_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def in_target_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values on the scale of training in the target's unit."""
         if not self._logarithmic:
             return values
         bounded = np.minimum(values, _LARGEST_EXPONENT)
@@ -133,7 +152,7 @@ class Predictor:
         mean = self._mean(frame)
         low, high = self.interval.bounds(mean)
         values = {"prediction": mean, "low": low, "high": high}
-        return pd.DataFrame({name: self._in_target_units(v) for name, v in values.items()})
+        return pd.DataFrame({name: self.in_target_units(v) for name, v in values.items()})
 
     @property
     def _logarithmic(self) -> bool:
@@ -146,10 +165,20 @@ class Predictor:
         if self.task == "classification":
             shares = torch.softmax(outputs, dim=1).numpy()
             return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)
-        values = self.scales[k].inverse(outputs[:, 0].numpy())
-        if not self._logarithmic:
-            return values
-        return np.asarray(np.log(values) if self.scales[k].transform == "log" else np.log1p(values))
+        return self.scales[k].transformed(outputs[:, 0].numpy())
+
+
+def bare_modules(configs: Sequence[Config], encoders: Sequence[Encoder], n_outputs: int) -> list[nn.Module]:
+    """Return the members' nets without memory (on the meta device): only names, shapes and types.
+
+    Raises:
+        ValueError: no such model or activation, or the configuration doesn't fit the inputs.
+    """
+    with torch.device("meta"):
+        return [
+            build(config, len(encoder.feature_names), n_outputs)
+            for config, encoder in zip(configs, encoders, strict=True)
+        ]
 
 
 def build_predictor(
@@ -165,6 +194,7 @@ def build_predictor(
     temperature: float = 1.0,
     configs: Sequence[Config] | None = None,
     weights: Sequence[float] | None = None,
+    profile: Sequence[ColumnProfile] = (),
 ) -> Predictor:
     """Build the members' nets and load their states; without ``configs`` all are of ``config``.
 
@@ -191,4 +221,5 @@ def build_predictor(
         temperature,
         tuple(own),
         tuple(w / sum(shares) for w in shares),
+        tuple(profile),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from soundfit.artifact.any_predictor import AnyPredictor
+from soundfit.artifact.description import SCHEMA, checked_config, read_description, table_description
 from soundfit.artifact.picture_predictor import PicturePredictor, build_picture_predictor
-from soundfit.artifact.predictor import Predictor, build_predictor
+from soundfit.artifact.predictor import Predictor, bare_modules
 from soundfit.artifact.sequence_predictor import SequencePredictor, build_sequence_predictor
-from soundfit.data.encoder import Encoder
+from soundfit.artifact.weights import read_weights
 from soundfit.data.sequence_layout import Layout
 from soundfit.data.target import TargetScale
-from soundfit.errors import SoundfitError, UsageError
-from soundfit.records import Config
+from soundfit.errors import DataError, UsageError
 from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import LIMITS
 
 __all__ = ["SCHEMA", "load_predictor", "save_predictor"]
 
-SCHEMA = 1
-_MAX_JSON_BYTES = 256_000_000
-_MAX_WIDTH, _MAX_DEPTH, _MAX_MEMBERS, _MAX_SIDE = 65_536, 256, 1_000, 4_096
-_MAX_STEPS = 100_000
+_MAX_WIDTH, _MAX_MEMBERS, _MAX_SIDE, _MAX_STEPS = 65_536, 1_000, 4_096, 100_000
+#: What reading damaged or forged JSON and weights raises.
+_DAMAGE = (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)
 
 
 def save_predictor(predictor: AnyPredictor, folder: Path) -> None:
@@ -72,6 +71,7 @@ def _describe_table(predictor: Predictor) -> dict[str, Any]:
         "scales": [s.to_dict() for s in predictor.scales],
         "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
         "temperature": predictor.temperature,
+        "profile": [column.to_dict() for column in predictor.profile],
     }
 
 
@@ -99,7 +99,8 @@ def load_predictor(run: str | Path) -> AnyPredictor:
     """Load the predictor of a run folder.
 
     Raises:
-        UsageError: there is no model there, or its files are damaged or do not fit each other.
+        UsageError: there is no model there, it is of a newer schema, or its files are damaged or do not
+            fit each other.
     """
     folder = Path(run) / "model"
     described_path, weights_path = folder / "model.json", folder / "model.safetensors"
@@ -111,14 +112,16 @@ def load_predictor(run: str | Path) -> AnyPredictor:
                 fix="name the folder that soundfit train wrote with --out",
             )
     try:
-        described = _read_description(described_path)
-        kind = described.get("kind", "table")
-        if kind not in ASSEMBLE:
+        given = read_description(described_path)
+        kind = given.get("kind", "table")
+        if not isinstance(kind, str) or kind not in ASSEMBLE:
             raise ValueError(f"a model is of kind {', '.join(ASSEMBLE)}, however: {kind!r}")
-        return ASSEMBLE[kind](described, load_file(str(weights_path)))
-    except SoundfitError as error:
-        raise _damaged(folder, error.paragraph()) from error
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        return ASSEMBLE[kind](given, weights_path)
+    except DataError as error:
+        raise _damaged(folder, f"{error.rule}; received {error.received}") from error
+    except UsageError:
+        raise
+    except _DAMAGE as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
 
 
@@ -130,79 +133,27 @@ def _damaged(folder: Path, what: str) -> UsageError:
     )
 
 
-def _read_description(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise ValueError(f"model.json has {path.stat().st_size:,} bytes, more than any model needs")
-    described = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(described, dict) or described.get("schema") != SCHEMA:
-        raise ValueError(f"model.json is of schema {SCHEMA}")
-    return described
-
-
-def _assemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Predictor:
-    config = _config(described["config"])
-    n_members = described["members"]
-    # Models saved before there were blends have one encoder a member and one configuration.
-    one_each = list(range(len(described["encoders"])))
-    encoders = _shared(
-        [Encoder.from_dict(e) for e in described["encoders"]], described.get("encoder_of", one_each)
+def _assemble(given: Mapping[str, Any], weights_path: Path) -> Predictor:
+    described = table_description(given)
+    n_outputs = len(described.classes) if described.task == "classification" else 1
+    modules = bare_modules(described.configs, described.encoders, n_outputs)
+    for module, state in zip(modules, read_weights(weights_path, modules), strict=True):
+        module.load_state_dict(state, assign=True)
+        module.eval().requires_grad_(False)
+    return Predictor(
+        config=described.config,
+        modules=tuple(modules),
+        encoders=described.encoders,
+        scales=described.scales,
+        task=described.task,
+        target=described.target,
+        classes=described.classes,
+        interval=described.interval,
+        temperature=described.temperature,
+        configs=described.configs,
+        weights=described.weights,
+        profile=described.profile,
     )
-    configs = _shared(
-        [_config(c) for c in described.get("configs", [described["config"]])],
-        described.get("config_of", [0] * len(encoders)),
-    )
-    weights = [float(w) for w in described.get("weights", [1.0] * len(encoders))]
-    scales = [TargetScale.from_dict(s) for s in described["scales"]]
-    regression = described["task"] == "regression"
-    # Models saved before there were intervals and temperatures have neither.
-    given = described.get("interval")
-    interval = PredictionInterval.from_dict(given) if given is not None else None
-    temperature = float(described.get("temperature", 1.0))
-    sane = (
-        isinstance(n_members, int)
-        and 1 <= n_members <= _MAX_MEMBERS
-        and all(0 <= c.width <= _MAX_WIDTH and 0 <= c.depth <= _MAX_DEPTH for c in (config, *configs))
-        and len(encoders) == len(configs) == len(weights) == n_members
-        and all(0 < w <= 1 for w in weights)
-        and len(scales) == (n_members if regression else 0)
-        and described["task"] in ("regression", "classification")
-        and (regression or len(described["classes"]) >= 2)
-        and (regression or interval is None)
-        and LIMITS[0] <= temperature <= LIMITS[1]
-    )
-    if not sane:
-        raise ValueError("model.json's sizes, task and members do not fit together")
-    states = _states(tensors, n_members)
-    return build_predictor(
-        config,
-        states,
-        encoders,
-        scales,
-        task=described["task"],
-        target=str(described["target"]),
-        classes=described["classes"],
-        interval=interval,
-        temperature=temperature,
-        configs=configs,
-        weights=weights,
-    )
-
-
-def _config(given: dict[str, Any]) -> Config:
-    fields = dict(given)
-    options = fields.pop("options", {})
-    return Config(**fields, options=dict(options))
-
-
-def _shared(things: list[Any], of: list[int]) -> list[Any]:
-    """Return each member's thing.
-
-    Raises:
-        ValueError: a member has none.
-    """
-    if not all(isinstance(i, int) and 0 <= i < len(things) for i in of):
-        raise ValueError("model.json names an encoder or a configuration that it does not hold")
-    return [things[i] for i in of]
 
 
 def _states(tensors: dict[str, torch.Tensor], n_members: int) -> list[dict[str, torch.Tensor]]:
@@ -215,8 +166,8 @@ def _states(tensors: dict[str, torch.Tensor], n_members: int) -> list[dict[str, 
     return states
 
 
-def _assemble_pictures(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> PicturePredictor:
-    config = _config(described["config"])
+def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> PicturePredictor:
+    config = checked_config(described["config"])
     n_members, shape, classes = described["members"], described["shape"], described["classes"]
     scales = [TargetScale.from_dict(s) for s in described["scales"]]
     temperature = float(described["temperature"])
@@ -224,8 +175,6 @@ def _assemble_pictures(described: dict[str, Any], tensors: dict[str, torch.Tenso
     sane = (
         isinstance(n_members, int)
         and 1 <= n_members <= _MAX_MEMBERS
-        and 0 <= config.width <= _MAX_WIDTH
-        and 0 <= config.depth <= _MAX_DEPTH
         and described["task"] in ("regression", "classification")
         and len(scales) == (n_members if regression else 0)
         and (regression or len(classes) >= 2)
@@ -238,7 +187,7 @@ def _assemble_pictures(described: dict[str, Any], tensors: dict[str, torch.Tenso
         raise ValueError("model.json's sizes, task and members do not fit together")
     return build_picture_predictor(
         config,
-        _states(tensors, n_members),
+        _states(load_file(str(weights_path)), n_members),
         shape=tuple(shape),
         scales=scales,
         task=described["task"],
@@ -263,8 +212,8 @@ def _describe_sequences(predictor: SequencePredictor) -> dict[str, Any]:
     }
 
 
-def _assemble_sequences(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> SequencePredictor:
-    config = _config(described["config"])
+def _assemble_sequences(described: Mapping[str, Any], weights_path: Path) -> SequencePredictor:
+    config = checked_config(described["config"])
     n_members, classes = described["members"], described["classes"]
     layout, n_steps = Layout.from_dict(described["layout"]), described["steps"]
     scales = [TargetScale.from_dict(s) for s in described["scales"]]
@@ -275,8 +224,6 @@ def _assemble_sequences(described: dict[str, Any], tensors: dict[str, torch.Tens
     sane = (
         isinstance(n_members, int)
         and 1 <= n_members <= _MAX_MEMBERS
-        and 0 <= config.width <= _MAX_WIDTH
-        and 0 <= config.depth <= _MAX_DEPTH
         and described["task"] in ("regression", "classification")
         and len(scales) == (n_members if regression else 0)
         and (regression or (len(classes) >= 2 and given is None))
@@ -290,7 +237,7 @@ def _assemble_sequences(described: dict[str, Any], tensors: dict[str, torch.Tens
         raise ValueError("model.json's sizes, task and members do not fit together")
     return build_sequence_predictor(
         config,
-        _states(tensors, n_members),
+        _states(load_file(str(weights_path)), n_members),
         layout=layout,
         n_steps=n_steps,
         missing=missing,
@@ -309,7 +256,7 @@ DESCRIBE: dict[str, Callable[[Any], dict[str, Any]]] = {
     "table": _describe_table,
     "image": _describe_pictures,
 }
-ASSEMBLE: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], AnyPredictor]] = {
+ASSEMBLE: dict[str, Callable[[Mapping[str, Any], Path], AnyPredictor]] = {
     "table": _assemble,
     "image": _assemble_pictures,
     "sequence": _assemble_sequences,

@@ -13,6 +13,7 @@ import typer
 
 from soundfit.cli import options as opt
 from soundfit.cli.doctor import CONTEXT, doctor_command
+from soundfit.cli.export import export_command
 from soundfit.cli.interrupt import EXIT_INTERRUPTED, asking_to_stop
 from soundfit.cli.study import study_command
 from soundfit.errors import SoundfitError
@@ -291,6 +292,7 @@ def report(
 
 
 app.command(name="study")(study_command)
+app.command(name="export")(export_command)
 app.command(name="doctor", context_settings=CONTEXT)(doctor_command)
 
 

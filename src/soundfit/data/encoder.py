@@ -18,11 +18,12 @@ from soundfit.data.saved import finite_floats, unreadable
 from soundfit.data.values import text_codes, to_booleans, to_dates, to_numbers
 from soundfit.errors import DataError, did_you_mean
 
-__all__ = ["Encoder", "Layout", "fit_encoder", "plan_features"]
+__all__ = ["CLIP", "SMOOTH", "Encoder", "Layout", "fit_encoder", "plan_features", "raw_features"]
 
 _CHUNK_ROWS = 65_536
 _CYCLES = {"month": 12, "weekday": 7, "hour": 24}
-_LIMIT = 1e6  # before smooth clipping, which takes anything beyond ±30 to ±3
+CLIP = 1e6  # before smooth clipping, which takes anything beyond ±30 to ±3
+SMOOTH = 3.0  # what smooth clipping tends to
 _DAY_MICROSECONDS = 86_400_000_000
 
 
@@ -84,8 +85,8 @@ class Encoder:
         continuous = self.numeric
         with np.errstate(over="ignore", invalid="ignore"):
             z_NF = (raw_NF[:, continuous] - self.median[continuous]) / self.scale[continuous]
-        np.clip(z_NF, -_LIMIT, _LIMIT, out=z_NF)
-        z_NF /= np.sqrt(1.0 + np.square(z_NF / 3.0))
+        np.clip(z_NF, -CLIP, CLIP, out=z_NF)
+        z_NF /= np.sqrt(1.0 + np.square(z_NF / SMOOTH))
         raw_NF[:, continuous] = z_NF
         raw_NF[np.isnan(raw_NF)] = 0.0
         raw_NF[:, ~self.active] = 0.0
@@ -145,6 +146,15 @@ def fit_encoder(layout: Layout, frame: pd.DataFrame, rows: NDArray[np.int64]) ->
                 median[j], scale[j] = _median_and_scale(present, float(low), float(high))
             j += 1
     return Encoder(layout, median, scale, active)
+
+
+def raw_features(layout: Layout, frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the features of raw columns before any statistics, shape (N, F): what is missing is NaN.
+
+    Raises:
+        DataError: as :meth:`Encoder.transform`.
+    """
+    return _raw_matrix(layout, _readable(layout, frame))
 
 
 def _median_and_scale(present: NDArray[np.float64], low: float, high: float) -> tuple[float, float]:

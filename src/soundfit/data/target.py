@@ -57,13 +57,21 @@ class TargetScale:
         Under a logarithm the exponent is clipped to the training range widened by its own width on
         either side: beyond that lies an overflow, not a prediction.
         """
+        return _undo(self.transformed(z), self.transform)
+
+    def transformed(self, z: ArrayLike) -> NDArray[np.float64]:
+        """Return predictions on the transformed scale, clipped as in :meth:`inverse` but not undone."""
         with np.errstate(over="ignore"):
             values = np.asarray(z, dtype=np.float64) * self.sd + self.mean
+        return np.clip(values, *self.limits)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What predictions on the transformed scale are clipped to."""
         if self.transform == "identity":
-            largest = np.finfo(np.float64).max
-            return np.clip(values, -largest, largest)
-        clipped = np.clip(values, self.low - self._reach, self.high + self._reach)
-        return _undo(clipped, self.transform)
+            largest = float(np.finfo(np.float64).max)
+            return -largest, largest
+        return self.low - self._reach, min(self.high + self._reach, _LARGEST_EXPONENT)
 
     @property
     def _reach(self) -> float:
@@ -144,6 +152,8 @@ def _apply(values: NDArray[np.float64], transform: Transform) -> NDArray[np.floa
 
 
 def _undo(values: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
+    if transform == "identity":
+        return values
     bounded = np.minimum(values, _LARGEST_EXPONENT)
     return np.exp(bounded) if transform == "log" else np.expm1(bounded)
 

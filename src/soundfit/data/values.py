@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 __all__ = [
+    "FALSE_WORDS",
     "FILLERS",
     "MISSING",
+    "TRUE_WORDS",
     "are_booleans",
     "date_format",
     "text_codes",
@@ -32,8 +34,8 @@ FILLERS = frozenset(
     | {"null", "#div/0!", "#value!", "#ref!", "#num!", "not available", "undefined"}
 )
 _PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("1", "0"), ("on", "off"))
-_TRUE = frozenset(yes for yes, _ in _PAIRS)
-_FALSE = frozenset(no for _, no in _PAIRS)
+TRUE_WORDS = frozenset(yes for yes, _ in _PAIRS)
+FALSE_WORDS = frozenset(no for _, no in _PAIRS)
 
 _NUMBER = re.compile(
     r"""^(?P<open>\()?\s*(?P<sign>[-+−])?\s*(?:[$€£¥₹]|USD|EUR|GBP)?\s*(?P<sign2>[-+−])?
@@ -114,8 +116,8 @@ def to_booleans(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool
     for i, value in enumerate(uniques):
         text = _text(value)
         word = text.casefold() if isinstance(text, str) else ""
-        if word in _TRUE or word in _FALSE:
-            values[i] = float(word in _TRUE)
+        if word in TRUE_WORDS or word in FALSE_WORDS:
+            values[i] = float(word in TRUE_WORDS)
         else:
             bad[i] = bool(word) and word not in FILLERS
     return values[codes], bad[codes]

@@ -34,7 +34,8 @@ def _mix(h: Tensor) -> Tensor:
 
 def stir(seed: int) -> int:
     """Spread a seed over 31 bits, so that neighbouring seeds share nothing."""
-    return int(_mix(torch.tensor((seed * 2 + 1) % 2**31, dtype=torch.int32))) & 0x7FFFFFFF
+    # On the CPU by name: nets are also built without memory, under torch.device("meta").
+    return int(_mix(torch.tensor((seed * 2 + 1) % 2**31, dtype=torch.int32, device="cpu"))) & 0x7FFFFFFF
 
 
 def key_of(seed: Tensor, step: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-__all__ = ["LIMITS", "fit_temperature", "with_temperature"]
+__all__ = ["LIMITS", "TINY", "fit_temperature", "with_temperature"]
 
 Array = NDArray[np.float64]
 
 LIMITS = (0.2, 5.0)
 _FEWEST = 50
-_TINY = 1e-12
+TINY = 1e-12
 
 
 def with_temperature(probabilities: Array, temperature: float) -> Array:
@@ -27,7 +27,7 @@ def with_temperature(probabilities: Array, temperature: float) -> Array:
     >>> with_temperature(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
     [[0.667, 0.333]]
     """
-    logits = np.log(np.maximum(probabilities, _TINY)) / temperature
+    logits = np.log(np.maximum(probabilities, TINY)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     shares = np.exp(logits)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
@@ -76,4 +76,4 @@ def _best(target: NDArray[np.int64], probabilities: Array) -> float:
 
 def _loss(target: NDArray[np.int64], probabilities: Array, temperature: float = 1.0) -> Array:
     shares = with_temperature(probabilities, temperature)
-    return np.asarray(-np.log(np.maximum(shares[np.arange(len(target)), target], _TINY)))
+    return np.asarray(-np.log(np.maximum(shares[np.arange(len(target)), target], TINY)))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from soundfit.artifact import AnyPredictor, Predictor, build_predictor
 from soundfit.bank import Outcome
+from soundfit.data.profile import profile_columns
 from soundfit.data.target import TargetScale
 from soundfit.records import Member, StudyResult
 from soundfit.study.blend import Blend, blend_study
@@ -47,6 +48,7 @@ def final_predictor(views: TableViews, study: StudyRun, blend: Blend | None = No
         temperature=_temperature(views, blend.outputs),
         configs=[configs[m.configuration] for m, _ in members],
         weights=weights,
+        profile=profile_columns(views.table),
     )
 
 
