@@ -1,10 +1,11 @@
 """Step times of a bank: an eager loop with fused AdamW, plain ``torch.func``, and soundfit's tape.
 
-    python benchmarks/bank.py [--full] [--device cuda] [--write]
+    python benchmarks/bank.py [--full] [--device cuda] [--precision high] [--write]
 
 A step is everything between two optimiser updates, batch selection included. The loop trains members one
 after the other, so its time for M members is M times that of one. Where M members exceed a chunk, one
-chunk is timed and scaled. ``--write`` puts the table into docs/performance.md.
+chunk is timed and scaled. Memory is the peak that a member needs while its bank trains: measured on a GPU,
+the estimate that chunks are cut by on a CPU. ``--write`` puts the table into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundfit.bank import Bank, BankData, MemberRows
+from soundfit.bank import Bank, BankData, MemberRows, fused
 from soundfit.bank.chunk import MemberNeed, activation_elements, members_at_once
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.stack import stack_modules
@@ -86,7 +87,9 @@ def loop_step(make: Callable[[], nn.Module], x: Tensor, y: Tensor, batch: int) -
     return step
 
 
-def open_bank(make: Callable[[], nn.Module], m: int, data: BankData, batch: int, trace: bool) -> Bank:
+def open_bank(
+    make: Callable[[], nn.Module], m: int, data: BankData, batch: int, trace: bool, precision: str
+) -> Bank:
     stack = stack_modules([make() for _ in range(m)], sample=data.sample(batch), device=data.inputs_VN.device)
     n = data.n_rows
     # Ten folds, as in a study: their members read different rows.
@@ -94,7 +97,9 @@ def open_bank(make: Callable[[], nn.Module], m: int, data: BankData, batch: int,
     rows = [MemberRows(0, np.arange(n), np.arange(4), i * folds // m) for i in range(m)]
     configs = [Config(epochs=10**4, batch_size=batch, schedule="constant", warmup=0.0)] * m
     loss = resolve_loss("mse")
-    return Bank(stack, configs, rows, data, loss, seeds=range(m), evaluate_every=10**4, trace=trace)
+    bank = Bank(stack, configs, rows, data, loss, seeds=range(m), evaluate_every=10**4, trace=trace)
+    bank.program.autocast = precision == "bf16"
+    return bank
 
 
 def row(
@@ -123,16 +128,22 @@ def row(
             if not trace and (m > 80 and not args.full):
                 cells.append(None)
                 continue
-            bank = open_bank(make, at_once, data, batch, trace)
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+                before = torch.cuda.memory_allocated(device)
+            bank = open_bank(make, at_once, data, batch, trace, args.precision)
             cells.append(seconds(bank.run_epoch, device, at_least=args.seconds) / steps * m / at_once)
             del bank
             gc.collect()
+            member_bytes = need.peak_bytes
+            if device.type == "cuda":
+                member_bytes = (torch.cuda.max_memory_allocated(device) - before) // at_once
         func, tape = cells
         assert tape is not None
         lines.append(
             f"| {name} | {batch} | {m} | {at_once} | {one * m * 1e3:.3g} | "
             f"{'–' if func is None else f'{func * 1e3:.3g}'} | {tape * 1e3:.3g} | {one * m / tape:.3g} | "
-            f"{tape / one:.3g} |"
+            f"{tape / one:.3g} | {member_bytes / 2**20:.3g} |"
         )
         print(lines[-1], flush=True)
     return lines
@@ -153,15 +164,18 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--full", action="store_true", help="every cell, and longer timings")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
-    parser.add_argument("--precision", default="highest", choices=("highest", "high"), help="high: TF32")
+    parser.add_argument(
+        "--precision", default="highest", choices=("highest", "high", "bf16"), help="high: TF32"
+    )
     args = parser.parse_args()
     args.seconds = 2.0 if args.full else 0.4
     torch.set_num_threads(1)
-    torch.set_float32_matmul_precision(args.precision)
+    torch.set_float32_matmul_precision("highest" if args.precision == "bf16" else args.precision)
     torch.manual_seed(0)
     header = [
-        "| net | batch | M | chunk | loop, ms | torch.func, ms | soundfit, ms | × the loop | of one run |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| net | batch | M | chunk | loop, ms | torch.func, ms | soundfit, ms | × the loop | of one run "
+        "| MiB a member |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(header))
     lines = list(header)
@@ -172,9 +186,12 @@ def main() -> None:
         "CNN 16-32, 28×28", cnn, (1, 28, 28), 128, args, [1, 10, 40] if cuda or args.full else [1, 4]
     )
     about = ", ".join(str(v) for v in describe_hardware(torch.device(args.device)).values())
+    optimiser = ""
+    if cuda:
+        optimiser = f", without fused AdamW: {fused.why_not()}" if fused.why_not() else ", fused AdamW"
     note = (
         f"One training step of M members, milliseconds (median, timed for {args.seconds} s, one torch "
-        f"thread, matmul precision {args.precision!r}, device {args.device}). Hardware: {about}; "
+        f"thread, precision {args.precision!r}, device {args.device}{optimiser}). Hardware: {about}; "
         f"torch {torch.__version__}. Command: `python benchmarks/bank.py{' --full' if args.full else ''}`."
     )
     print("\n" + note)

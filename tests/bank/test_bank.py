@@ -34,6 +34,10 @@ configurations = st.builds(
     dropout=st.sampled_from([0.0, 0.3]),
     width=st.sampled_from([4, 8]),
     optimizer=st.sampled_from(["adamw", "sgd"]),
+    momentum=st.sampled_from([0.0, 0.9]),
+    warmup=st.sampled_from([0.0, 0.3]),
+    beta2=st.sampled_from([0.95, 0.999]),
+    batch_size=st.sampled_from([24, 40]),
 )
 
 
@@ -254,6 +258,20 @@ def test_precision_is_set_while_training_and_put_back(problem: Any) -> None:
     )  # fmt: skip
     assert set(seen) == {"high"}
     assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.parametrize("trace", [True, False])
+def test_bfloat16_trains_nearly_as_float32_and_evaluates_in_float32(trace: bool, problem: Any) -> None:
+    p = problem(kind="classification")
+    configs = [BASE.with_(epochs=20, learning_rate=r) for r in (2e-3, 1e-2)]
+    rows = [p.rows(i) for i in range(2)]
+    exact, half = (
+        train(small_net, configs, rows, p.data, precision=f, trace=trace) for f in ("highest", "bf16")
+    )
+    for a, b in zip(exact, half, strict=True):
+        assert b.validation_outputs.dtype == torch.float32
+        assert not torch.equal(a.validation_outputs, b.validation_outputs)
+        assert b.validation_loss == pytest.approx(a.validation_loss, rel=0.02)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

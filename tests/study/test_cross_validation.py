@@ -119,3 +119,19 @@ def test_a_table_and_a_plan_are_cross_validated_without_their_test_rows(tables):
     assert result.scores_CK.shape == (1, 4)
     assert result.predictions is not None
     assert len(result.predictions) == len(plan.train)
+
+
+def test_a_checkpoint_gives_the_same_study_without_training_again(tmp_path):
+    x, y = _arrays()
+    epochs = []
+    first, second = (
+        cross_validate(
+            lambda c: nn.Linear(4, 1), x, y, config=LINEAR.with_(epochs=8), checkpoint=tmp_path,
+            progress=epochs.append,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    assert np.array_equal(first.scores_CK, second.scores_CK)
+    assert list(tmp_path.iterdir())
+    # The second call tells of all its epochs at once: they are read, not trained.
+    assert sum(epochs) == 2 * 5 * 8

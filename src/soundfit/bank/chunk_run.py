@@ -50,6 +50,7 @@ class Job:
     checkpoint: Path | None
     parking: Path | None
     fingerprint: str
+    autocast: bool = False
 
 
 class ChunkRun:
@@ -208,7 +209,7 @@ def open_bank(chunk: Chunk, job: Job) -> Bank:
     stack = stack_modules(
         [s.module for s in seats], sample=job.data.sample(max(2, first.batch)), device=device
     )
-    return Bank(
+    bank = Bank(
         stack,
         [s.config for s in seats],
         [s.rows for s in seats],
@@ -221,6 +222,8 @@ def open_bank(chunk: Chunk, job: Job) -> Bank:
         program=_program(chunk, stack, job.loss),
         trace=job.trace,
     )
+    bank.program.autocast = job.autocast
+    return bank
 
 
 def _program(chunk: Chunk, stack: Stack, loss: Loss) -> Program | None:

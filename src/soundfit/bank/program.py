@@ -37,6 +37,9 @@ class Program:
 
     #: Whether its operations may be recorded and replayed.
     tapeable = True
+    #: Whether a training pass computes in bfloat16 where that is sound (``torch.autocast``); parameters,
+    #: gradients and evaluation stay float32.
+    autocast = False
 
     def __init__(self, stack: Stack, loss: Loss) -> None:
         # Calls put members' tensors into the template: each program has its own, so threads never meet.
@@ -67,7 +70,11 @@ class Program:
         self.template.train()
         with torch.enable_grad():
             leaves = tuple(p.detach().requires_grad_() for p in params)
-            loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own, keys_M)
+            # No cache: it would hand one step's casts to the next.
+            with torch.autocast(
+                leaves[0].device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False
+            ):
+                loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own, keys_M)
             # The sum: members' losses do not meet, so each gradient is that of its own member.
             gradients = torch.autograd.grad(loss_M.sum(), leaves, allow_unused=True, materialize_grads=True)
         m = len(params[0])

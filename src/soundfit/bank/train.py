@@ -69,7 +69,8 @@ def train_members(
         race: compares all members after some epochs and names those that leave then, with status
             ``dropped``; the result does not depend on chunks or workers.
         precision: of float32 matrix products on a GPU: ``"highest"`` (the reference), ``"high"`` (TF32) or
-            ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``.
+            ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``; or ``"bf16"``:
+            training passes under ``torch.autocast``, on any device, evaluation in float32.
         trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
 
     Raises:
@@ -98,7 +99,7 @@ def train_members(
     ]
     fingerprint = ""
     if checkpoint is not None:
-        fingerprint = _fingerprint(data, loss)
+        fingerprint = _fingerprint(data, loss) + ("bf16" if precision == "bf16" else "")
         if race is not None:
             # Who leaves depends on everybody.
             fingerprint += _race_fingerprint(race, configs, rows, seeds)
@@ -113,6 +114,7 @@ def train_members(
             checkpoint,
             Path(folder) if waits_on_disk else None,
             fingerprint,
+            precision == "bf16",
         )
         runs = [ChunkRun(chunk, job) for chunk in chunks]
         if race is not None:
@@ -155,6 +157,7 @@ def _to_rung(epoch: int) -> Callable[[ChunkRun], list[Standing]]:
 @contextmanager
 def _matmul_precision(precision: str) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
+    precision = "highest" if precision == "bf16" else precision
     torch.set_float32_matmul_precision(precision)
     try:
         yield

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,6 +108,8 @@ def cross_validate(
     standardize: bool = True,
     device: str | torch.device | None = None,
     halving: Halving | bool | None = None,
+    precision: str = "highest",
+    checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> StudyResult:
     """Train folds × configurations × seeds of any module as one bank and score them.
@@ -127,6 +131,9 @@ def cross_validate(
         halving: let configurations leave that can hardly win any more, at rungs of training; True for the
             default :class:`Halving`. Those that left keep their members (status ``dropped``, scores so far);
             their ``scores_CK`` are NaN, for unfinished training does not compare.
+        precision: of products: ``"highest"``, ``"high"`` (TF32 on a GPU), ``"medium"`` or ``"bf16"``.
+        checkpoint: a folder; training is saved there now and then, and the same call goes on from it after
+            an interruption, to the same result.
         progress: called with the number of member-epochs just done.
 
     Returns:
@@ -150,7 +157,11 @@ def cross_validate(
     seed_list = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     configurations = expand_grid(config or Config(), grid)
     where = torch.device(device) if device is not None else None
-    hooks = Hooks(on_epoch=progress or (lambda n: None))
+    folder = None if checkpoint is None else Path(checkpoint)
+    hooks = Hooks(
+        on_epoch=progress or (lambda n: None),
+        train=partial(train_members, precision=precision, checkpoint=folder),
+    )
     rule = Halving() if halving is True else halving or None
     if isinstance(data, Table):
         the_plan = target if isinstance(target, Plan) else plan
