@@ -86,7 +86,10 @@ def next_steps(view: RunView, _: Words) -> list[Step]:
                 f"soundfit exam {name}",
             )
         )
-    steps.append(Step(_("Predict for new rows:"), f"soundfit predict {name} new.csv"))
+    if view.get("data", "kind") == "pictures":
+        steps.append(Step(_("Predict new pictures:"), f"soundfit predict {name} new/ -o predictions.csv"))
+    else:
+        steps.append(Step(_("Predict for new rows:"), f"soundfit predict {name} new.csv"))
     return steps
 
 

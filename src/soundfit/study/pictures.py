@@ -24,6 +24,8 @@ _MOST_STATISTICS = 10_000
 _THUMBNAIL = 8
 # What a step costs beside its multiply-adds, in multiply-adds.
 _OVERHEAD = 3e6
+# An MLP on more pixels costs as much as a CNN and knows nothing of places.
+_MOST_PIXELS_FOR_MLP = 4_096
 # Multiply-adds that ``train`` spends on members where nobody names a budget. About 15 G a second and core.
 ALLOWANCE = {"cpu": 3.0e12, "cuda": 3.0e15}
 
@@ -78,9 +80,9 @@ def picture_cost(config: Config, shape: Shape, n_train: int) -> float:
 
 
 def picture_epochs(n_train: int) -> tuple[int, int, int]:
-    """Return batch size, epochs and the CNN's width: some 500 to 4,000 steps, wider where there is more."""
+    """Return batch size, epochs and the CNN's width: some 400 to 4,000 steps, wider where there is more."""
     if n_train < 2_000:
-        return 32, int(np.clip(500 * 32 // max(n_train, 32), 16, 60)), 16
+        return 32, int(np.clip(400 * 32 // max(n_train, 32), 16, 60)), 16
     if n_train < 10_000:
         return 64, 14, 16
     return 128, 10, 24
@@ -95,6 +97,8 @@ def picture_configurations(
     :data:`ALLOWANCE` are left out, so that the grid follows from the data alone and not from a clock.
     """
     wanted = [c for c in _candidates(n_train, shape, device) if model in ("auto", c.model)]
+    if model == "auto" and int(np.prod(shape)) > _MOST_PIXELS_FOR_MLP:
+        wanted = [c for c in wanted if c.model != "mlp"]
     chosen: list[Config] = []
     spent = 0.0
     for config in wanted:

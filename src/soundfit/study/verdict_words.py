@@ -61,7 +61,9 @@ def more_restraint(e: Evidence) -> tuple[Prescription, ...]:
     return (
         Prescription(said + ".", change=change),
         Prescription(
-            "Drop columns that carry little" + (", or prefer the linear model." if c.depth else ".")
+            "Show each picture in more ways (shifted, mirrored, partly erased), or add pictures."
+            if c.model in ("cnn", "resnet")
+            else "Drop columns that carry little" + (", or prefer the linear model." if c.depth else ".")
         ),
         more_rows(e),
     )

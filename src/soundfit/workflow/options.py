@@ -41,7 +41,6 @@ class Options:
     lang: str = "en"
     image_size: int | None = None
     sequence: str = ""
-    backbone: str = ""
     command: str = "<python>"
 
 
