@@ -126,7 +126,7 @@ def _no_signal(e: Evidence, lines: _Words) -> Verdict | None:
     known = e.best(outside=True)
     found = known is not None and 1.0 - known.share > max(2 * WORTH, 3.0 * known.se)
     alone = not e.smaller_tried and not e.restraint_tried
-    memorised = alone and e.rise > 0.5 and e.early < 0.5 and e.fitted < 0.3
+    memorised = alone and e.rise > 0.25 and e.early < 0.5 and e.fitted < 0.3
     if memorised or (e.training < 0.5 and e.gap > 0.4):
         return _memorising(e, lines, known if found else None)
     if found or (not e.references and e.fitted >= 0.64):
@@ -214,7 +214,8 @@ def _behind_larger(e: Evidence) -> tuple[str, float] | None:
     if step <= 2.0 * last.se or earlier <= 0:
         return None
     # Steps that shrink by a factor each leave the next one smaller by that factor again (Aitken 1926).
-    ahead = step * min(step / earlier, 1.0)
+    # Nor can it take more than its error has been shrinking by from size to size.
+    ahead = min(step * min(step / earlier, 1.0), e.validation * (1.0 - e.validation / last.share))
     if ahead <= max(WORTH, WORTH_OF_OWN * e.validation):
         return None
     return (

@@ -32,7 +32,7 @@ __all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 # A learning curve may take this share of what the configurations cost, or this much: a second or two on
 # one core. By cost, not by the clock, so that the same seed gives the same run on a busy machine too.
 _CURVE_SHARE = 0.08
-_CURVE_COST = 3e10
+_CURVE_COST = 1e10
 _FEWEST_ROWS = 20
 _WRITING_SECONDS = 2.0
 
