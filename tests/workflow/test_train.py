@@ -199,3 +199,9 @@ def test_a_test_file_of_its_own_is_the_exam(tables, tmp_path):
     run = sf.train(tmp_path / "train.csv", target="species", test=tmp_path / "test.csv", model="linear")
     assert run.exam["rows"] == 80
     assert run.document["split"]["train"] == 264
+
+
+def test_a_holdout_has_a_standard_error_over_its_rows(tables):
+    run = sf.train(tables / "hitters.csv", target="Salary", model="linear", folds="holdout")
+    assert run.document["split"]["folds"] == 1
+    assert 0 < run.document["cv"]["se"] < run.document["cv"]["value"]

@@ -18,7 +18,7 @@ from soundfit.models.complexity import capacity_measures
 from soundfit.records import Config, StudyResult
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.curve import Curve, final_scores, score_point
-from soundfit.study.grid import sized_to_rows
+from soundfit.study.grid import base_configuration
 from soundfit.study.views import TableViews
 
 __all__ = ["DEPTHS", "WIDTHS", "capacity_configurations", "capacity_study", "double_descent"]
@@ -39,11 +39,12 @@ def capacity_configurations(
     """
     if not widths or not depths or min(widths) < 1 or min(depths) < 0:
         raise ValueError(f"widths are 1 or more and depths 0 or more, however: {widths=}, {depths=}")
-    batch, epochs = sized_to_rows(n_train)
-    base = Config(batch_size=batch, epochs=epochs, learning_rate=0.03, options={"beta2": 0.95})
+    base = base_configuration(n_train, width=_WIDTH_FOR_DEPTH, depth=1)
     configurations = []
     if 0 in depths:
-        configurations.append(base.with_(model="linear", width=0, depth=0, warmup=0.0, learning_rate=0.05))
+        configurations.append(
+            base_configuration(n_train, width=0, depth=0).with_(warmup=0.0, learning_rate=0.05)
+        )
     hidden = sorted(d for d in depths if d > 0)
     if hidden:
         configurations += [base.with_(width=w, depth=hidden[0]) for w in sorted(widths)]

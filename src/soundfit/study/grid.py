@@ -8,7 +8,7 @@ from typing import Any
 
 from soundfit.records import Config
 
-__all__ = ["default_configurations", "expand_grid", "sized_to_rows"]
+__all__ = ["base_configuration", "default_configurations", "expand_grid", "sized_to_rows"]
 
 # Beyond that many continuous inputs waves cost more than they have been seen to bring.
 _MOST_WAVES = 64
@@ -50,6 +50,20 @@ def sized_to_rows(n_train: int) -> tuple[int, int]:
     if n_train < 50_000:
         return 256, min(max(1_000 // (n_train // 256), 24), 48)
     return (512, 12) if n_train < 300_000 else (1024, 8)
+
+
+def base_configuration(n_train: int, *, width: int, depth: int) -> Config:
+    """Return what studies vary: a net of that size without restraint (depth 0: the linear model)."""
+    batch, epochs = sized_to_rows(n_train)
+    return Config(
+        model="mlp" if depth else "linear",
+        width=width if depth else 0,
+        depth=depth,
+        batch_size=batch,
+        epochs=epochs,
+        learning_rate=0.03,
+        options={"beta2": 0.95},
+    )
 
 
 def default_configurations(

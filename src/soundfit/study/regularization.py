@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from soundfit.records import Config, StudyResult
+from soundfit.records import StudyResult
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.curve import Curve, score_point
-from soundfit.study.grid import sized_to_rows
+from soundfit.study.grid import base_configuration
 from soundfit.study.views import TableViews
 
 __all__ = ["DECAYS", "DROPOUTS", "regularization_study"]
@@ -42,16 +42,7 @@ def regularization_study(
         hooks: with ``seconds_left``, what would not fit is left out.
     """
     n_train = int(np.median([len(f.train) for f in views.folds]))
-    batch, epochs = sized_to_rows(n_train)
-    base = Config(
-        model="mlp" if depth else "linear",
-        width=width if depth else 0,
-        depth=depth,
-        batch_size=batch,
-        epochs=epochs,
-        learning_rate=0.03,
-        options={"beta2": 0.95},
-    )
+    base = base_configuration(n_train, width=width, depth=depth)
     light = 0.03
     grid = [base.with_(weight_decay=d) for d in sorted(set(decays))]
     if depth:

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from soundfit.data.table import Table
-from soundfit.metrics.interval import mean_and_se
+from soundfit.metrics.interval import mean_and_se, score_se
 from soundfit.records import Finding, Plan, StudyResult, Verdict
 from soundfit.study.verdict import capacity_points
+from soundfit.study.views import StudyViews
 
 __all__ = [
     "audit_record",
@@ -68,14 +69,19 @@ def split_record(plan: Plan, test_file: Path | None = None) -> dict[str, Any]:
     }
 
 
-def cv_record(result: StudyResult) -> dict[str, Any]:
-    """Return ``cv``: the chosen configuration's score over folds."""
+def cv_record(result: StudyResult, views: StudyViews) -> dict[str, Any]:
+    """Return ``cv``: the chosen configuration's score over folds; of a holdout with its SE over rows."""
     scores = result.scores_CK[result.chosen]
+    se = standard_error(scores)
+    if se is None and result.predictions is not None:
+        rows = views.folds[0].validation
+        over_rows = score_se(views.metric, views.target[rows], result.predictions[rows])
+        se = over_rows if np.isfinite(over_rows) else None
     return {
         "metric": result.metric,
         "greater_is_better": result.greater_is_better,
         "value": float(scores.mean()),
-        "se": standard_error(scores),
+        "se": se,
         "per_fold": [float(s) for s in scores],
     }
 

@@ -21,7 +21,7 @@ from soundfit.records import Config, Plan
 from soundfit.study.capacity import DEPTHS, WIDTHS, capacity_study
 from soundfit.study.cross_validation import Hooks
 from soundfit.study.curve import Curve, score_point
-from soundfit.study.grid import sized_to_rows
+from soundfit.study.grid import base_configuration
 from soundfit.study.learning import LearningCurve, learning_curve_of
 from soundfit.study.memorising import memorising
 from soundfit.study.rate_range import rate_range_study
@@ -122,19 +122,9 @@ def learning_curve(
     views = _views(data, target, plan, options)
     limited = _limited(hooks, budget, started)
     n_train = int(np.median([len(f.train) for f in views.folds]))
-    batch, epochs = sized_to_rows(n_train)
-    config = Config(
-        model="mlp" if depth else "linear",
-        width=width if depth else 0,
-        depth=depth,
-        batch_size=batch,
-        epochs=epochs,
-        learning_rate=0.03,
-        weight_decay=0.1,
-        options={"beta2": 0.95},
-    )
+    config = base_configuration(n_train, width=width, depth=depth).with_(weight_decay=0.1)
     usable = [p for p in parts if 0 < p < 1 and p * n_train >= 8]
-    limited.on_total(round(sum(epochs * p**-0.5 for p in (*usable, 1.0)) * seeds * len(views.folds)))
+    limited.on_total(round(sum(config.epochs * p**-0.5 for p in (*usable, 1.0)) * seeds * len(views.folds)))
     with one_thread():
         found = learning_curve_of(
             views,
@@ -368,20 +358,8 @@ def _with_memorising(views: TableViews, curve: Curve, device: torch.device) -> C
     assert curve.result is not None
     rows = views.folds[0].train[:_ROWS_TO_MEMORISE]
     inputs = views.data.inputs_VN[0].numpy()[rows]
-    batch, epochs = sized_to_rows(len(rows))
     some = [p for p in curve.points if p["depth"] <= 1 and p["width"] in (0, 1, 4, 16, 64, 256)]
-    configs = [
-        Config(
-            model=p["model"],
-            width=p["width"],
-            depth=p["depth"],
-            batch_size=batch,
-            epochs=epochs,
-            learning_rate=0.03,
-            options={"beta2": 0.95},
-        )
-        for p in some
-    ]
+    configs = [base_configuration(len(rows), width=p["width"], depth=p["depth"]) for p in some]
     if not configs:
         return curve
     found = {

@@ -254,7 +254,7 @@ def _document(
             "folds": len(plan.folds),
             "seconds": round(result.seconds, 2),
         },
-        "cv": records.cv_record(result),
+        "cv": records.cv_record(result, views),
         "chosen": records.chosen_record(result),
         "baselines": _baselines(views, inquiry),
         "curves": {
