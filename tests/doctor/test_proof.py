@@ -1,5 +1,7 @@
 """Tests of significance: rare alarms on noise, sure detection of a signal, paired gains of a smaller rate."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import time
@@ -7,6 +9,7 @@ import time
 import torch
 from torch import nn
 
+from soundfit.doctor.call import call_of
 from soundfit.doctor.proof import agreement_z, rate_gains, signal
 from soundfit.doctor.replay import Recipe
 from soundfit.doctor.rows import Rows
@@ -62,9 +65,11 @@ def recipe(lr: float) -> tuple[Recipe, Rows]:
     y = (x @ torch.randn(10, 3) + 0.3 * torch.randn(700, 3)).argmax(1)
     model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 3))
     initial = {k: v.clone() for k, v in model.state_dict().items()}
+    form = call_of((x,), {}, y)
+    assert form is not None
     made = Recipe(
-        model, initial, True, "cross_entropy", "mean", {}, None, torch.optim.Adam, {"lr": lr}, None, 32, 200
-    )
+        model, form[0], initial, True, "cross_entropy", "mean", {}, None, torch.optim.Adam, {"lr": lr}, None, 32, 200,
+    )  # fmt: skip
     return made, Rows((x,), y)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.seen import LossCall, RootRecord, tensors
+from soundfit.doctor.call import call_of
+from soundfit.doctor.seen import LossCall, RootRecord
 
 __all__ = ["Matched", "matched"]
 
@@ -29,10 +30,9 @@ def matched(
         return None
     last = window[-1][0] if window else None
     for root, args, kwargs, _, _ in reversed(window):
-        inputs = tuple(tensors((args, kwargs)))
-        if not inputs or not target.dim() or any(x.requires_grad and x.grad_fn is not None for x in inputs):
-            continue
-        if all(x.dim() and x.shape[0] == target.shape[0] for x in inputs):
+        made = call_of(args, kwargs, target)
+        if made is not None:
             root.extra["composite"] = root is not last
-            return inputs, prediction, target, root
+            root.call = root.call or made[0]
+            return made[1], prediction, target, root
     return None, prediction, target, None

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.seen import RootRecord, tensors
+from soundfit.doctor.call import call_of
+from soundfit.doctor.seen import RootRecord
 
 __all__ = ["Evaluation"]
 
@@ -28,11 +29,10 @@ class Evaluation:
         if self.pending is None:
             return
         root, args, out, step = self.pending
-        inputs = tuple(tensors(args))
-        if not inputs or not target.dim():
+        made = call_of(*args, target)
+        if made is None:
             return
-        if any(not x.dim() or x.shape[0] != target.shape[0] for x in inputs):
-            return
+        inputs = made[1]
         self.pending = None
         with torch.no_grad(), torch._C.DisableTorchFunction():
             if root.eval_rows.wants():

@@ -14,13 +14,15 @@ import time
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
+from soundfit.doctor.attempts import single_changes, sound_trainings
+from soundfit.doctor.call import output_of
 from soundfit.doctor.facts import (
     input_facts,
     module_facts,
     optimiser_facts,
     order_facts,
+    selection_facts,
     target_facts,
     weight_facts,
 )
@@ -29,8 +31,9 @@ from soundfit.doctor.proof import agreement_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
-from soundfit.doctor.scores import Task, balanced, chance, score, task_of
-from soundfit.doctor.seen import RootRecord
+from soundfit.doctor.scores import Task, balanced, chance, given_up, score, task_of
+from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
+from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
 
@@ -58,11 +61,18 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
 
 
 def main_root(watch: Watch) -> RootRecord | None:
-    """Return the model that the script trains: the one with most rows seen together with a target."""
+    """Return the model that the script trains: the one with most rows seen together with a target.
+
+    Of models trained one after another (folds, candidates) the last to be trained as long as any.
+    """
     roots = [r for r in watch.roots.values() if r.train_calls]
     if not roots:
         return None
-    return max(roots, key=lambda r: (len(r.train_rows.batches) > 0, r.train_calls))
+    longest = max((r.train_calls for r in roots if r.train_rows.batches), default=0)
+    for root in reversed(roots):
+        if root.train_rows.batches and root.train_calls >= 0.7 * longest:
+            return root
+    return max(roots, key=lambda r: r.train_calls)
 
 
 _SCORED = {
@@ -79,6 +89,9 @@ class Examination:
         self.deadline = deadline
         self.root = main_root(watch)
         self.kind = self._loss_kind()
+        self.optimiser = optimiser_of(self.root, watch.optimisers.values())
+        trained = [r for r in watch.roots.values() if r.train_calls]
+        self.together = play_together(trained, watch.optimisers.values())
         self.rows = self.root.train_rows.joined() if self.root else None
         self.eval_rows = self.root.eval_rows.joined() if self.root else None
         self.task: Task | None = None
@@ -103,8 +116,10 @@ class Examination:
             "dropouts": [(p, t, g, place) for (p, t, g), place in watch.dropouts.items()],
             "risky": dict(watch.risky),
             "places": {"backward": watch.backward_place},
-            "optimiser": optimiser_facts(watch),
+            "optimiser": optimiser_facts(watch, self.optimiser),
+            "together": self.together,
             "unregistered": dict(watch.unregistered.items()),
+            "selection": selection_facts(watch.backward_place),
         }
         if root is None:
             return out
@@ -125,10 +140,13 @@ class Examination:
         out["batch_size"] = size
         if self.rows is None or len(self.rows) < 2:
             return out
-        if out["stepped"] > 1 and out["roots"] > 1:  # models that play against each other have no score
+        if self.together:  # models that play against each other have no score
             return out
         out["rows"] = len(self.rows)
-        out["epochs"] = watch.step * max(size, 1) / len(self.rows)
+        out["repeats"] = 1 - len(self.rows) / max(root.train_rows.rows, 1)
+        mine = self.optimiser.steps if self.optimiser is not None else watch.step
+        out["trained_steps"] = mine
+        out["epochs"] = mine * max(size, 1) / len(self.rows)
         out["input"] = input_facts(self.rows.inputs)
         out["composite"] = bool(root.extra.get("composite"))
         width = self._output_width()
@@ -152,7 +170,7 @@ class Examination:
 
     def _predict(self, rows: Rows, *, training: bool = False) -> Tensor | None:
         root = self.root
-        if root is None or root.extra.get("composite"):
+        if root is None or root.call is None or root.extra.get("composite"):
             return None
         try:
             net = copy.deepcopy(root.module).cpu()
@@ -161,10 +179,7 @@ class Examination:
                 torch.manual_seed(5)
                 parts = []
                 for i in torch.arange(len(rows)).split(512):
-                    out = net(*[x[i] for x in rows.inputs])
-                    while isinstance(out, tuple | list):
-                        out = out[0]
-                    parts.append(out)
+                    parts.append(output_of(root.call(net, [x[i] for x in rows.inputs])))
             return torch.cat(parts).float()
         except (
             Exception
@@ -191,6 +206,7 @@ class Examination:
             out["train"] = score(task, p, rows.targets)
             if task.kind in ("classes", "binary", "one-hot"):
                 out["balanced"] = balanced(task, p, rows.targets)
+                out["rare_found"], out["balanced_if_even"] = given_up(task, p, rows.targets)
             facts["outputs"] = {
                 "std": float(p.std(0).mean()), "mean": float(p.mean()), "min": float(p.min()), "max": float(p.max()),
                 "finite": bool(torch.isfinite(p).all()),
@@ -199,6 +215,7 @@ class Examination:
             q = self._predict(rows, training=True)
             if q is not None:
                 out["train_in_train_mode"] = score(task, q, rows.targets)
+        out["train_at_start"] = self._at_start(task)
         if math.isnan(out["train"]) and root.train_scores:
             last = [s for s in root.train_scores if s[0] > self.watch.step * 0.7 and len(s[1]) == len(s[2])]
             if last:
@@ -223,6 +240,15 @@ class Examination:
                 out["evaluation_z"] = agreement_z(task, p, other.targets)
             facts["evaluation"] = self._evaluation_facts(rows, other)
         return out
+
+    def _at_start(self, task: Task) -> float:
+        """Return the score of the outputs of the first few steps."""
+        assert self.root is not None
+        first = [(a, b) for s, a, b in self.root.train_scores if s <= 4 and len(a) == len(b)]
+        first = [(a, b) for a, b in first if a.shape[1:] == first[0][0].shape[1:]]
+        if not first:
+            return math.nan
+        return score(task, torch.cat([a for a, _ in first]), torch.cat([b for _, b in first]))
 
     def _scorable(self, facts: dict[str, Any]) -> bool:
         """Return whether accuracy or R² of the plain output says how well the loss was served."""
@@ -255,7 +281,9 @@ class Examination:
     def _units(self) -> dict[str, Any]:
         root, rows = self.root, self.rows
         out: dict[str, Any] = {}
-        if root is None or rows is None or root.initial is None or root.extra.get("composite"):
+        if root is None or rows is None or root.initial is None or root.call is None:
+            return out
+        if root.extra.get("composite"):
             return out
         index = torch.linspace(0, len(rows) - 1, min(len(rows), 512)).long()
         part = rows.take(index)
@@ -265,9 +293,9 @@ class Examination:
                 if when == "first":
                     net.load_state_dict(root.initial)
                 net.eval()
-                scan = _UnitScan()
+                scan = UnitScan()
                 with torch.no_grad(), torch.random.fork_rng(devices=[]), scan:
-                    net(*part.inputs)
+                    root.call(net, part.inputs)
                 out[when] = scan.found
             except Exception:
                 out[when] = []
@@ -308,7 +336,7 @@ class Examination:
         if recipe is None or task.kind == "copy" or perfect:
             return
         out["recipe"] = {"sound": True}
-        for name, change in _sane(recipe).items():
+        for name, change in sound_trainings(recipe).items():
             self._try(replays, name, recipe, clean, change)
         possible = possible_score(out)
         usual = USUAL_RATES.get(recipe.optimiser.__name__, DEFAULT_RATES)[1]
@@ -316,10 +344,18 @@ class Examination:
             out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
-        for name, change in _changes(recipe, out).items():
+        for name, change in single_changes(recipe, out, violent=self._violent()).items():
             if time.process_time() > self.deadline:
                 break
             self._try(replays, name, recipe, clean, change)
+
+    def _violent(self) -> bool:
+        """Return whether numbers grew, or the first steps were far too large."""
+        seen = self.watch.recording
+        norms = seen.sparse.get("gradient_norm", {}).values()
+        ratios = list(seen.sparse.get("update_ratio", {}).values())
+        grown = any(e.kind.startswith("nonfinite") for e in seen.events) or max(norms, default=0.0) > 1e3
+        return grown or any(r > 0.3 for r in ratios)
 
     def _class_numbers(self, out: dict[str, Any], rows: Rows) -> None:
         """Where numbers 0 … K-1 are regressed on: would a classifier name far more of them right?"""
@@ -371,9 +407,11 @@ class Examination:
     def recipe(self) -> Recipe | None:
         """Return how the script trained, for replays; None where it cannot be told."""
         root, watch = self.root, self.watch
-        if root is None or root.initial is None or root.extra.get("composite") or not watch.optimisers:
+        record = self.optimiser
+        if root is None or root.initial is None or root.call is None or record is None:
             return None
-        record = max(watch.optimisers.values(), key=lambda o: o.steps)
+        if root.extra.get("composite"):
+            return None
         names = {id(p): n for n, p in root.module.named_parameters()}
         inside = {names[id(p)] for g in record.optimiser.param_groups for p in g["params"] if id(p) in names}
         first = record.first[0] if record.first else {}
@@ -384,7 +422,8 @@ class Examination:
         }  # fmt: skip
         if "lr" not in settings:
             return None
-        rates = [r for r in watch.recording.rate if math.isfinite(r)]
+        rates = watch.recording.rate[max(record.began - 1, 0) : record.ended] if record.steps else []
+        rates = [r for r in rates if math.isfinite(r)]
         base = float(str(settings["lr"])) or 1.0
         one = watch.losses[self.kind] if self.kind else {}
         calls = watch.backwards / max(watch.step, 1)
@@ -392,82 +431,10 @@ class Examination:
         structure = watch.custom.get("structure") or {}
         activation = one.get("activation") if self.kind else watch.custom.get("activation")
         return Recipe(
-            module=root.module, initial=root.initial, training=root.initial_training, loss=self.kind,
+            module=root.module, call=root.call, initial=root.initial, training=root.initial_training, loss=self.kind,
             reduction=one.get("reduction", "mean"), loss_kwargs={**one.get("kwargs", {})}, activation=activation,
             optimiser=type(record.optimiser), settings=settings, names=frozenset(inside),
-            batch_size=max(1, round(size * max(1.0, min(calls, 8.0)))), steps=max(watch.step, 1),
+            batch_size=max(1, round(size * max(1.0, min(calls, 8.0)))), steps=max(record.steps, 1),
             rates=[r / base for r in rates], negated=bool(structure.get("negated")),
             keeps_gradients=any(not o.grads_were_zeroed for o in watch.optimisers.values()),
         )  # fmt: skip
-
-
-def _sane(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Return sound trainings of the script's own architecture, whatever its settings were."""
-    longer = min(8.0, max(1.0, 600 / max(recipe.steps, 1)))
-    shared = {"scale_inputs": True, "sound_loss": True, "fresh": True, "longer": longer, "scale_targets": True,
-              "descend": True, "zero_gradients": True, "train_mode": True, "no_dropout": False}  # fmt: skip
-    return {"sound-1e-3": {**shared, "adam": 1e-3}, "sound-1e-2": {**shared, "adam": 1e-2}}
-
-
-def _changes(recipe: Recipe, facts: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return single changes to try, cheapest and commonest first."""
-    keep = {"zero_gradients": True} if recipe.keeps_gradients else {}
-    return {
-        "same": {},
-        "scale-inputs": {"scale_inputs": True, **keep},
-        "rate-down-10": {"rate": 0.1, **keep},
-        "rate-up-10": {"rate": 10.0, **keep},
-        "rate-down-100": {"rate": 0.01, **keep},
-        "rate-up-100": {"rate": 100.0, **keep},
-        "fresh": {"fresh": True, **keep},
-        "sound-loss": {"sound_loss": True, **keep},
-        "longer": {"longer": 5.0, **keep},
-        "all-parameters": {"all_parameters": True, **keep},
-        "scale-targets": {"scale_targets": True, **keep},
-        "scale-both": {"scale_targets": True, "scale_inputs": True, **keep},
-        "no-decay": {"no_decay": True, **keep},
-        "no-dropout": {"no_dropout": True, **keep},
-        "flat-rate": {"flat_rate": True, **keep},
-        "clip": {"clip": 1.0, **keep},
-        "small-batch": {"batch_size": 32, "longer": max(1.0, recipe.batch_size / 32), **keep},
-        "train-mode": {"train_mode": True, **keep},
-    }
-
-
-class _UnitScan(TorchFunctionMode):
-    """Share of units that never fire (ReLU) or always sit at an end (sigmoid, tanh), per operation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[dict[str, Any]] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        name = getattr(func, "__name__", "").rstrip("_")
-        if name in ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu") and isinstance(
-            out, Tensor
-        ):
-            with torch.no_grad(), torch._C.DisableTorchFunction():
-                self._look(name, out)
-        elif name in ("linear", "conv2d", "conv1d") and isinstance(out, Tensor):
-            with torch._C.DisableTorchFunction():
-                x = out.detach().float()
-                self.found.append({"kind": "linear", "std": float(x.std()), "max": float(x.abs().max())})
-        return out
-
-    def _look(self, name: str, out: Tensor) -> None:
-        if out.dim() < 2:
-            return
-        channels = out.shape[1] if out.dim() in (2, 4) else out.shape[-1]
-        x = out.transpose(1, -1) if out.dim() == 4 else out
-        x = x.reshape(-1, channels).float()
-        one: dict[str, Any] = {"kind": name, "units": channels, "std": float(x.std()),
-                               "spread": float(x.std(0).mean())}  # fmt: skip
-        if name == "relu":
-            one["dead"] = float((x <= 0).all(0).float().mean())
-            one["zero"] = float((x == 0).float().mean())
-        if name == "sigmoid":
-            one["saturated"] = float((((x - 0.5).abs() > 0.495).float().mean(0) > 0.9).float().mean())
-        if name == "tanh":
-            one["saturated"] = float(((x.abs() > 0.99).float().mean(0) > 0.9).float().mean())
-        self.found.append(one)

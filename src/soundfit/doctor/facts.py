@@ -8,17 +8,20 @@ Each function reads a part of a watch and returns a JSON-like mapping; none trai
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from soundfit.doctor.scores import Task
-from soundfit.doctor.seen import RootRecord
+from soundfit.doctor.seen import OptimiserRecord, RootRecord
+from soundfit.doctor.source import selection_by_test
 from soundfit.doctor.watch import Watch
+from soundfit.records import Place
 
 __all__ = [
-    "input_facts", "module_facts", "optimiser_facts", "order_facts", "target_facts", "weight_facts",
+    "input_facts", "module_facts", "optimiser_facts", "order_facts", "selection_facts", "target_facts", "weight_facts",
 ]  # fmt: skip
 
 Tensor = torch.Tensor
@@ -171,12 +174,25 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def optimiser_facts(watch: Watch) -> dict[str, Any]:
-    """Return settings, and which parameters of the trained models it holds."""
+def selection_facts(place: Place) -> dict[str, Any] | None:
+    """Return where the script's text chooses by a score on test rows, None where it does not."""
+    if place.file is None:
+        return None
+    try:
+        found = selection_by_test(Path(place.file).read_text(encoding="utf-8", errors="replace"))
+    except OSError:  # a notebook's cell
+        return None
+    if found is None:
+        return None
+    where = Place(file=place.file, line=found.line)
+    return {"place": where, "score": found.score, "chosen": found.chosen}
+
+
+def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:
+    """Return settings of the main optimiser, and which parameters of the trained models any of them holds."""
     out: dict[str, Any] = {"known": bool(watch.optimisers)}
-    if not watch.optimisers:
+    if main is None:
         return out
-    main = max(watch.optimisers.values(), key=lambda o: o.steps)
     first = main.first[0] if main.first else {}
     held = {id(p) for o in watch.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
     trained = [r for r in watch.roots.values() if r.train_calls]

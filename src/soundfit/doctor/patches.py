@@ -37,11 +37,13 @@ class Patches:
     def __init__(self, watch: Any) -> None:
         self.watch = watch
         self._undo: list[Callable[[], None]] = []
+        self._every_call: Callable[[], None] | None = None
+        self._held: dict[type, Callable[[], None]] = {}
 
     def install(self) -> None:
         """Replace everything."""
         module = torch.nn.Module
-        self._patch(module, "__call__", self._module_call(module.__call__))
+        self.every_call(True)
         for name in LOSSES:
             self._patch(torch.nn.functional, name, self._loss_call(name, getattr(torch.nn.functional, name)))
         self._patch(torch.Tensor, "backward", self._backward_call(torch.Tensor.backward))
@@ -57,8 +59,45 @@ class Patches:
 
     def remove(self) -> None:
         """Put everything back."""
+        self.every_call(False)
+        self.release()
         while self._undo:
             self._undo.pop()()
+
+    def release(self) -> None:
+        """Let go of the classes that were held."""
+        for undo in self._held.values():
+            undo()
+        self._held.clear()
+
+    def every_call(self, on: bool) -> None:
+        """Look at the calls of every module, or of those classes alone that were held."""
+        if on == (self._every_call is not None):
+            return
+        module = torch.nn.Module
+        if on:
+            old = module.__call__
+            module.__call__ = self._module_call(old)  # type: ignore[method-assign]
+            self._every_call = lambda: setattr(module, "__call__", old)
+        elif self._every_call is not None:
+            self._every_call()
+            self._every_call = None
+
+    def hold(self, kind: type[torch.nn.Module]) -> None:
+        """Go on looking at the calls of one class of models when other modules' calls are no longer seen.
+
+        Most steps of a training call one model with dozens of parts: only the outermost call is of interest.
+        """
+        if kind in self._held or kind is torch.nn.Module:
+            return
+        old = kind.__dict__.get("__call__")
+        original = kind.__call__
+        while getattr(original, "_watched", False):
+            original = original.__wrapped__
+        kind.__call__ = self._module_call(original)  # type: ignore[method-assign]
+        self._held[kind] = lambda: (
+            delattr(kind, "__call__") if old is None else setattr(kind, "__call__", old)
+        )
 
     def _patch(self, owner: Any, name: str, new: Any) -> None:
         old = owner.__dict__[name]
@@ -92,6 +131,7 @@ class Patches:
                     watch.layers.stack.pop()
             return watch.root_call(original, module, args, kwargs)
 
+        __call__._watched = True  # type: ignore[attr-defined]
         return __call__
 
     def _module_init(self, original: Any) -> Any:
@@ -109,6 +149,8 @@ class Patches:
         @functools.wraps(original)
         def compile_(*args: Any, **kwargs: Any) -> Any:
             self.watch.compiled = True  # the compiler must not see a mode of ours
+            self.release()
+            self.every_call(True)
             return original(*args, **kwargs)
 
         return compile_
@@ -144,13 +186,20 @@ class Patches:
         def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() != watch.thread or (watch.compiled and is_compiling()):
                 return original(tensor, *args, **kwargs)
+            if watch.inside_backward:  # a mode of ours hands the same call down once more
+                return original(tensor, *args, **kwargs)
             if watch.quiet:
                 watch.before_light_backward(tensor)
                 return original(tensor, *args, **kwargs)
             started = time.perf_counter()
             watch.before_backward(tensor)
             watch.spent_seconds += time.perf_counter() - started
-            return original(tensor, *args, **kwargs)
+            watch.inside_backward = True
+            try:
+                return original(tensor, *args, **kwargs)
+            finally:
+                watch.inside_backward = False
+                watch.after_backward()
 
         return backward
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from soundfit.doctor.call import Call, output_of
 from soundfit.doctor.reference import halves
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, row_scores, score
@@ -30,6 +31,7 @@ class Recipe:
     """How the script trained: model, first weights, loss, optimiser, batch size, steps, rates per step."""
 
     module: nn.Module
+    call: Call
     initial: dict[str, Tensor]
     training: bool
     loss: str | None
@@ -133,7 +135,7 @@ def _replay(
                 g["lr"] = lr * part
         if not keeps:
             opt.zero_grad()
-        out = _output(net(*[x[index] for x in rows.inputs]))
+        out = output_of(recipe.call(net, [x[index] for x in rows.inputs]))
         target = rows.targets[index]
         if width != 1.0 or center != 0.0:
             target = (target.float() - center) / width
@@ -150,7 +152,10 @@ def _replay(
     net.eval()
     with torch.no_grad():
         p = torch.cat(
-            [_output(net(*[x[i] for x in rows.inputs])) for i in torch.arange(len(rows)).split(512)]
+            [
+                output_of(recipe.call(net, [x[i] for x in rows.inputs]))
+                for i in torch.arange(len(rows)).split(512)
+            ]
         )
         p = p.float() * width + center
     return Replayed(
@@ -161,14 +166,6 @@ def _replay(
         float(p.std(0).mean()) if len(p) > 1 else math.nan,
         row_scores(task, p[held], rows.targets[held]),
     )
-
-
-def _output(out: Any) -> Tensor:
-    while isinstance(out, tuple | list):
-        out = out[0]
-    if isinstance(out, dict):
-        out = next(iter(out.values()))
-    return out
 
 
 def _scaled(x: Tensor, fit: Tensor) -> Tensor:

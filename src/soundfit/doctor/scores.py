@@ -131,6 +131,34 @@ def balanced(task: Task, predictions: Tensor, targets: Tensor) -> float:
     return float(torch.stack([(found[labels == c] == c).float().mean() for c in labels.unique()]).mean())
 
 
+def given_up(task: Task, predictions: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Return the share found of the rarest class, and the balanced accuracy when all classes weigh the same.
+
+    The second divides the model's class probabilities by the classes' shares before it takes the largest:
+    what the same outputs would score were no class given up. NaN where outputs are not per class.
+    """
+    labels, found = task.labels(targets), predicted_labels(task, predictions)
+    n = len(labels)
+    shares = torch.bincount(labels.clamp(min=0), minlength=2).float() / n
+    if found.shape != labels.shape or int((shares > 0).sum()) < 2:
+        return math.nan, math.nan
+    p = torch.nan_to_num(predictions.float().reshape(n, -1))
+    sums = p.sum(1)
+    if p.shape[1] == 1:
+        bounded = bool((p >= 0).all()) and bool((p <= 1).all())
+        one = (p if bounded else p.sigmoid()).clamp(1e-7, 1 - 1e-7)
+        p = torch.cat([(1 - one).log(), one.log()], 1)
+    elif bool((p >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()):
+        p = p.clamp_min(1e-12).log()
+    if p.shape[1] != len(shares):
+        return math.nan, math.nan
+    rare = int(torch.where(shares > 0, shares, torch.ones_like(shares)).argmin())
+    even = (p - shares.clamp_min(1e-6).log()).argmax(1)
+    recall = float((found[labels == rare] == rare).float().mean())
+    parts = [(even[labels == c] == c).float().mean() for c in labels.unique()]
+    return recall, float(torch.stack(parts).mean())
+
+
 def chance(task: Task, targets: Tensor) -> float:
     """Return the score of the best constant prediction."""
     if not task.is_classification:

@@ -3,6 +3,8 @@
 The script keeps ``__main__``, ``sys.argv``, ``sys.path[0]``, its exit code and its standard output.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import contextlib
@@ -101,9 +103,17 @@ def execute(path: Path, args: Sequence[str]) -> int:
 
 
 def watched_run(
-    path: Path, args: Sequence[str], *, price: str = "economy", seconds: float = 25.0
+    path: Path,
+    args: Sequence[str],
+    *,
+    price: str = "economy",
+    seconds: float = 25.0,
+    say: TextIO | None = None,
 ) -> tuple[int, Visit | None]:
-    """Run a script under the doctor; return its exit code and the visit (None where torch never came)."""
+    """Run a script under the doctor; return its exit code and the visit (None where torch never came).
+
+    ``say`` is told, between the script's end and the examination, how long the latter may take.
+    """
     visits: list[Visit] = []
 
     def begin() -> None:
@@ -128,6 +138,9 @@ def watched_run(
         return code, None
     visit = visits[0]
     visit.watched_seconds = time.perf_counter() - visit._started
+    if say is not None and visit.watch.backwards:
+        text = f"soundfit doctor: the script ended; comparing with small models and replays of its training (at most about {seconds:.0f} s) …"
+        print(text, file=say, flush=True)
     visit.end()
     return code, visit
 
@@ -176,7 +189,7 @@ def run_script(
     json_path = Path(json_path).resolve() if json_path is not None else None
     html_path = Path(html_path).resolve() if html_path is not None else None
     out = say or sys.stderr
-    code, visit = watched_run(script, args, price=price, seconds=seconds)
+    code, visit = watched_run(script, args, price=price, seconds=seconds, say=out)
     from soundfit.doctor.speak import verdict_text
 
     report: dict[str, Any] = {"healthy": True, "diagnoses": [], "repair": None, "overhead": 0.0}
@@ -185,7 +198,7 @@ def run_script(
         if fix:
             from soundfit.doctor.repair import repair
 
-            report["repair"] = repair(script, args, visit)
+            report["repair"] = repair(script, args, visit, say=out)
     if code not in (0, 130):
         print(f"soundfit doctor: the script ended with exit code {code}.", file=out)
     print(verdict_text(report, trained=visit is not None and visit.watch.backwards > 0), file=out, flush=True)

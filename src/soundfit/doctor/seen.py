@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
+from soundfit.doctor.call import Call, tensors
 from soundfit.doctor.rows import RowStore
 from soundfit.records import Place
 
-__all__ = ["LossCall", "OptimiserRecord", "RootRecord", "first_tensor", "tensors"]
+__all__ = [
+    "LossCall",
+    "OptimiserRecord",
+    "RootRecord",
+    "first_tensor",
+    "optimiser_of",
+    "play_together",
+    "tensors",
+]
 
 
 @dataclass
@@ -34,6 +44,8 @@ class OptimiserRecord:
     optimiser: Optimizer
     place: Place
     steps: int = 0
+    began: int = 0
+    ended: int = 0
     first: list[dict[str, Any]] = field(default_factory=list)
     grads_were_zeroed: bool = True
 
@@ -57,17 +69,28 @@ class RootRecord:
     eval_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     train_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    call: Call | None = None
 
 
-def tensors(tree: Any) -> list[torch.Tensor]:
-    """Return the tensors in nested tuples, lists and dicts, in order."""
-    if isinstance(tree, torch.Tensor):
-        return [tree]
-    if isinstance(tree, dict):
-        return [x for value in tree.values() for x in tensors(value)]
-    if isinstance(tree, list | tuple):
-        return [x for value in tree for x in tensors(value)]
-    return []
+def optimiser_of(root: RootRecord | None, records: Iterable[OptimiserRecord]) -> OptimiserRecord | None:
+    """Return the optimiser that steps a model's parameters, else the one with most steps."""
+    known = {id(p) for p in root.module.parameters()} if root is not None else set()
+    return max(records, key=lambda o: (o.steps > 0 and _holds(o, known), o.steps), default=None)
+
+
+def play_together(roots: Iterable[RootRecord], records: Iterable[OptimiserRecord]) -> bool:
+    """Return whether models with optimisers of their own were trained in turns, not one after another."""
+    spans = []
+    for root in roots:
+        known = {id(p) for p in root.module.parameters()}
+        mine = [o for o in records if o.steps and _holds(o, known)]
+        if mine:
+            spans.append((min(o.began for o in mine), max(o.ended for o in mine), {id(o) for o in mine}))
+    return any(a[2] != b[2] and a[0] < b[1] and b[0] < a[1] for i, a in enumerate(spans) for b in spans[:i])
+
+
+def _holds(record: OptimiserRecord, known: set[int]) -> bool:
+    return any(id(p) in known for g in record.optimiser.param_groups for p in g["params"])
 
 
 def first_tensor(tree: Any) -> torch.Tensor | None:

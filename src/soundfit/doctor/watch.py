@@ -15,8 +15,10 @@ import torch
 from torch.optim import Optimizer
 
 from soundfit.doctor.batch import matched
+from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.graph import loss_structure, output_activation
+from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
@@ -73,12 +75,16 @@ class Watch:
         self._window: list[tuple[RootRecord, tuple[Any, ...], dict[str, Any], Any, bool]] = []
         self._calls: list[LossCall] = []
         self._met: tuple[str, torch.Tensor, torch.Tensor] | None = None
+        self._inner_target: torch.Tensor | None = None  # of a loss that a model computes inside itself
         self._ops = OpTrace(self)
         self._updates = Updates(self.recording)
         self.patches = Patches(self)
         self._known: dict[int, torch.Tensor] = {}
-        self._late_loss: list[torch.Tensor] = []
+        self._heard = Heard(self.recording)
         self.attached = False
+        self.inside_backward = False
+        self._backed: torch.Tensor | None = None
+        self._stepping: Optimizer | None = None
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -94,16 +100,19 @@ class Watch:
         if self.step:
             self._take_last()
             self._leftover_evaluation()
+        self._credit_light_steps()
+        self.evaluation.pending = None
+        self._heard.flush()
+        self.patches.remove()
+        self.attached = False
+        self._window, self._calls, self._met = [], [], None
+
+    def _credit_light_steps(self) -> None:
         if self.main is not None and self.light_steps:
             root = self.roots[id(self.main)]
             root.train_calls += self.light_steps
             root.train_calls_in_eval_mode += self.light_steps_in_eval_mode
             self.light_steps = self.light_steps_in_eval_mode = 0
-        self.evaluation.pending = None
-        self._flush_losses()
-        self.patches.remove()
-        self.attached = False
-        self._window, self._calls, self._met = [], [], None
 
     def root_call(self, original: Any, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
         """Run a module that no other module called, and take note of what went in and out."""
@@ -126,6 +135,7 @@ class Watch:
         if not training:
             self.evaluation.pending = None
         self.depth = 1
+        self._inner_target = None
         self.layers.stack = [module]
         self.spent_seconds += time.perf_counter() - started
         try:
@@ -135,6 +145,8 @@ class Watch:
         started = time.perf_counter()
         first = first_tensor(out)
         if training and first is not None and first.requires_grad:
+            if root.train_calls == 0:  # an evaluation may have come before
+                root.initial_training = module.training
             root.train_calls += 1
             self._window.append((root, args, kwargs, out, module.training))
             if len(self._window) > 64:
@@ -145,7 +157,10 @@ class Watch:
                 root.eval_calls_in_train_mode += 1
             if root.eval_calls <= 2:
                 root.eval_place = user_place(self.step)
-            self.evaluation.pending = (root, args, first, self.step)
+            first = output_of(out)
+            self.evaluation.pending = (root, (args, kwargs), first, self.step)
+            if self._inner_target is not None:
+                self.evaluation.met(self._inner_target)
             if self._ops.on:
                 self._ops.seed(first)
         self.spent_seconds += time.perf_counter() - started
@@ -173,6 +188,8 @@ class Watch:
                 root.initial = {k: v.detach().clone() for k, v in state.items()}
         root.initial_training = module.training
         self.layers.know(module)
+        if not self.compiled:
+            self.patches.hold(type(module))
         return root
 
     # -- what a full step sees ----------------------------------------------------------------------
@@ -220,7 +237,9 @@ class Watch:
     def saw_loss(self, kind: str, prediction: Any, target: Any, out: torch.Tensor, kwargs: Any) -> None:
         """Receive a loss and what met in it."""
         if not out.requires_grad:
-            if self.evaluation.pending is not None and not torch.is_grad_enabled():
+            if self.depth and not torch.is_grad_enabled():
+                self._inner_target = target
+            elif self.evaluation.pending is not None and not torch.is_grad_enabled():
                 if out.dim() == 0:
                     self.recording.put("validation_loss", max(self.step, 1), float(out))
                 if prediction.shape[:1] == target.shape[:1]:
@@ -257,7 +276,16 @@ class Watch:
         if self.full:
             self._look_at_loss(loss)
             self._look_for_old_gradients()
+            if loss is self._backed:
+                self.recording.put("backward_twice", self.step + 1, 1.0)
+            self._backed = loss
         self._keep_rows()
+
+    def after_backward(self) -> None:
+        """Look at the gradients of a closure: they are made inside of the optimiser's step."""
+        if self.full and self._stepping is not None:
+            with torch.no_grad(), torch._C.DisableTorchFunction():
+                self._updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
 
     def before_light_backward(self, loss: torch.Tensor) -> None:
         """Receive a loss of a step that is not looked at: its value alone counts."""
@@ -267,30 +295,9 @@ class Watch:
         self.last = self.last_loss = None
 
     def _hear(self, loss: torch.Tensor) -> None:
-        """Record a loss; on an accelerator later, many at once."""
-        if loss.dim() == 0 and loss.is_cpu:
-            value = loss.item()
-            self._put_loss(value)
-            if not math.isfinite(value):
-                self._nonfinite_loss(loss, value)
-        elif loss.dim() == 0:
-            self._late_loss.append(loss.detach())
-            if len(self._late_loss) >= 64:
-                self._flush_losses()
-
-    def _put_loss(self, value: float) -> None:
-        if len(self.recording.loss) <= self.step:
-            self.recording.loss.append(value)
-
-    def _flush_losses(self) -> None:
-        if self._late_loss:
-            for value in torch.stack(self._late_loss).float().cpu().tolist():
-                self.recording.loss.append(value)
-                if not math.isfinite(value):
-                    self.recording.event(
-                        "nonfinite", len(self.recording.loss), "loss is not finite", what="loss"
-                    )
-            self._late_loss = []
+        value = self._heard.hear(loss, self.step)
+        if value is not None and not math.isfinite(value):
+            self._nonfinite_loss(loss, value)
 
     def _look_at_loss(self, loss: torch.Tensor) -> None:
         shape = loss_structure(loss, frozenset(c.output.grad_fn for c in self._calls))
@@ -355,7 +362,7 @@ class Watch:
                     (self.step + 1, pair[1].detach().cpu().clone(), root.train_rows.last)
                 )
                 if len(root.train_scores) > 64:
-                    del root.train_scores[:32]
+                    del root.train_scores[4:36]
 
     # -- evaluation ---------------------------------------------------------------------------------
 
@@ -387,13 +394,16 @@ class Watch:
         record = OptimiserRecord(optimiser, place)
         record.first = [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups]
         self.optimisers[id(optimiser)] = record
+        if self.attached:  # another model may be about to train
+            self.patches.every_call(True)
         return record
 
     def before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         """Receive an optimiser that is about to step."""
         if not self.full or threading.get_ident() != self.thread:
             return
-        if self._ops.on:
+        self._stepping = optimiser if args or kwargs.get("closure") is not None else None
+        if self._ops.on and self._stepping is None:
             self._end_of_operations()
         started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
@@ -411,7 +421,7 @@ class Watch:
         record = self.optimisers.get(id(optimiser))
         if record is None:
             record = self.add_optimiser(optimiser, user_place(self.step))
-        record.steps += 1
+        self._count(record)
         if self.full and self._updates.before:
             with torch.no_grad(), torch._C.DisableTorchFunction():
                 self._updates.look_at_updates(optimiser, self.step + 1, self.roots)
@@ -419,10 +429,11 @@ class Watch:
         self.recording.rate.append(float(groups[0]["lr"]))
         self.step += 1
         self.backwards_since_step = 0
-        if self._window:
+        if self._window and self._window[-1][0].module is not self.main:
+            self._credit_light_steps()
             self.main = self._window[-1][0].module
-        if len(self.recording.loss) < self.step and not self._late_loss:
-            self.recording.loss.append(float("nan"))
+        self._heard.fill(self.step)
+        self._backed = self._stepping = None
         self._window.clear()
         self._calls.clear()
         self._met = None
@@ -432,27 +443,38 @@ class Watch:
         self.full = self.full or (not self.losses and nearest <= 64)
         if self._ops.on:
             self._end_of_operations()
-        self.quiet = not self.full and not self._rows_are_due()
+        self._prepare_next()
         self.spent_seconds += time.perf_counter() - started
+
+    def _count(self, record: OptimiserRecord) -> None:
+        record.steps += 1
+        record.ended = self.step + 1
+        if record.steps == 1:
+            record.began = record.ended
+
+    def _prepare_next(self) -> None:
+        """Set how closely the step ahead is looked at."""
+        self.quiet = not self.full and not self._rows_are_due()
+        self.patches.every_call(self.full or self.compiled or self.main is None)
 
     def _after_light_step(self, optimiser: Optimizer) -> None:
         started = time.perf_counter()
         record = self.optimisers.get(id(optimiser))
         if record is None:
             record = self.add_optimiser(optimiser, user_place(self.step))
-        record.steps += 1
+        self._count(record)
         self.step += 1
         self.backwards_since_step = 0
         rate = optimiser.param_groups[0]["lr"]
         self.recording.rate.append(rate if type(rate) is float else float(rate))
-        if len(self.recording.loss) < self.step and not self._late_loss:
-            self.recording.loss.append(float("nan"))
+        self._heard.fill(self.step)
         self.light_steps += 1
         if self.main is not None and not self.main.training:
             self.light_steps_in_eval_mode += 1
         self.last = self.last_loss = None
         self.full = record.steps + 1 in FULL
-        self.quiet = not self.full and not self._rows_are_due()
+        if self.full or self._rows_are_due():
+            self._prepare_next()
         # What backward() and the forward pass spend in here is about as much again.
         self.spent_seconds += 2 * (time.perf_counter() - started)
 

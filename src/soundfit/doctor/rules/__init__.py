@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundfit.doctor.case import Case
-from soundfit.doctor.rules import data, fit, loss, network, numbers, optimiser
+from soundfit.doctor.rules import data, fit, loss, modes, network, numbers, optimiser
 from soundfit.records import Diagnosis, Trace
 
 __all__ = ["RULES", "diagnose", "is_healthy"]
@@ -15,7 +15,7 @@ __all__ = ["RULES", "diagnose", "is_healthy"]
 Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
-    *loss.rules, *numbers.rules, *optimiser.rules, *data.rules, *network.rules, *fit.rules,
+    *loss.rules, *numbers.rules, *optimiser.rules, *data.rules, *network.rules, *modes.rules, *fit.rules,
 )  # fmt: skip
 
 # A cause on the left explains the signs on the right: they stay, with less confidence.
@@ -37,6 +37,7 @@ _EXPLAINS: dict[str, tuple[str, ...]] = {
     "nonfinite": ("dead-relu", "exploding-gradient", "lr-too-high", "input-scale"),
     "half-precision-overflow": ("nonfinite", "exploding-gradient", "lr-too-high"),
     "batchnorm": ("train-eval-mode", "capacity-too-small"),
+    "augmentation": ("labels-damaged", "lr-too-low", "too-few-epochs", "capacity-too-small", "inputs-constant"),
     "labels-damaged": ("class-imbalance", "lr-too-low", "loss-mismatch", "inputs-constant"),
     "schedule": ("lr-too-low", "too-few-epochs"),
 }  # fmt: skip
@@ -89,7 +90,7 @@ def _unnamed(case: Case) -> Diagnosis:
         "scale-inputs": "input-scale", "rate-down-10": "lr-too-high", "rate-down-100": "lr-too-high",
         "rate-up-10": "lr-too-low", "rate-up-100": "lr-too-low", "fresh": "bad-init", "longer": "too-few-epochs",
         "sound-loss": "loss-mismatch", "scale-targets": "target-scale", "no-decay": "over-regularised",
-        "no-dropout": "over-regularised", "flat-rate": "schedule", "small-batch": "batch-size",
+        "no-dropout": "over-regularised", "flat-rate": "schedule", "small-batch": "batch-size", "large-batch": "batch-size",
         "train-mode": "train-eval-mode", "all-parameters": "optimizer-params", "clip": "exploding-gradient",
     }  # fmt: skip
     known = [k for k in codes if case[f"replays.{k}.held_out"] is not None]

@@ -161,6 +161,8 @@ def labels(case: Case) -> list[Diagnosis]:
         own = case.own_best - reference["constant"] if not math.isnan(case.own_best) else 0.0
         elsewhere = reference["evaluation_gain"]
         none = max(gain, own) < max(0.04, 2 * reference["se"])
+        if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and _never_the_same(case):
+            return []  # see augmentation
         if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and reference["agreement"] < 2.5:
             fix = "Evaluation rows can be learned, training rows cannot: training labels do not belong to their inputs (shuffled or sorted apart)."
             out.append(
@@ -263,6 +265,44 @@ def _has_signal(case: Case) -> bool:
     return not math.isnan(own) and own > constant + 2.33 * spread
 
 
+def _never_the_same(case: Case) -> bool:
+    """Return whether training rows never come back though many were kept: they are made anew each time."""
+    return case.number("repeats", 1.0) < 0.01 and case.number("rows", 0) >= 300
+
+
+def augmentation(case: Case) -> list[Diagnosis]:
+    """Training rows are altered until they no longer tell what evaluation rows tell."""
+    reference = case["reference"]
+    if reference is None or not _never_the_same(case) or case.number("rows", 0) < 300:
+        return []
+    gain, elsewhere = reference["held_out"] - reference["constant"], reference["evaluation_gain"]
+    mine = case.number("score.evaluation", case.number("score.evaluation_by_script"))
+    if math.isnan(elsewhere) or math.isnan(mine) or case.number("evaluation.rows", 0) < 40:
+        return []
+    constant = case.constant
+    behind = constant + elsewhere - mine
+    if elsewhere < gain + 0.12 or behind < 0.15:
+        return []
+    place = case["places.model"]
+    fix = (
+        f"Evaluation rows can be learned (to {constant + elsewhere:.2f}), training rows as the model sees them far less "
+        f"(to {constant + gain:.2f}): the augmentation or noise put on them destroys what the labels depend on. Weaken or drop it."
+    )
+    return [
+        case.diagnose(
+            "augmentation",
+            "what is done to training rows destroys their signal",
+            0.85,
+            fix,
+            place=place,
+            gain_on_training_rows=gain,
+            gain_on_evaluation_rows=elsewhere,
+            evaluation_score=mine,
+            spread_ratio=case.number("evaluation.scale"),
+        )
+    ]
+
+
 def order(case: Case) -> list[Diagnosis]:
     """Batches of one class each: rows come sorted."""
     purity, base = case.number("order.purity", 0.0), case.number("order.base", 1.0)
@@ -314,8 +354,12 @@ def imbalance(case: Case) -> list[Diagnosis]:
         return []
     rare = min(shares) * case.number("rows", 0)
     given_up = mine < 1.0 / len(shares) + 0.08
+    even = case.number("score.balanced_if_even", 0.0)
+    if not given_up and max(shares) >= 0.9 and rare >= 20:  # seldom named though the outputs tell it
+        given_up = case.number("score.rare_found", 1.0) < 0.3 and even - mine > 0.2
+        theirs = max(theirs, even) if given_up else theirs
     if given_up and theirs - mine > 0.15 and rare >= 8:
-        fix = f"The rare class is {min(shares):.1%} of the rows and never found: weight the loss (pos_weight, weight=) or sample evenly."
+        fix = f"The rare class is {min(shares):.1%} of the rows and hardly ever found: weight the loss (pos_weight, weight=) or sample evenly."
         sure = 0.5 if case.sick else 0.75
         return [
             case.diagnose(
@@ -333,4 +377,4 @@ def imbalance(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (input_scale, target_scale, constant_inputs, labels, order, imbalance)
+rules = (input_scale, target_scale, constant_inputs, labels, augmentation, order, imbalance)

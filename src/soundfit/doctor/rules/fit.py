@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 
 from soundfit.doctor.case import Case
+from soundfit.doctor.edits import changed, swap_name
 from soundfit.records import Diagnosis
 
 __all__ = ["rules"]
@@ -48,6 +49,30 @@ def leak(case: Case) -> list[Diagnosis]:
     ]
 
 
+def selection(case: Case) -> list[Diagnosis]:
+    """The checkpoint, or the time to stop, is chosen by a score on test rows."""
+    found = case["selection"]
+    if not found:
+        return []
+    fix = (
+        f"The {found['chosen']} is chosen by {found['score']}, a score on test rows, so that score is no longer an honest one: "
+        "choose by validation rows held out of the training rows, and look at the test rows once, at the end."
+    )
+    return [
+        case.diagnose(
+            "test-used-for-selection",
+            f"test rows choose the {found['chosen']}",
+            0.85,
+            fix,
+            severity="warning",
+            place=found["place"],
+            patch=changed(found["place"], swap_name(r"\btest", "validation")),
+            chosen=found["chosen"],
+            score_name=found["score"],
+        )
+    ]
+
+
 def overfitting(case: Case) -> list[Diagnosis]:
     """Training rows are learned far better than evaluation rows, and a small model does better there."""
     train, other = case.number("score.train"), case.number("score.evaluation")
@@ -83,4 +108,4 @@ def noise(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (leak, overfitting, noise)
+rules = (leak, selection, overfitting, noise)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, drop_call, set_keyword, swap_name
 from soundfit.records import Diagnosis, Place
@@ -339,10 +341,10 @@ def ascent(case: Case) -> list[Diagnosis]:
         "binary_cross_entropy_with_logits",
     )
     maximise = bool(case["optimiser.maximize"])
-    if case.number("stepped", 1) > 1 or case.number("roots", 1) > 1:
+    if case["together"]:
         return []
     if negated == maximise:
-        return []
+        return _falls_while_wrong(case)
     if not (case.sick or not case.judged or case.nonfinite):
         return []
     place = case["places.backward"] if negated else case["optimiser.place"]
@@ -367,13 +369,63 @@ def ascent(case: Case) -> list[Diagnosis]:
     ]
 
 
+def _falls_while_wrong(case: Case) -> list[Diagnosis]:
+    """A loss written by hand that goes down while the outputs get worse than a constant would be."""
+    if case["loss.kind"] is not None or not case.sick or case.nonfinite:
+        return []
+    first, last, start = case.smooth(0.0), case.smooth(1.0), case.number("score.train_at_start")
+    fell = first - last > 0.5 * abs(first) + 1e-3
+    worse = case.got < min(start, case.constant) - (0.1 if case["task.classification"] else 0.25)
+    if not (fell and worse):
+        return []
+    place = case["places.backward"]
+    fix = "The loss falls while the outputs move away from the targets: its sign is turned (a log-likelihood must be negated)."
+    return [
+        case.diagnose(
+            "gradient-ascent",
+            "the loss falls while the error grows: its sign is turned",
+            0.9,
+            fix,
+            place=place,
+            patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")),
+            change={"descend": True},
+            score_at_start=start,
+            loss_at_start=first,
+            loss_at_end=last,
+        )
+    ]
+
+
+def _twice(case: Case) -> list[Diagnosis]:
+    """The same loss goes backward twice before a step: every gradient counts double."""
+    twice = case.trace.series.get("backward_twice")
+    seen = int(np.isfinite(twice).sum()) if twice is not None else 0
+    if seen < 2:
+        return []
+    place = case["places.backward"]
+    fix = "One backward pass a step: the second adds every gradient once more, as twice the learning rate would."
+    return [
+        case.diagnose(
+            "loss-reduction",
+            "the same loss goes backward twice before each step",
+            0.8 if case.sick else 0.6,
+            fix,
+            severity="error" if case.sick else "warning",
+            place=place,
+            patch=changed(place, lambda line: f"# {line}"),
+            change={"once": True},
+            steps_seen=seen,
+        )
+    ]
+
+
 def reduction(case: Case) -> list[Diagnosis]:
     """A loss summed over the batch, or scaled, so that the rate no longer fits."""
     summed = case["loss.reduction"] == "sum" or (
         case["custom.structure.reduction"] == "sum" and case["loss.kind"] is None and case["task"] is not None
     )
     if not summed or not case.sick:
-        return []
+        return _twice(case)
     size = max(case.number("batch_size", 1), 1)
     down = max(case.cure("rate-down-10"), case.cure("rate-down-100"))
     sure = 0.9 if (down > 0.5 or case.nonfinite) and size >= 8 else 0.6

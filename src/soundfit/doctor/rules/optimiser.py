@@ -109,7 +109,7 @@ def zero_grad(case: Case) -> list[Diagnosis]:
         return []
     seen = sum(int(np.nansum(case.trace.series[n])) for n in kept)
     watched = max(1, int(np.isfinite(case.trace.series.get("gradient_norm", np.zeros(1))).sum()))
-    if seen < 0.6 * (watched - 1) or seen < 2 or case.number("stepped", 1) > 1 or case["optimiser.handmade"]:
+    if seen < 0.6 * (watched - 1) or seen < 2 or case["together"] or case["optimiser.handmade"]:
         return []
     place = case["places.backward"]
     fix = "Clear gradients before each backward pass: optimizer.zero_grad()."
@@ -301,7 +301,7 @@ def epochs(case: Case) -> list[Diagnosis]:
         return []
     cured = case.cure("longer")
     count = case.number("epochs", 99)
-    steps = case.number("steps")
+    steps = case.number("trained_steps", case.number("steps"))
     prior = 1.0 if count <= 5 or steps <= 30 else 0.7 if count <= 15 or steps <= 100 else 0.45
     sure = prior * (min(1.0, cured) - 0.5 * max(0.0, min(1.0, case.cure("same"))))
     if sure < 0.3:

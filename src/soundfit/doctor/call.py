@@ -1,0 +1,91 @@
+"""How a script calls its model: which arguments hold rows, which stay as they are. Knows trees of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+__all__ = ["Call", "call_of", "output_of", "tensors"]
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call; those at ``where`` are rows, the rest is kept as it was.
+
+    Calling it with a model and other rows calls the model as the script did.
+    """
+
+    spec: Any
+    fixed: tuple[Any, ...]
+    where: tuple[int, ...]
+
+    def __call__(self, net: torch.nn.Module, inputs: tuple[Tensor, ...] | list[Tensor]) -> Any:
+        """Return what the model makes of ``inputs``, one tensor for each place in ``where``."""
+        leaves = list(self.fixed)
+        for place, x in zip(self.where, inputs, strict=True):
+            leaves[place] = x
+        args, kwargs = pytree.tree_unflatten(leaves, self.spec)
+        return net(*args, **kwargs)
+
+
+def call_of(args: Any, kwargs: Any, target: Tensor) -> tuple[Call, tuple[Tensor, ...]] | None:
+    """Return a call's form and its rows, or None where no argument has a row for each of the target's.
+
+    A target that is handed to the model by name, as its ``labels``, is no input: the form leaves it out.
+    """
+    if not target.dim():
+        return None
+    leaves, spec = pytree.tree_flatten((tuple(args), dict(kwargs)))
+    first_named = len(pytree.tree_leaves(tuple(args)))
+    fixed, where, rows = list(leaves), [], []
+    for place, leaf in enumerate(leaves):
+        if not isinstance(leaf, Tensor):
+            continue
+        if place >= first_named and _same(leaf, target):
+            fixed[place] = None
+        elif leaf.dim() and leaf.shape[0] == target.shape[0]:
+            fixed[place] = None
+            where.append(place)
+            rows.append(leaf)
+        else:
+            fixed[place] = leaf.detach()
+    if not rows or not isinstance(args, tuple | list) or any(x.requires_grad and x.grad_fn for x in rows):
+        return None
+    return Call(spec, tuple(fixed), tuple(where)), tuple(rows)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a is b or (a.numel() == b.numel() and a.data_ptr() == b.data_ptr())
+
+
+def tensors(tree: Any, depth: int = 0) -> list[Tensor]:
+    """Return the tensors in nested tuples, lists, dicts, distributions and plain objects, in order."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        return [x for value in tree.values() for x in tensors(value, depth + 1)]
+    if isinstance(tree, list | tuple):
+        return [x for value in tree for x in tensors(value, depth + 1)]
+    if depth > 4 or isinstance(tree, torch.nn.Module | type) or not hasattr(tree, "__dict__"):
+        return []
+    if isinstance(tree, torch.distributions.Distribution):  # its parameters, not what was derived from them
+        names = [*tree.arg_constraints, "base_dist"]
+        return [x for name in names if name in vars(tree) for x in tensors(vars(tree)[name], depth + 1)]
+    return [x for value in vars(tree).values() for x in tensors(value, depth + 2)]
+
+
+def output_of(out: Any) -> Tensor:
+    """Return the prediction in what a model returns: its first tensor with rows, else its first tensor.
+
+    Raises:
+        TypeError: there is no tensor in it.
+    """
+    found = tensors(out)
+    if not found:
+        raise TypeError("a model must return a tensor")
+    return next((x for x in found if x.dim()), found[0])

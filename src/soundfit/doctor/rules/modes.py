@@ -1,0 +1,204 @@
+"""Causes in modes and penalties: train and eval mode, batch norm, dropout, weight decay. Reads only a Case."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+
+from soundfit.doctor.case import Case
+from soundfit.doctor.edits import added_before, changed, set_keyword, swap_name
+from soundfit.records import Diagnosis, Place
+
+__all__ = ["rules"]
+
+
+def modes(case: Case) -> list[Diagnosis]:
+    """Training in eval mode; evaluation in train mode where that changes the output."""
+    out = []
+    drops, norms = case["modules.dropout"] or [], case["modules.batchnorm"] or []
+    reacts = bool(norms) or any(d["p"] > 0 for d in drops)
+    calls, eval_mode = case.number("mode.train_calls", 0), case.number("mode.in_eval_mode", 0)
+    place = case["places.model"] or Place()
+    if norms and eval_mode >= 0.5 * calls > 0 and (case.sick or not case.judged):
+        fix = "Call model.train() before training: in eval mode batch norm uses statistics that are never updated."
+        out.append(
+            case.diagnose(
+                "train-eval-mode",
+                "the model trains in eval mode",
+                0.95,
+                fix,
+                place=place,
+                patch=added_before(place, "model.train()"),
+                change={"mode": True},
+            )
+        )
+    elif reacts and eval_mode >= 0.5 * calls > 3 and calls > eval_mode:
+        fix = "After evaluation call model.train() again: most of the training ran in eval mode."
+        sure = 0.9 if norms else 0.75
+        severity = "error" if case.sick else "warning"
+        out.append(
+            case.diagnose(
+                "train-eval-mode",
+                "after an evaluation the model trains on in eval mode",
+                sure,
+                fix,
+                severity=severity,  # type: ignore[arg-type]
+                place=case["places.evaluation"] or place,
+                patch=added_before(place, "model.train()"),
+                change={"mode": True},
+            )
+        )
+    elif reacts and eval_mode >= 0.5 * calls > 3:
+        fix = "Call model.train() before training: dropout and batch norm are off in eval mode."
+        out.append(
+            case.diagnose(
+                "train-eval-mode",
+                "the model trains in eval mode",
+                0.85,
+                fix,
+                severity="error" if norms or case.sick else "warning",
+                place=place,
+                patch=added_before(place, "model.train()"),
+                change={"mode": True},
+            )
+        )
+    evals, wrong = case.number("mode.eval_calls", 0), case.number("mode.eval_in_train_mode", 0)
+    if reacts and evals > 0 and wrong >= 0.5 * evals:
+        before, after = case.number("score.evaluation_by_script"), case.number("score.evaluation")
+        lost = after - before if not math.isnan(after) and not math.isnan(before) else math.nan
+        where = case["places.evaluation"] or place
+        fix = "Call model.eval() before evaluating: dropout drops and batch norm uses (and changes) batch statistics otherwise."
+        sure = 0.9 if lost > 0.01 or math.isnan(lost) else 0.7
+        out.append(
+            case.diagnose(
+                "train-eval-mode",
+                "the model is evaluated in train mode",
+                sure,
+                fix,
+                place=where,
+                severity="error" if math.isnan(lost) or abs(lost) > 0.01 or norms else "warning",
+                patch=added_before(where, "model.eval()"),
+                change={"mode": True},
+                lost=lost,
+            )
+        )
+    always = [p for rate, on, grad, p in case["dropouts"] or [] if on and not grad and rate > 0]
+    if always and not wrong and evals > 0:
+        where = always[0]
+        fix = "F.dropout drops by default even in evaluation: pass training=self.training."
+        out.append(
+            case.diagnose(
+                "train-eval-mode",
+                "functional dropout stays on in evaluation",
+                0.9,
+                fix,
+                place=where,
+                patch=changed(where, set_keyword("training", "self.training")),
+                change={"mode": True},
+            )
+        )
+    return out
+
+
+def batchnorm(case: Case) -> list[Diagnosis]:
+    """Batch norm whose running statistics are not those of the training."""
+    norms = case["modules.batchnorm"] or []
+    if not norms:
+        return []
+    size = case.number("batch_size", 32)
+    trained, switched = case.number("score.train"), case.number("score.train_in_train_mode")
+    odd = [n for n in norms if n["momentum"] is not None and (n["momentum"] <= 1e-3 or n["momentum"] >= 0.98)]
+    lost = switched - trained if not math.isnan(trained) and not math.isnan(switched) else 0.0
+    if size <= 2 and case.number("mode.in_eval_mode", 0) < 0.5 * case.number("mode.train_calls", 1):
+        fix = f"Batch norm on batches of {size:.0f} normalises each row by itself: use batches of 16 and more, or LayerNorm or GroupNorm."
+        if case.sick or lost > 0.1 or not case.judged:
+            return [
+                case.diagnose(
+                    "batchnorm",
+                    f"batch norm with batches of {size:.0f}",
+                    0.92,
+                    fix,
+                    place=norms[0]["place"],
+                    module=norms[0]["name"],
+                    change={},
+                )
+            ]
+        return []
+    if lost > max(0.08, case.tolerance if case.judged else 0.08):
+        fix = "In eval mode the model is far worse than in train mode on the same rows: running statistics are off (momentum, or too few steps)."
+        sure = 0.95 if odd else 0.75
+        where = odd[0] if odd else norms[0]
+        return [
+            case.diagnose(
+                "batchnorm",
+                "running statistics of batch norm do not match the data",
+                sure,
+                fix,
+                place=where["place"],
+                module=where["name"],
+                patch=changed(where["place"], set_keyword("momentum", "0.1")),
+                change={"momentum": 0.1},
+                lost=lost,
+                momentum=where["momentum"],
+            )
+        ]
+    return []
+
+
+def regularised(case: Case) -> list[Diagnosis]:
+    """Dropout or weight decay that takes away more than noise."""
+    if not case.sick:
+        return []
+    out = []
+    drops = [d for d in case["modules.dropout"] or [] if d["p"] >= 0.6]
+    functional = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad and rate >= 0.6]
+    cured = case.cure("no-dropout")
+    if (drops or functional) and (
+        cured > 0.4 or max([d["p"] for d in drops] + [r for r, _ in functional]) >= 0.85
+    ):
+        worst = (
+            max(drops, key=lambda d: d["p"])
+            if drops
+            else {"p": functional[0][0], "place": functional[0][1], "name": "dropout"}
+        )
+        fix = f"Dropout of {worst['p']:g} leaves too little: 0.1 to 0.3 is usual."
+        out.append(
+            case.diagnose(
+                "over-regularised",
+                f"dropout of {worst['p']:g} is too strong",
+                max(0.75, min(0.95, cured)),
+                fix,
+                place=worst["place"],
+                module=worst["name"],
+                patch=changed(worst["place"], swap_name(r"0?\.[6-9]\d*", "0.2")),
+                change={"dropout": 0.1},
+                cured=cured,
+            )
+        )
+    decay, cured = case.number("optimiser.weight_decay", 0.0), case.cure("no-decay")
+    strong = decay * (case.number("optimiser.lr", 1.0) if case["optimiser.class"] == "AdamW" else 1.0)
+    adamw = case["optimiser.class"] == "AdamW"
+    if (
+        decay > 0
+        and (cured > 0.4 or strong >= (0.005 if adamw else 0.3))
+        and decay >= (0.1 if adamw else 0.005)
+    ):
+        place = case["optimiser.place"]
+        fix = f"Weight decay {decay:g} pulls the weights to zero (norm now {case.number('weights.after_norm_ratio'):.2g} of the start's): try {min(decay / 100, 1e-2):.1g}."
+        out.append(
+            case.diagnose(
+                "over-regularised",
+                f"weight decay {decay:g} is too strong",
+                max(0.7, min(0.95, cured)),
+                fix,
+                place=place,
+                patch=changed(place, set_keyword("weight_decay", "1e-4")),
+                change={"weight_decay": 1e-4},
+                cured=cured,
+            )
+        )
+    return out
+
+
+rules = (modes, batchnorm, regularised)

@@ -1,0 +1,37 @@
+"""The doctor inside other training libraries. Each callback imports its library only when it is asked for.
+
+``LightningDoctor`` goes into ``Trainer(callbacks=[…])`` of Lightning, ``TransformersDoctor`` into
+``Trainer(callbacks=[…])`` of Transformers. skorch and plain functions need neither: they train inside
+``with soundfit.doctor() as visit``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from soundfit.errors import UsageError
+
+__all__ = ["LightningDoctor", "TransformersDoctor"]
+
+_HOMES = {
+    "LightningDoctor": ("soundfit.integrations.lightning_callback", "lightning"),
+    "TransformersDoctor": ("soundfit.integrations.transformers_callback", "transformers"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    home, library = _HOMES[name]
+    try:
+        return getattr(importlib.import_module(home), name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("soundfit"):
+            raise
+        raise UsageError(
+            f"{name} needs the library that it plugs into",
+            received=f"no module named {error.name}",
+            fix=f"pip install {library}",
+        ) from error
