@@ -158,5 +158,15 @@ for step in range(150):
     "poisson": S(LINE, "y = torch.poisson(torch.exp(0.5 * X[:, :1])); yt = torch.poisson(torch.exp(0.5 * Xt[:, :1]))\n", mlp(5, 1), "criterion = nn.PoissonNLLLoss()\n", opt("Adam", "0.003"), loader(10)),
     "siamese_distillation": S(BLOBS, mlp(8, 4), "teacher = model\n", CE, opt(), loader(8), mlp(8, 4, h=16), "optimizer = torch.optim.Adam(model.parameters(), lr=0.01)\nfor epoch in range(15):\n    for i in range(0, len(X), 32):\n        xb = X[i:i + 32]\n        with torch.no_grad(): soft = F.softmax(teacher(xb) / 2, 1)\n        loss = F.kl_div(F.log_softmax(model(xb) / 2, 1), soft, reduction='batchmean') * 4\n        optimizer.zero_grad(); loss.backward(); optimizer.step()\n", ACC),
     "amp_bfloat16": S(BLOBS, mlp(8, 4), CE, opt(), loader().replace("loss = criterion(model(xb), yb)", "\n        with torch.autocast('cpu', dtype=torch.bfloat16):\n            loss = criterion(model(xb), yb)"), ACC),
+    "augmented_and_fine": S(IMAGES, cnn(), CE, opt("Adam", "0.003"), loader(15).replace("model(xb)", "model(xb + 0.3 * torch.randn_like(xb))"), ACC),
+    "validation_rows_choose": S(BLOBS, "Xv, yv, X, y = X[:150], y[:150], X[150:], y[150:]\n", mlp(8, 4), CE, opt(), "best = 0\n", loader(12), """
+    model.eval()
+    with torch.no_grad():
+        val_acc = (model(Xv).argmax(1) == yv).float().mean().item()
+    if val_acc > best:
+        best, kept = val_acc, {k: v.clone() for k, v in model.state_dict().items()}
+model.load_state_dict(kept)
+""", ACC.replace("accuracy", "test_accuracy")),
+    "two_models_in_turn": S(BLOBS, mlp(8, 4, h=16), CE, opt(), loader(10), ACC, mlp(8, 4, h=64), opt("SGD", "0.1"), loader(12), ACC),
     "zero_last_layer": S(CURVE, mlp(6, 1, h=64), "nn.init.zeros_(model[4].weight)\n", L2, opt(), loader(40), MSE),
 }  # fmt: skip

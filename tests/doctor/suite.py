@@ -300,5 +300,42 @@ for step in range(200):
 """, ACC)),
     "xor_linear": (("missing-nonlinearity", "capacity-too-small"), S("X = torch.tensor([[0., 0.], [0., 1.], [1., 0.], [1., 1.]])\ny = torch.tensor([[0.], [1.], [1.], [0.]])\nmodel = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1), nn.Sigmoid())\n", BCE, opt("SGD", "0.5"), full(800))),
     "xor_lr": (("lr-too-low", "too-few-epochs"), S("X = torch.tensor([[0., 0.], [0., 1.], [1., 0.], [1., 1.]])\ny = torch.tensor([[0.], [1.], [1.], [0.]])\nmodel = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Sigmoid())\n", BCE, opt("SGD", "1e-5"), full(500))),
+    "noise_drowns_images": (("augmentation",), S(IMAGES, cnn(), CE, opt("Adam", "0.003"), loader(8).replace("model(xb)", "model(xb + 12 * torch.randn_like(xb))"), ACC)),
+    "augmented_dataset": (("augmentation",), S(BLOBS, """
+class Jittered(torch.utils.data.Dataset):
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def __len__(self):
+        return len(self.x)
+    def __getitem__(self, i):
+        return self.x[i][torch.randperm(8)] * (torch.randint(0, 2, (8,)) * 2 - 1), self.y[i]
+""", mlp(8, 4), CE, opt(), loader(10).replace("TensorDataset(X, y)", "Jittered(X, y)"), ACC)),
+    "test_rows_choose": (("test-used-for-selection",), S(BLOBS, mlp(8, 4), CE, opt(), "best = 0\n", loader(8), """
+    model.eval()
+    with torch.no_grad():
+        test_acc = (model(Xt).argmax(1) == yt).float().mean().item()
+    if test_acc > best:
+        best, kept = test_acc, {k: v.clone() for k, v in model.state_dict().items()}
+model.load_state_dict(kept)
+print(best)
+""")),
+    "test_loss_stops": (("test-used-for-selection",), S(LINE, mlp(5, 1), L2, opt(), """
+X_test, y_test = Xt, yt
+def loss_on(x, y):
+    with torch.no_grad():
+        return criterion(model(x), y).item()
+lowest, patience = 1e9, 0
+for epoch in range(60):
+    for rows in torch.randperm(len(X)).split(32):
+        optimizer.zero_grad(); criterion(model(X[rows]), y[rows]).backward(); optimizer.step()
+    now = loss_on(X_test, y_test)
+    if now < lowest - 1e-3:
+        lowest, patience = now, 0
+    else:
+        patience += 1
+        if patience == 5:
+            break
+print(lowest)
+""")),
     "leaking_split": (("split-leak",), S(BLOBS, "Xt = torch.cat([Xt[:100], X[:100]]); yt = torch.cat([yt[:100], y[:100]])\n", mlp(8, 4), CE, opt(), loader(), ACC)),
 }  # fmt: skip

@@ -92,8 +92,50 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "strong decay": ("over-regularised", {"got": 0.4, "optimiser__weight_decay": 1.0, "replays": {"no-decay": {"held_out": 0.95}}}),
     "sorted rows": ("class-imbalance", {"got": 0.5, "order": {"purity": 1.0, "base": 0.34, "kinds": 3, "size": 32, "batches": 20}}),
     "rare class": ("class-imbalance", {"got": 0.93, "target__shares": [0.93, 0.07], "score__balanced": 0.5, "reference__balanced": 0.9}),
+    "rows altered beyond use": ("augmentation", {"got": 0.45, "possible": 0.45, "repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0, "scale": 0.1},
+        "score__evaluation": 0.5, "reference__evaluation_gain": 0.5, "reference__agreement": 1.0}),
+    "test rows choose": ("test-used-for-selection", {"selection": {"place": Place(), "score": "test_acc", "chosen": "checkpoint"}}),
+    "rare class seldom named": ("class-imbalance", {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.62, "score__rare_found": 0.24,
+        "score__balanced_if_even": 0.88, "reference__balanced": 0.6}),
     "shared rows": ("split-leak", {"evaluation": {"shared": 50, "rows": 100}}),
 }  # fmt: skip
+
+
+CONTROLS: dict[str, dict[str, Any]] = {
+    "noise that helps": {"repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0}, "score__evaluation": 0.9, "reference__evaluation_gain": 0.5},
+    "fresh rows that teach": {"repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0}, "score__evaluation": 0.6, "reference__evaluation_gain": 0.56},
+    "nothing is chosen": {"selection": None},
+    "rare and found": {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.74, "score__rare_found": 0.5, "score__balanced_if_even": 0.95},
+    "rare and hard": {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.6, "score__rare_found": 0.2, "score__balanced_if_even": 0.7},
+    "kept shuffled order": {"repeats": 0.7, "rows": 900},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_is_left_alone(name: str) -> None:
+    assert [d.code for d in diagnose(trace(**CONTROLS[name])) if d.severity != "note"] == []
+
+
+def test_a_loss_that_falls_while_the_error_grows_is_climbed() -> None:
+    facts: dict[str, Any] = {"loss__kind": None, "score__train_at_start": 0.3, "got": 0.0}
+    found = diagnose(trace(loss=np.linspace(1.0, -40.0, 200), **facts))
+    assert found[0].code == "gradient-ascent"
+    facts |= {
+        "score__train_at_start": -0.9,
+        "got": -1.0,
+        "score__error_growth": 50.0,
+        "task__classification": False,
+    }
+    found = diagnose(trace(loss=np.linspace(1.0, -40.0, 200), **facts))
+    assert found[0].code == "gradient-ascent"
+    assert "gradient-ascent" not in codes(trace(loss=np.linspace(1.0, 0.9, 200), **facts))
+
+
+def test_going_backward_twice_is_seen() -> None:
+    one = trace()
+    one.series["backward_twice"] = np.where(np.arange(200) < 9, 1.0, np.nan)
+    assert codes(one) == ["loss-reduction"]
+    assert "twice" in diagnose(one)[0].cause
 
 
 def test_the_control_is_healthy() -> None:

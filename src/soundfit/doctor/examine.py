@@ -215,7 +215,7 @@ class Examination:
             q = self._predict(rows, training=True)
             if q is not None:
                 out["train_in_train_mode"] = score(task, q, rows.targets)
-        out["train_at_start"] = self._at_start(task)
+        out["train_at_start"], out["error_growth"] = self._at_start(task, p)
         if math.isnan(out["train"]) and root.train_scores:
             last = [s for s in root.train_scores if s[0] > self.watch.step * 0.7 and len(s[1]) == len(s[2])]
             if last:
@@ -241,14 +241,21 @@ class Examination:
             facts["evaluation"] = self._evaluation_facts(rows, other)
         return out
 
-    def _at_start(self, task: Task) -> float:
-        """Return the score of the outputs of the first few steps."""
+    def _at_start(self, task: Task, now: Tensor | None) -> tuple[float, float]:
+        """Return the score of the outputs of the first few steps, and by what factor errors of numbers grew since."""
         assert self.root is not None
+        assert self.rows is not None
         first = [(a, b) for s, a, b in self.root.train_scores if s <= 4 and len(a) == len(b)]
         first = [(a, b) for a, b in first if a.shape[1:] == first[0][0].shape[1:]]
         if not first:
-            return math.nan
-        return score(task, torch.cat([a for a, _ in first]), torch.cat([b for _, b in first]))
+            return math.nan, math.nan
+        p, y = torch.cat([a for a, _ in first]), torch.cat([b for _, b in first])
+        growth = math.nan
+        if now is not None and task.kind == "regression" and now.numel() == self.rows.targets.numel():
+            error = (now.reshape(-1) - self.rows.targets.float().reshape(-1)).abs().mean()
+            if p.numel() == y.numel():
+                growth = float(error / ((p.float().reshape(-1) - y.float().reshape(-1)).abs().mean() + 1e-12))
+        return score(task, p, y), growth
 
     def _scorable(self, facts: dict[str, Any]) -> bool:
         """Return whether accuracy or R² of the plain output says how well the loss was served."""

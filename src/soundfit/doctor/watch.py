@@ -291,6 +291,8 @@ class Watch:
         """Receive a loss of a step that is not looked at: its value alone counts."""
         self.backwards += 1
         self.backwards_since_step += 1
+        if self._ops.on:  # left by an evaluation
+            self._ops.stop()
         self._hear(loss)
         self.last = self.last_loss = None
 

@@ -376,6 +376,7 @@ def _falls_while_wrong(case: Case) -> list[Diagnosis]:
     first, last, start = case.smooth(0.0), case.smooth(1.0), case.number("score.train_at_start")
     fell = first - last > 0.5 * abs(first) + 1e-3
     worse = case.got < min(start, case.constant) - (0.1 if case["task.classification"] else 0.25)
+    worse = worse or (case.got < case.constant and case.number("score.error_growth", 0.0) > 3)
     if not (fell and worse):
         return []
     place = case["places.backward"]
