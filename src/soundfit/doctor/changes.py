@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.scores import Task
@@ -45,6 +46,9 @@ class Changes:
         self.depth = 0
         self.mask: Tensor | None = None
         self.inputs: Tensor | None = None
+        self.lengthened = False
+        self._extra = ExtraSteps(int(wanted.get("longer", 1)))
+        self._adams: dict[int, Optimizer] = {}
         self._undo: list[Callable[[], None]] = []
 
     def attach(self) -> None:
@@ -106,7 +110,10 @@ class Changes:
                 self.depth = 0
             if torch.is_grad_enabled() and self.hold_back:
                 self.inputs, self.mask = first, _mask(first, self.hold_back)
-            return self._output(out)
+            out = self._output(out)
+            if self._extra.times > 1 and torch.is_grad_enabled():
+                self._extra.saw_model(module, args, kwargs, out)
+            return out
 
         return __call__
 
@@ -215,6 +222,8 @@ class Changes:
             want = self.wanted
             if not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
                 return original(prediction, target, *args, **kwargs)
+            if self._extra.times > 1 and prediction.requires_grad:
+                self._extra.saw_loss(kind, prediction, target, args, kwargs)
             raw = getattr(prediction, "_raw", None)
             if want.get("output") == "drop" and raw is not None:
                 prediction = raw
@@ -293,6 +302,8 @@ class Changes:
         return __init__
 
     def _before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+        if any(optimiser is adam for adam in self._adams.values()):
+            return
         if self.wanted.get("clip"):
             params = [p for g in optimiser.param_groups for p in g["params"] if p.grad is not None]
             nn.utils.clip_grad_norm_(params, float(self.wanted["clip"]))
@@ -304,9 +315,27 @@ class Changes:
         if self.wanted.get("flat_rate"):
             for group in optimiser.param_groups:
                 group["_scheduled"], group["lr"] = group["lr"], group.get("_first_rate", group["lr"])
+        if "adam" in self.wanted:
+            self._step_by_adam(optimiser)
+
+    def _step_by_adam(self, optimiser: Optimizer) -> None:
+        """Step by Adam instead; the script's own optimiser then finds no gradient and steps nothing."""
+        params = [p for g in optimiser.param_groups for p in g["params"]]
+        adam = self._adams.get(id(optimiser))
+        if adam is None or len(adam.param_groups[0]["params"]) != len(params):
+            rate, self.wanted = self.wanted["adam"], {k: v for k, v in self.wanted.items() if k != "rate"}
+            adam = self._adams[id(optimiser)] = torch.optim.Adam(params, lr=float(rate))
+            self.optimisers.remove(adam)
+        adam.step()
+        for p in params:
+            p.grad = None
 
     def _after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+        if any(optimiser is adam for adam in self._adams.values()):
+            return
         self.fresh_backward = True
+        if not self.lengthened:
+            self._extra.after_step(optimiser)
         if self.wanted.get("flat_rate"):
             for group in optimiser.param_groups:
                 group["lr"] = group.pop("_scheduled", group["lr"])
@@ -328,6 +357,7 @@ class Changes:
                 loader.sampler, torch.utils.data.RandomSampler) else 1  # fmt: skip
             if again == 1:
                 return iterate(loader)
+            self.lengthened = True
             return (batch for _ in range(again) for batch in iterate(loader))
 
         self._patch(data, "__init__", __init__)

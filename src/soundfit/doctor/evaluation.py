@@ -29,7 +29,8 @@ class Evaluation:
         if self.pending is None:
             return
         root, args, out, step = self.pending
-        made = call_of(*args, target)
+        positional, named = args
+        made = call_of(positional, named, target)
         if made is None:
             return
         inputs = made[1]

@@ -93,7 +93,7 @@ class Patches:
         old = kind.__dict__.get("__call__")
         original = kind.__call__
         while getattr(original, "_watched", False):
-            original = original.__wrapped__
+            original = original.__wrapped__  # type: ignore[attr-defined]
         kind.__call__ = self._module_call(original)  # type: ignore[method-assign]
         self._held[kind] = lambda: (
             delattr(kind, "__call__") if old is None else setattr(kind, "__call__", old)

@@ -7,6 +7,7 @@ Knows visits and trials; knows no rule.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -17,12 +18,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from scipy.stats import t as student_t
 
+from soundfit.doctor.case import Case
 from soundfit.doctor.examine import Examination
+from soundfit.doctor.judge import possible_score
 from soundfit.doctor.replay import replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.visit import Visit
@@ -35,7 +38,7 @@ _COPY_BYTES, _COPY_FILES = 50_000_000, 2000
 
 
 def plans(visit: Visit) -> list[dict[str, Any]]:
-    """Return changes to try, most promising first: each cause's own, then the first two together."""
+    """Return changes to try: the first cause's own, the first two together, then the sound training that replays found."""
     found = [d for d in visit.diagnoses if d.severity != "note" and d.prescription.change]
     single: list[dict[str, Any]] = [{"code": d.code, "change": dict(d.prescription.change)} for d in found]
     out = single[:1]
@@ -43,8 +46,40 @@ def plans(visit: Visit) -> list[dict[str, Any]]:
         out.append({
             "code": f"{single[0]['code']}+{single[1]['code']}", "change": {**single[1]["change"], **single[0]["change"]},
         })  # fmt: skip
+    sound = _sound(visit)
+    if sound is not None:
+        out.append(sound)
+    if len(single) > 1:
         out.append(single[1])
     return out
+
+
+def _sound(visit: Visit) -> dict[str, Any] | None:
+    """Return the settings under which the script's own model learned in a replay, None where none did."""
+    if visit.trace is None:
+        return None
+    case = Case(visit.trace)
+    replays = case["replays"] or {}
+    found = {
+        rate: replays[f"sound-{rate}"]["held_out"] for rate in ("1e-3", "1e-2") if f"sound-{rate}" in replays
+    }
+    best = max(found, key=lambda rate: found[rate], default=None)
+    if best is None or not case.sick or case.cure(f"sound-{best}") < 0.3:
+        return None
+    steps = max(case.number("trained_steps", 600), 1)
+    change: dict[str, Any] = {"scale_inputs": True, "fresh": True, "adam": float(best), "zero_grad": True,
+                              "include": True, "unfreeze": True, "descend": True}  # fmt: skip
+    if steps < 400:
+        change["longer"] = min(8, round(600 / steps))
+    if case.number("mode.in_eval_mode", 0) > 0:
+        change["mode"] = True
+    if case["task.kind"] == "regression":
+        change["scale_targets"] = True
+    if case["loss.kind"] is not None:
+        change["loss"] = "sound"
+    if case["loss.activation"] in ("relu", "tanh", "softmax", "sigmoid"):
+        change["output"] = "drop"
+    return {"code": "sound settings", "change": change}
 
 
 def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float, float]:
@@ -70,8 +105,14 @@ def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float
     return mean, mean - half, mean + half
 
 
-def repair(script: Path, args: Sequence[str], visit: Visit) -> dict[str, Any]:
+def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | None = None) -> dict[str, Any]:
     """Try changes on a script that was watched, and run it repaired when one is proven better.
+
+    Args:
+        script: the script.
+        args: its arguments.
+        visit: what was found when it ran as it is.
+        say: is told of each retraining before it begins.
 
     Returns:
         ``accepted``, ``before`` and ``after`` (mean held-out scores), ``interval`` of the gain, ``trials``
@@ -101,6 +142,8 @@ def repair(script: Path, args: Sequence[str], visit: Visit) -> dict[str, Any]:
         and evaluated["shared"] < 0.5 * evaluated["rows"]
     )
     runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
+    runner.say, runner.limit = say, 120 + 20 * visit.watched_seconds
+    runner.goal = possible_score(trace.facts) - 0.05
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
         runner.scratch()
@@ -131,7 +174,7 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
         made = runner.run(plan["change"], 0, plan["code"], out)
         if made is not None and (after is None or made["score"] > after["score"]):
             best, after = plan, made
-        if made is not None and made["score"] - first["score"] > 0.05:
+        if made is not None and made["score"] - first["score"] > 0.05 and not made["score"] < runner.goal:
             break
     if best is None or after is None or after["score"] <= first["score"]:
         out["after"] = after["score"] if after is not None else None
@@ -162,22 +205,31 @@ class _Runner:
         self.folder = Path()
         self.work = Path.cwd()
         self.count = 0
+        self.say: TextIO | None = None
+        self.limit = math.inf
+        self.goal = math.nan
 
     def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
         """Retrain once; return ``score`` and ``parts``, or None where nothing could be scored."""
         self.count += 1
         path = self.folder / f"trial{self.count}"
         self._write(path, change, seed, judge=True)
+        if self.say is not None:
+            print(
+                f"soundfit doctor: retraining {self.count}, seed {seed}: {name} …", file=self.say, flush=True
+            )
         started = time.perf_counter()
-        made = subprocess.run(
-            [sys.executable, "-m", "soundfit.doctor.trial", str(path)], cwd=self.work, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+        code = None
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stays without a score
+            code = subprocess.run(
+                [sys.executable, "-m", "soundfit.doctor.trial", str(path)], cwd=self.work, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False, timeout=min(self.limit, 1e6),
+            ).returncode  # fmt: skip
         result = Path(str(path) + ".result")
         found = torch.load(result, weights_only=False) if result.exists() else {"score": None, "parts": None}
         found["seconds"] = time.perf_counter() - started
         out["trials" if change else "originals"].append(
-            {"change": name, "seed": seed, "score": found["score"], "exit": made.returncode}
+            {"change": name, "seed": seed, "score": found["score"], "exit": code}
         )
         return found if found["score"] is not None else None
 
@@ -200,6 +252,7 @@ class _Runner:
         subprocess.run(
             [sys.executable, "-m", "soundfit.doctor.trial", str(path)], check=False,
             stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.DEVNULL if quiet else None,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def _write(self, path: Path, change: dict[str, Any], seed: int, *, judge: bool) -> None:
