@@ -171,6 +171,75 @@ def test_accumulation_is_not_a_missing_zero_grad() -> None:
     assert "missing-zero-grad" not in [d.code for d in visit.diagnoses]
 
 
+def test_targets_made_by_another_model_are_targets() -> None:
+    teacher, model = nn.Linear(3, 1), nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x = torch.randn(64, 3)
+    with doctor(model, optimizer, seconds=0.5) as visit:
+        with torch.no_grad():
+            y = teacher(x) + 1.0
+        for i in range(12):
+            part = slice(16 * (i % 4), 16 * (i % 4) + 16)
+            loss = ((model(x[part]) - y[part]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            ((model(x) - y) ** 2).mean().item()
+    assert visit.trace is not None
+    assert visit.trace.facts["score"]["train"] > 0.5
+    assert visit.watch.backwards == 12
+
+
+def test_a_loss_inside_the_model_and_labels_by_name() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+            out = {"logits": self.line(x)}
+            return (
+                out if labels is None else {"loss": nn.functional.cross_entropy(out["logits"], labels), **out}
+            )
+
+    torch.manual_seed(0)
+    model, x = Net(), torch.randn(128, 3)
+    y = (x[:, 0] > 0).long()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    with doctor(model, optimizer, seconds=1.0) as visit:
+        for i in range(20):
+            part = slice(32 * (i % 4), 32 * (i % 4) + 32)
+            optimizer.zero_grad()
+            model(x=x[part], labels=y[part])["loss"].backward()
+            optimizer.step()
+        with torch.no_grad():
+            model(x=x, labels=y)
+    assert visit.trace is not None
+    assert visit.trace.facts["score"]["train"] > 0.8
+    assert visit.trace.facts["evaluation"]["rows"] == 128
+    assert visit.healthy
+
+
+def test_models_trained_one_after_another_are_judged() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(128, 3)
+    y = (x[:, 0] > 0).long()
+    with doctor(seconds=1.0) as visit:
+        for _ in range(2):
+            model = nn.Linear(3, 2)
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+            for i in range(20):
+                part = slice(32 * (i % 4), 32 * (i % 4) + 32)
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(x[part]), y[part]).backward()
+                optimizer.step()
+    assert visit.trace is not None
+    assert visit.trace.facts["together"] is False
+    assert visit.trace.facts["trained_steps"] == 20
+    assert visit.trace.facts["score"]["train"] > 0.8
+
+
 def test_deepcopy_and_saving_of_models_work_under_watch(tmp_path: Path) -> None:
     import copy
 

@@ -75,6 +75,10 @@ class OpTrace(TorchFunctionMode):
         self.eval_outputs = []
         self.derived = set()
 
+    def forget(self) -> None:
+        """Forget what came from an evaluation: it may be the targets of what follows (a teacher's outputs)."""
+        self.eval_outputs, self.derived = [], set()
+
     def seed(self, output: torch.Tensor) -> None:
         """Mark an evaluation output, so that what meets it can be recognised as the target."""
         self.eval_outputs.append(output)

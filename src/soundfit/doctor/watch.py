@@ -132,7 +132,9 @@ class Watch:
                 self._ops.start()
         elif not training and self._ops.on:
             self._ops.stop()
-        if not training:
+        if training:
+            self._ops.forget()
+        else:
             self.evaluation.pending = None
         self.depth = 1
         self._inner_target = None
