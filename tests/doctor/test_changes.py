@@ -1,4 +1,4 @@
-"""Changes to a running script: more steps on batches seen, Adam in place of the script's optimiser; all undone."""
+"""Changes to a running script: more steps on batches seen, Adam for the script's optimiser; all undone."""
 
 from __future__ import annotations
 
