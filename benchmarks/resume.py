@@ -25,7 +25,7 @@ TABLE = Path(__file__).parents[1] / "tests" / "tables" / "hitters.csv"
 # Members save every twentieth of a second instead of every ten, so that kills fall between saves too.
 START = (
     "import sys; sys.argv[0] = 'soundfit'\n"
-    "import soundfit.bank.{module} as saving; saving.SAVE_SECONDS = 0.05\n"
+    "import soundfit.bank.chunk_run as saving; saving.SAVE_SECONDS = 0.05\n"
     "from soundfit.cli.main import run; run()"
 )
 
@@ -66,11 +66,8 @@ def main() -> None:
 
 def start(out: Path, model: str, ledger: Path) -> subprocess.Popen[bytes]:
     """Start or go on with a training into ``out``."""
-    import soundfit.bank
-
-    module = "chunk_run" if (Path(soundfit.bank.__file__).parent / "chunk_run.py").exists() else "train"
     options = ["--target", "Salary", "--model", model, "--out", str(out), "--resume", "--quiet"]
-    command = [sys.executable, "-c", START.format(module=module), "train", str(TABLE), *options]
+    command = [sys.executable, "-c", START, "train", str(TABLE), *options]
     return subprocess.Popen(command, env={**os.environ, "SOUNDFIT_LEDGER": str(ledger)})
 
 

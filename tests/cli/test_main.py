@@ -259,7 +259,7 @@ def test_a_signal_before_training_leaves_nothing(cli, monkeypatch, tables, tmp_p
     def signalled(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("soundfit.workflow.train.prepare", signalled)
+    monkeypatch.setattr("soundfit.workflow.material.prepare", signalled)
     code, _, err = cli("train", tables / "penguins.csv", "--target", "species", "--out", "run")
     assert code == 3
     assert "before training began" in err

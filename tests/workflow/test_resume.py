@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import soundfit as sf
-from soundfit.bank import train as bank_train
+from soundfit.bank import chunk_run
 from soundfit.errors import Interrupted, StopError, UsageError
 from soundfit.workflow import folder, inquiry, run, train
 from soundfit.workflow.options import Options
@@ -111,8 +111,8 @@ def dying(times: int, function: object, *, after: bool) -> object:
 
 
 MOMENTS = [
-    ("a member is saved", bank_train, "save_state", 1, False),
-    ("some members are through", bank_train, "save_state", 4, True),
+    ("a member is saved", chunk_run, "save_state", 1, False),
+    ("some members are through", chunk_run, "save_state", 4, True),
     ("the seal is about to open", train, "examine", 1, False),
     ("the ledger has counted", train, "examine", 1, True),
     ("the exam is kept", Checkpoint, "keep_exam", 1, True),
@@ -127,8 +127,7 @@ def test_a_training_cut_at_any_point_goes_on_to_the_same_run(
 ) -> None:
     out = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        if hasattr(bank_train, "SAVE_SECONDS"):
-            patch.setattr(bank_train, "SAVE_SECONDS", 0.0)
+        patch.setattr(chunk_run, "SAVE_SECONDS", 0.0)
         patch.setattr(owner, name, dying(times, getattr(owner, name), after=after))
         with pytest.raises(Killed):
             go(out)

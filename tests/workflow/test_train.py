@@ -1,6 +1,7 @@
 """The main job on three real tables: a regression, two classes, many classes."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -11,7 +12,9 @@ from sklearn.metrics import log_loss
 
 import soundfit as sf
 from soundfit.errors import StopError, UsageError
+from soundfit.workflow.options import Options
 from soundfit.workflow.run import Run
+from soundfit.workflow.train import train_data
 
 SCHEMA = "run_schema.json"
 
@@ -205,3 +208,29 @@ def test_a_holdout_has_a_standard_error_over_its_rows(tables):
     run = sf.train(tables / "hitters.csv", target="Salary", model="linear", folds="holdout")
     assert run.document["split"]["folds"] == 1
     assert 0 < run.document["cv"]["se"] < run.document["cv"]["value"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_run_on_ray_is_the_run_on_threads(tables):
+    pytest.importorskip("ray", reason="Ray is an extra")
+    options = Options("Salary", model="linear", keep_sealed=True)
+    local = train_data(tables / "hitters.csv", options)
+    spread = train_data(tables / "hitters.csv", replace(options, executor="ray"))
+    times = ("created", "seconds", "study")
+    assert {k: v for k, v in local.document.items() if k not in times} == {
+        k: v for k, v in spread.document.items() if k not in times
+    }
+    for a, b in zip(local.predictor.modules, spread.predictor.modules, strict=True):
+        for left, right in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
+            assert torch.equal(left, right)
+
+
+def test_executors_are_named_and_go_with_their_address(tables):
+    for change, message in (
+        ({"executor": "slurm"}, "is local or ray"),
+        ({"ray_address": "auto"}, "goes with"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            train_data(tables / "hitters.csv", replace(Options("Salary"), **change))

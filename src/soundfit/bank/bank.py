@@ -23,6 +23,7 @@ from soundfit.bank.program import Program
 from soundfit.bank.progress import Progress
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.schedule import multiplier_table
+from soundfit.bank.shard import Shard
 from soundfit.bank.stack import Stack
 from soundfit.bank.state import bank_state, restore_bank
 from soundfit.bank.tape import Tape
@@ -55,6 +56,7 @@ class Bank:
         scales: per-parameter factors on learning rate and decay.
         program: how members' gradients are computed; by ``vmap`` if None.
         trace: False runs each step anew instead of replaying a tape (the slow twin).
+        shard: this process's part of every batch, where several train the same members.
     """
 
     def __init__(
@@ -70,12 +72,15 @@ class Bank:
         scales: Scales | None = None,
         program: Program | None = None,
         trace: bool = True,
+        shard: Shard | None = None,
     ) -> None:
         self.device = stack.params_MP.device
         self.stack, self.data, self.rows = stack, data, list(rows)
         self.scales = scales or Scales()
         self.program = program or Program(stack, loss)
-        self.trace = trace and self.program.tapeable
+        self.shard = shard
+        # A tape knows the tensors' operations, not those between processes.
+        self.trace = trace and self.program.tapeable and shard is None
         self.batch = min(configs[0].batch_size, len(rows[0].train))
         self.n_steps = steps_per_epoch(len(rows[0].train), self.batch)
         self.n_epochs = np.array([c.epochs for c in configs])
@@ -163,6 +168,8 @@ class Bank:
             own=own,
             keys_M=None if self.program.tapeable else key_of(hyper.seed_M, self.step_1),
         )
+        if self.shard is not None:
+            self.shard.average_([grads_MP, loss_M, *changed], self.batch)
         for name, value in zip(stack.mutated, changed, strict=True):
             stack.buffers[name].copy_(value)
         self.loss_sum_M.add_(loss_M)
@@ -188,6 +195,8 @@ class Bank:
         """Return inputs, targets, and whether they are each member's own."""
         inputs, targets = self.data.inputs_VN, self.data.targets_VN
         index_KB = self.index_SKB.index_select(0, self.step_of_epoch_1)[0]
+        if self.shard is not None:
+            index_KB = self.shard.part(index_KB)
         if len(self.stream_view) == 1:
             view = self.stream_view[0]
             x = inputs[view].index_select(0, index_KB[0])

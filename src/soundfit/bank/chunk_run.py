@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from soundfit.bank.alone import AloneProgram
@@ -25,6 +27,7 @@ from soundfit.bank.program import LoopProgram, Program
 from soundfit.bank.race import Standing
 from soundfit.bank.rows import BankData
 from soundfit.bank.seating import Chunk
+from soundfit.bank.shard import Shard
 from soundfit.bank.stack import Stack, stack_modules
 from soundfit.bank.state import load_file, save_state
 
@@ -51,6 +54,7 @@ class Job:
     parking: Path | None
     fingerprint: str
     autocast: bool = False
+    shard: Shard | None = None
 
 
 class ChunkRun:
@@ -121,13 +125,15 @@ class ChunkRun:
         saved = time.monotonic()
         self._drop_due(bank)
         while bank.running and (until is None or bank.epoch < until) and not job.should_stop():
+            if job.data.feed is not None:
+                job.data.feed.fill(bank.epoch + 1, job.data)
             bank.run_epoch()
             self._drop_due(bank)
             # Members that stopped early count as through, so that the bar ends where it should.
             counts = zip(bank.n_epochs, bank.progress.epochs, bank.progress.status, strict=True)
             self._tell(sum(int(n) if status != "training" else int(e) for n, e, status in counts))
-            if job.checkpoint is not None and bank.running and time.monotonic() - saved > SAVE_SECONDS:
-                self._save(bank)
+            if bank.running and time.monotonic() - saved > SAVE_SECONDS:
+                self._checkpoint(bank)
                 saved = time.monotonic()
         if until is None or not bank.running:
             self._close(bank)
@@ -158,11 +164,24 @@ class ChunkRun:
 
     def _close(self, bank: Bank) -> None:
         self._tell(int(bank.n_epochs.sum()))
-        if self.job.checkpoint is not None:
-            self._save(bank)
+        self._checkpoint(bank)
         outcomes = outcomes_of(bank, self.chunk)
         self._outcomes = [(s.at, o) for s, o in zip(self.chunk.seats, outcomes, strict=True)]
         self._bank = None
+
+    def _checkpoint(self, bank: Bank) -> None:
+        """Save the state where it is asked for; a full disk does not end the training."""
+        if self.job.checkpoint is None:
+            return
+        try:
+            self._save(bank)
+        except (OSError, SafetensorError) as error:
+            warnings.warn(
+                f"The state of training could not be saved ({error}): training goes on, but what is not "
+                "saved is trained again if it is interrupted. Fix: free some space.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _save(self, bank: Bank) -> None:
         assert self._path is not None
@@ -221,6 +240,7 @@ def open_bank(chunk: Chunk, job: Job) -> Bank:
         scales=_scales(first.module, stack, device),
         program=_program(chunk, stack, job.loss),
         trace=job.trace,
+        shard=job.shard,
     )
     bank.program.autocast = job.autocast
     return bank

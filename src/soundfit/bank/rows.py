@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BankData", "MemberRows"]
+__all__ = ["BankData", "Feed", "MemberRows"]
+
+
+class Feed(Protocol):
+    """Fills the data anew before each epoch: rows of a table that is larger than memory pass through."""
+
+    @property
+    def key(self) -> str:
+        """Everything that the rows and their order depend on."""
+
+    def fill(self, epoch: int, data: BankData) -> None:
+        """Write the rows of an epoch (from 1) into the data's tensors, in place."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +31,12 @@ class BankData:
     """Inputs (V, N, …) and targets (V, N) or (V, N, C): one view of all rows per preprocessing.
 
     A fold's statistics are fitted on its training rows alone, so each fold has a view of its own;
-    plain arrays that nobody scales have one.
+    plain arrays that nobody scales have one. With a ``feed`` the rows of an epoch are a block of many.
     """
 
     inputs_VN: Tensor
     targets_VN: Tensor
+    feed: Feed | None = None
 
     @classmethod
     def of(cls, inputs: NDArray[np.generic] | Tensor, targets: NDArray[np.generic] | Tensor) -> BankData:
@@ -45,7 +58,7 @@ class BankData:
 
     def to(self, device: torch.device) -> BankData:
         """Return the data on a device."""
-        return BankData(self.inputs_VN.to(device), self.targets_VN.to(device))
+        return BankData(self.inputs_VN.to(device), self.targets_VN.to(device), self.feed)
 
     def sample(self, n: int) -> Tensor:
         """Return the first n rows of the first view."""

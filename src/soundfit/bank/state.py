@@ -105,8 +105,12 @@ def save_state(state: State, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     tensors = {name: t.contiguous() for name, t in state["tensors"].items()}
-    save_file(tensors, partial, metadata={"record": json.dumps(state["record"])})
-    os.replace(partial, path)
+    try:
+        save_file(tensors, partial, metadata={"record": json.dumps(state["record"])})
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def load_file(path: Path) -> State | None:

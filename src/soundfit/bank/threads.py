@@ -43,10 +43,16 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_threads(work: Callable[[Job], Result], jobs: Sequence[Job], n_workers: int) -> list[Result]:
+def in_threads(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    n_workers: int,
+    give_up: Callable[[], None] = lambda: None,
+) -> list[Result]:
     """Return the results of all jobs in order, up to ``n_workers`` at a time, one torch thread each.
 
-    The first error ends the wait; jobs that have not begun are dropped.
+    The first error, or Ctrl-C, ends the wait: jobs that have not begun are dropped, and ``give_up`` is called
+    to tell those at work to end early.
     """
     with one_thread():
         if n_workers <= 1 or len(jobs) <= 1:
@@ -57,5 +63,6 @@ def in_threads(work: Callable[[Job], Result], jobs: Sequence[Job], n_workers: in
             try:
                 return [future.result() for future in futures]
             except BaseException:
+                give_up()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +17,20 @@ import torch
 from torch import Tensor
 
 from soundfit.bank.chunk_run import ChunkRun, Job
+from soundfit.bank.far_run import FarRun, share_data
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.outcome import Outcome
 from soundfit.bank.race import Race, Rungs, Standing
 from soundfit.bank.rows import BankData, MemberRows
-from soundfit.bank.seating import MakeModule, seat_banks, seat_chunks, stay_in_memory
+from soundfit.bank.seating import Chunk, MakeModule, seat_banks, seat_chunks, stay_in_memory
+from soundfit.bank.shard import Shard
 from soundfit.bank.threads import default_workers, in_threads
+from soundfit.executors.executor import Executor
 from soundfit.records import Config
 
 __all__ = ["Outcome", "train_members"]
+
+Run = ChunkRun | FarRun
 
 
 def train_members(
@@ -43,6 +49,8 @@ def train_members(
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Path | None = None,
     race: Race | None = None,
+    executor: Executor | None = None,
+    shard: Shard | None = None,
     precision: str = "highest",
     trace: bool = True,
 ) -> list[Outcome]:
@@ -68,6 +76,8 @@ def train_members(
             and a later call with the same members goes on from it to the same result.
         race: compares all members after some epochs and names those that leave then, with status
             ``dropped``; the result does not depend on chunks or workers.
+        executor: trains chunks on its workers, on other machines too; the result does not depend on it.
+        shard: this process's part of every batch, where several processes make this very call together.
         precision: of float32 matrix products on a GPU: ``"highest"`` (the reference), ``"high"`` (TF32) or
             ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``; or ``"bf16"``:
             training passes under ``torch.autocast``, on any device, evaluation in float32.
@@ -83,6 +93,11 @@ def train_members(
         )
     device = device or torch.device("cpu")
     n_workers = workers if workers is not None else default_workers(device)
+    if data.feed is not None or shard is not None:
+        # Chunks share the tensors that a feed fills anew; processes meet at every step, in one order.
+        n_workers, executor = 1, None
+    if executor is not None:
+        n_workers = min(executor.slots, workers or executor.slots)
     on_device = data.to(device)
     resolved = resolve_loss(loss)
     chunks = [
@@ -103,33 +118,46 @@ def train_members(
         if race is not None:
             # Who leaves depends on everybody.
             fingerprint += _race_fingerprint(race, configs, rows, seeds)
+    gave_up = threading.Event()
+
+    def asked() -> bool:
+        return gave_up.is_set() or (should_stop is not None and should_stop())
+
     with tempfile.TemporaryDirectory(prefix="soundfit-") as folder, _matmul_precision(precision):
         waits_on_disk = race is not None and not stay_in_memory(chunks, device, memory_bytes)
         job = Job(
             on_device,
             resolved,
             on_epoch or (lambda n: None),
-            should_stop or (lambda: False),
+            asked if shard is None else (lambda: shard.any(asked())),
             trace,
             checkpoint,
             Path(folder) if waits_on_disk else None,
             fingerprint,
             precision == "bf16",
+            shard,
         )
-        runs = [ChunkRun(chunk, job) for chunk in chunks]
+        runs = _open_runs(chunks, job, executor)
         if race is not None:
-            _run_race(runs, race, job, n_workers)
-        finished = in_threads(_to_the_end, runs, n_workers)
+            _run_race(runs, race, job, n_workers, gave_up)
+        finished = in_threads(_to_the_end, runs, n_workers, gave_up.set)
     outcomes = dict(pair for pairs in finished for pair in pairs)
     return [outcomes[i] for i in range(len(configs))]
 
 
-def _to_the_end(run: ChunkRun) -> list[tuple[int, Outcome]]:
+def _open_runs(chunks: Sequence[Chunk], job: Job, executor: Executor | None) -> Sequence[Run]:
+    if executor is None:
+        return [ChunkRun(chunk, job) for chunk in chunks]
+    shared = share_data(job.data, executor)
+    return [FarRun(chunk, job, executor, shared) for chunk in chunks]
+
+
+def _to_the_end(run: Run) -> list[tuple[int, Outcome]]:
     run.advance()
     return run.outcomes()
 
 
-def _run_race(runs: Sequence[ChunkRun], race: Race, job: Job, n_workers: int) -> None:
+def _run_race(runs: Sequence[Run], race: Race, job: Job, n_workers: int, gave_up: threading.Event) -> None:
     """Train to each rung, let the losers go, and leave the rest ready for the last stretch."""
     path = None
     if job.checkpoint is not None:
@@ -138,7 +166,9 @@ def _run_race(runs: Sequence[ChunkRun], race: Race, job: Job, n_workers: int) ->
     rungs = Rungs(race, path)
     for epoch in race.epochs:
         if epoch not in rungs.left:
-            standings = [s for part in in_threads(_to_rung(epoch), runs, n_workers) for s in part]
+            standings = [
+                s for part in in_threads(_to_rung(epoch), runs, n_workers, gave_up.set) for s in part
+            ]
             if job.should_stop():
                 return
             rungs.judge(epoch, sorted(standings, key=lambda s: s.at))
@@ -146,8 +176,8 @@ def _run_race(runs: Sequence[ChunkRun], race: Race, job: Job, n_workers: int) ->
             run.drop(rungs.left[epoch], epoch)
 
 
-def _to_rung(epoch: int) -> Callable[[ChunkRun], list[Standing]]:
-    def advance(run: ChunkRun) -> list[Standing]:
+def _to_rung(epoch: int) -> Callable[[Run], list[Standing]]:
+    def advance(run: Run) -> list[Standing]:
         run.advance(epoch)
         return run.standings()
 
@@ -168,7 +198,9 @@ def _matmul_precision(precision: str) -> Iterator[None]:
 def _fingerprint(data: BankData, loss: object) -> str:
     """Return a digest of what all members read and are judged by."""
     digest = hashlib.blake2b(digest_size=16)
-    for tensor in (data.inputs_VN, data.targets_VN):
+    if data.feed is not None:
+        digest.update(data.feed.key.encode())
+    for tensor in () if data.feed is not None else (data.inputs_VN, data.targets_VN):
         digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
         digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     digest.update(

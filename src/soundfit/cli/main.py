@@ -78,6 +78,22 @@ def train(
             "--resume", help="Go on with the training that --out holds unfinished, to the same result."
         ),
     ] = False,
+    executor: Annotated[
+        str, typer.Option(help="local (threads of this process) or ray (a Ray cluster; soundfit[ray]).")
+    ] = "local",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory to use, such as 8GiB: larger tables are read in batches.",
+            show_default="most of what is free",
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="A running Ray cluster: auto, or HOST:PORT.", show_default="one is started on this machine"
+        ),
+    ] = None,
     task: opt.TaskName = "auto",
     drop: opt.Drop = [],  # noqa: B006  (typer reads the default)
     accept: opt.Accept = [],  # noqa: B006
@@ -104,7 +120,7 @@ def train(
     from soundfit.report.progress import training_progress
     from soundfit.report.terminal import print_summary
     from soundfit.workflow.folder import default_folder, unfinished_folder, write_json_line
-    from soundfit.workflow.options import Options, parse_budget
+    from soundfit.workflow.options import Options, parse_budget, parse_memory
     from soundfit.workflow.resume import go_on_command
     from soundfit.workflow.train import Watcher, train_data
 
@@ -135,8 +151,14 @@ def train(
         resume=resume,
         image_size=image_size,
         sequence=sequence,
+        executor=executor,
+        ray_address=ray_address,
+        memory=parse_memory(memory),
         command=command,
     )
+    # Of several processes that torchrun started, the first speaks.
+    quiet = quiet or os.environ.get("RANK", "0") != "0"
+    json = json and os.environ.get("RANK", "0") == "0"
     console = _console()
     silent = quiet or json
     with (
@@ -319,10 +341,10 @@ def run() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
+        if code == _TYPERS_INTERRUPT:
+            _interrupted()
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as stop:
-        if stop.exit_code == _TYPERS_INTERRUPT:
-            _interrupted()
         sys.exit(stop.exit_code)
     except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)

@@ -14,7 +14,7 @@ import pyarrow.csv
 from soundfit.data.values import MISSING, to_text
 from soundfit.errors import DataError
 
-__all__ = ["parse_delimited"]
+__all__ = ["delimited_head", "parse_delimited"]
 
 _SAMPLE = 262_144
 _DELIMITERS = (",", ";", "\t", "|")
@@ -68,6 +68,29 @@ def parse_delimited(content: bytes, *, source: str) -> pd.DataFrame:
         text = _commas_for_blanks(text)
         head = _find_head(_sample(text), source)
     return _parse(text, head, source)
+
+
+def delimited_head(content: bytes, *, source: str) -> tuple[tuple[str, ...], str, int] | None:
+    """Return names, delimiter and lines of the head of a file that can be read piece by piece.
+
+    None where a piece alone does not tell how to read the rest: comments, blanks as delimiter, a field more
+    than names, semicolons (decimal commas), other encodings.
+
+    Args:
+        content: the file's first bytes.
+        source: what errors call the file.
+    """
+    text = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        text[: text.rfind(b"\n")].decode()
+    except UnicodeDecodeError:
+        return None
+    if b"\n" not in text or text.lstrip(b"\r\n \t") != text or _without_comments(text) != text:
+        return None
+    head = _find_head(_sample(text), source)
+    if head.delimiter not in (",", "\t", "|") or head.extra:
+        return None
+    return tuple(name.strip() for name in head.names), head.delimiter, head.n_lines
 
 
 def _as_utf8(content: bytes, source: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from soundfit.workflow.options import Options, parse_budget
+from soundfit.workflow.options import Options, parse_budget, parse_memory
 from soundfit.workflow.run import Run
 from soundfit.workflow.train import Watcher, train_data
 
@@ -36,6 +36,9 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     sequence: str = "",
+    executor: str = "local",
+    ray_address: str | None = None,
+    memory: str | int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
     """Do what ``soundfit train`` does: read, audit, seal, split, train, choose, examine.
@@ -61,6 +64,9 @@ def train(
         out: also write the run folder there.
         resume: go on with the training that ``out`` holds unfinished, to the same result.
         sequence: a column of arrays, or with ``time`` the column that says whose step a row is.
+        executor: ``local`` (threads of this process) or ``ray`` (a Ray cluster).
+        ray_address: of a running cluster; one is started on this machine if None.
+        memory: bytes, or a text such as ``"8GiB"``; larger table files are read in batches.
         progress: called with the number of member-epochs just done.
 
     Raises:
@@ -85,6 +91,9 @@ def train(
         nested=nested,
         resume=resume,
         sequence=sequence,
+        executor=executor,
+        ray_address=ray_address,
+        memory=parse_memory(None if memory is None else str(memory)),
         out=Path(out) if out is not None else None,
     )
     return train_data(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))

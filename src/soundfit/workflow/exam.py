@@ -25,6 +25,7 @@ from soundfit.records import Plan
 from soundfit.report.html import write_report
 from soundfit.workflow.examine import examine, run_name
 from soundfit.workflow.folder import read_run, write_record
+from soundfit.workflow.large import sample_table
 from soundfit.workflow.options import Options
 from soundfit.workflow.prepare import read_table
 
@@ -121,7 +122,12 @@ def _table(document: dict[str, Any]) -> Table:
     for file in files:
         if not file.is_file():
             raise _gone(str(file))
-    options = Options(data["target"], task=data["task"])
+    options = Options(data["target"], task=data["task"], seed=document["split"]["seed"])
+    if "sampled" in data:
+        sampled = sample_table(files[0], options, data["sampled"])
+        if sampled.sha256 != data["sha256"]:
+            raise _changed(str(files[0]))
+        return sampled
     table, _ = read_table(files[0], options, files[1] if test_file else None)
     if table.sha256 != data["sha256"]:
         raise _changed(" or ".join(map(str, files)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from soundfit.data.picture_source import holds_pictures
 from soundfit.data.sequence_source import holds_sequences
+from soundfit.workflow.large import is_large
 from soundfit.workflow.options import Options
 
 __all__ = ["audited", "data_kind", "material_reader"]
@@ -18,6 +19,7 @@ RECURRENT = ("lstm", "gru", "rnn")
 #: Kind → the function ``(source, options, steps, device) -> Material`` that reads it.
 READERS = {
     "table": "soundfit.workflow.material:table_material",
+    "large": "soundfit.workflow.large:large_material",
     "pictures": "soundfit.workflow.pictures:picture_material",
     "sequences": "soundfit.workflow.sequences:sequence_material",
 }
@@ -29,7 +31,7 @@ def data_kind(source: Any, options: Options) -> str:
         return "sequences"
     if isinstance(source, str | Path) and holds_pictures(Path(source), options.target):
         return "pictures"
-    return "table"
+    return "large" if is_large(source, options) else "table"
 
 
 def material_reader(kind: str) -> Callable[..., Any]:

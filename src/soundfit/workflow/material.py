@@ -19,6 +19,7 @@ from soundfit.artifact import AnyPredictor
 from soundfit.data.table import Table
 from soundfit.records import Finding, Plan
 from soundfit.study.blend import MOST
+from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.views import StudyViews, table_views
 from soundfit.workflow.final import final_predictor
 from soundfit.workflow.options import Options
@@ -53,6 +54,8 @@ class Material:
             blend as a third argument.
         write: ``write(folder, views=…, study=…)`` puts more into a run folder, for the report.
         record: what ``run.json`` says of the data beside what it says of any table.
+        refit: trains the chosen configuration on more rows than the study could hold; instead of
+            ``predictor``.
     """
 
     table: Table
@@ -66,6 +69,7 @@ class Material:
     blends: int = 1
     write: Callable[..., None] | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    refit: Callable[[Any, StudyRun, Hooks], AnyPredictor] | None = None
 
 
 def table_material(source: Any, options: Options, steps: Steps, device: torch.device) -> Material:

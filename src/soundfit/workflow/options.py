@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from soundfit.errors import UsageError
+from soundfit.executors.executor import Executor
 
-__all__ = ["Options", "parse_budget", "pick_device"]
+__all__ = ["Options", "open_executor", "parse_budget", "parse_memory", "pick_device"]
 
 
 @dataclass(frozen=True)
 class Options:
     """The common options of the command line, checked where they are used.
 
-    ``test`` is a fraction, or the path of a test file; ``budget`` is in seconds (None: no limit).
+    ``test`` is a fraction, or the path of a test file; ``budget`` is in seconds (None: no limit),
+    ``memory`` in bytes (None: most of what is free).
     """
 
     target: str = ""
@@ -38,6 +43,9 @@ class Options:
     out: Path | None = None
     nested: bool = False
     resume: bool = False
+    executor: str = "local"
+    ray_address: str | None = None
+    memory: int | None = None
     lang: str = "en"
     image_size: int | None = None
     sequence: str = ""
@@ -68,6 +76,57 @@ def parse_budget(text: str | None) -> float | None:
             fix="write for example --budget 5m",
         )
     return seconds
+
+
+def parse_memory(text: str | None) -> int | None:
+    """Return bytes for ``8GiB``, ``8GB``, ``500MiB`` or a number of bytes; None for None.
+
+    >>> parse_memory("2GiB")
+    2147483648
+
+    Raises:
+        UsageError: it is none of these, or not positive.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    size = 0
+    if found:
+        base = 1024 if found[3] or not text.lower().rstrip().endswith("b") else 1000
+        size = int(float(found[1]) * base ** "_kmgt".index(found[2] or "_"))
+    if size <= 0:
+        raise UsageError(
+            "Memory is a size such as 8GiB or 500MB",
+            received=repr(text),
+            fix="write for example --memory 8GiB",
+        )
+    return size
+
+
+@contextmanager
+def open_executor(options: Options, device: torch.device) -> Iterator[Executor | None]:
+    """Give the executor that ``options`` ask for, open while the block runs; None for our own threads.
+
+    Raises:
+        UsageError: no such executor, Ray is not installed, or there is no cluster at the address.
+    """
+    if options.executor not in ("local", "ray"):
+        raise UsageError(
+            "--executor is local or ray", received=repr(options.executor), fix="leave --executor out"
+        )
+    if options.executor == "local":
+        if options.ray_address is not None:
+            raise UsageError(
+                "--ray-address goes with --executor ray",
+                received=f"--ray-address {options.ray_address} and --executor local",
+                fix="add --executor ray",
+            )
+        yield None
+        return
+    from soundfit.executors.ray import RayExecutor
+
+    with RayExecutor(options.ray_address, gpus=device.type == "cuda") as executor:
+        yield executor
 
 
 def pick_device(name: str) -> torch.device:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ import torch
 
 import soundfit
 from soundfit.artifact import AnyPredictor
-from soundfit.bank import train_members
+from soundfit.bank import Outcome, train_members
+from soundfit.bank.shard import Shard, joined
 from soundfit.bank.threads import one_thread
 from soundfit.errors import Interrupted, UsageError
 from soundfit.metrics.scores import Metric
@@ -34,19 +35,21 @@ from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
 from soundfit.workflow.kind import data_kind, material_reader
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.nested import nested_score, nested_sentence
-from soundfit.workflow.options import Options, pick_device
+from soundfit.workflow.options import Options, open_executor, pick_device
 from soundfit.workflow.prepare import stop_on_errors
 from soundfit.workflow.resume import Checkpoint, begin, keeping
 from soundfit.workflow.run import Run
 
 __all__ = ["Watcher", "train_data"]
 
+_TABLE_MODELS = ("auto", "linear", "mlp", "resmlp")
 KIND_MODELS = {
-    "table": ("auto", "linear", "mlp", "resmlp"),
+    "table": _TABLE_MODELS,
+    "large": _TABLE_MODELS,
     "pictures": ("auto", "linear", "mlp", "cnn", "resnet"),
     "sequences": ("auto", "linear", "mlp", "rnn", "gru", "lstm"),
 }
-KIND_WORDS = {"table": "a table", "pictures": "pictures", "sequences": "sequences"}
+KIND_WORDS = {"table": "a table", "large": "a table", "pictures": "pictures", "sequences": "sequences"}
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,62 @@ def train_data(
             fix="pass out=…, the folder of the training",
         )
     device = pick_device(options.device)
+    with joined(device) as shard:
+        if shard is not None:
+            options = _one_of_several(options, shard)
+        return _train_kind(kind, source, options, device, watcher, started, created, shard)
+
+
+def _one_of_several(options: Options, shard: Shard) -> Options:
+    """Return the options of one of the processes that torchrun started: the first writes and examines.
+
+    Raises:
+        UsageError: an option lets the clock or a state decide, of which each process has its own.
+    """
+    for name, given in (
+        ("--budget", options.budget is not None),
+        ("--resume", options.resume),
+        ("--executor ray", options.executor != "local"),
+    ):
+        if given:
+            raise UsageError(
+                "Processes that train one model together take every decision alike",
+                received=f"{name} under torchrun",
+                fix=f"leave {name} out, or start soundfit without torchrun",
+            )
+    return options if shard.rank == 0 else replace(options, out=None, keep_sealed=True)
+
+
+def _train_kind(
+    kind: str,
+    source: str | Path | pd.DataFrame,
+    options: Options,
+    device: torch.device,
+    watcher: Watcher,
+    started: float,
+    created: datetime,
+    shard: Shard | None,
+) -> Run:
+    """Read and audit, then train with all that is done kept on disk, and write the run folder."""
     steps = Steps(watcher.on_stage, watcher.on_total, watcher.on_epoch)
     material = material_reader(kind)(source, options, steps, device)
     stop_on_errors(material.findings, options.accept)
     if watcher.interrupted():
         raise Interrupted("Training was interrupted before it began", fix="start it again")
     with (
+        open_executor(options, device) as executor,
         begin(options, material.table, material.plan, created) as checkpoint,
         keeping(checkpoint, options, watcher.interrupted),
     ):
         watcher.on_kept()
-        run = _train(material, options, device, watcher, started, created, checkpoint)
+        train = partial(
+            train_members,
+            # Only one process of several would have a state to go on from.
+            checkpoint=checkpoint.members if checkpoint is not None and shard is None else None,
+            executor=executor,
+            shard=shard,
+        )
+        run = _train(material, options, device, watcher, started, created, checkpoint, train)
         if options.out is not None:
             watcher.on_stage("writing the run folder and the report")
             run = run.write(options.out, lang=options.lang)
@@ -122,10 +170,10 @@ def _train(
     started: float,
     created: datetime,
     checkpoint: Checkpoint | None,
+    members: Callable[..., list[Outcome]],
 ) -> Run:
     """Study, choose, examine; what is done is kept in the checkpoint where there is one."""
     spent = checkpoint.spent if checkpoint is not None else 0.0
-    members = partial(train_members, checkpoint=checkpoint.members if checkpoint is not None else None)
     watcher.on_stage("fitting preprocessing on training rows")
     views = material.views(material.plan)
     with one_thread():
@@ -142,8 +190,12 @@ def _train(
             train=members,
         )
         blend = blend_study(views, inquiry.study, most=material.blends)
-        mixed = (blend,) if material.blends > 1 else ()
-        predictor = material.predictor(views, inquiry.study, *mixed)
+        if material.refit is not None and not watcher.interrupted():
+            hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
+            predictor = material.refit(views, inquiry.study, hooks)
+        else:
+            mixed = (blend,) if material.blends > 1 else ()
+            predictor = material.predictor(views, inquiry.study, *mixed)
         exam: dict[str, Any] | None = None
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():

@@ -1,0 +1,216 @@
+"""FarRun: one chunk's training on a worker of an executor, with the face of a ChunkRun.
+
+What goes there: the chunk, the data (once per machine) and a state to go on from. What comes back: how far
+it is, its state now and then, where its members stand at a rung, their outcomes. A worker that dies costs
+at most what was trained since its last state. Knows no Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from soundfit.bank import chunk_run
+from soundfit.bank.chunk_run import ChunkRun, Job, chunk_name
+from soundfit.bank.loss import Loss
+from soundfit.bank.outcome import Outcome
+from soundfit.bank.race import Standing
+from soundfit.bank.rows import BankData
+from soundfit.bank.seating import Chunk
+from soundfit.bank.threads import one_thread
+from soundfit.executors.executor import Executor, Line
+
+__all__ = ["FarRun", "share_data"]
+
+_TELL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """How a worker trains."""
+
+    loss: Loss
+    device: str
+    trace: bool
+    precision: str
+    autocast: bool
+    save_seconds: float
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What a worker brings back: the chunk's state, and standings at a rung or outcomes at the end."""
+
+    state: bytes | None
+    standings: list[Standing]
+    outcomes: list[tuple[int, Outcome]] | None
+
+
+def share_data(data: BankData, executor: Executor) -> Any:
+    """Bring the data where all workers can read it; return what stands for it."""
+    return executor.put((data.inputs_VN.cpu().numpy(), data.targets_VN.cpu().numpy()))
+
+
+class FarRun:
+    """Train a chunk elsewhere, in one go or from rung to rung."""
+
+    def __init__(self, chunk: Chunk, job: Job, executor: Executor, shared: Any) -> None:
+        self.chunk, self.job, self.executor, self.shared = chunk, job, executor, shared
+        self._dropped: dict[int, int] = {}
+        self._told = 0
+        self._stretch: _Stretch | None = None
+        self._path = (
+            None if job.checkpoint is None else job.checkpoint / f"{chunk_name(chunk, job)}.safetensors"
+        )
+        self._state = self._path.read_bytes() if self._path is not None and self._path.exists() else None
+
+    def advance(self, until: int | None = None) -> None:
+        """Train to the end of epoch ``until``, or to the end."""
+        if self._stretch is not None and self._stretch.outcomes is not None:
+            return
+        device = self.job.data.inputs_VN.device
+        terms = _Terms(
+            self.job.loss,
+            device.type,
+            self.job.trace,
+            torch.get_float32_matmul_precision(),
+            self.job.autocast,
+            chunk_run.SAVE_SECONDS,
+        )
+        arguments = (self.chunk, terms, self.shared, self._state, self._dropped, until)
+        self._stretch = self.executor.call(train_stretch, *arguments, poll=self._poll)
+        self._keep(self._stretch.state)
+        if self._stretch.outcomes is not None:
+            self._tell(sum(s.config.epochs for s in self.chunk.seats))
+            self._state = None
+
+    def standings(self) -> list[Standing]:
+        """Return where all members stand."""
+        assert self._stretch is not None
+        return self._stretch.standings
+
+    def drop(self, those: Collection[int], epoch: int) -> None:
+        """Take members (positions in the call) out of training after ``epoch``."""
+        mine = {s.at for s in self.chunk.seats} & set(those)
+        self._dropped.update(dict.fromkeys(mine, epoch))
+
+    def outcomes(self) -> list[tuple[int, Outcome]]:
+        """Return the members' positions and outcomes."""
+        assert self._stretch is not None
+        assert self._stretch.outcomes is not None
+        return self._stretch.outcomes
+
+    def _poll(self, done: int, state: bytes | None) -> bool:
+        self._tell(done)
+        self._keep(state)
+        return self.job.should_stop()
+
+    def _tell(self, done: int) -> None:
+        if done > self._told:
+            self.job.on_epoch(done - self._told)
+            self._told = done
+
+    def _keep(self, state: bytes | None) -> None:
+        if state is None:
+            return
+        self._state = state
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(f".{os.getpid()}.partial")
+            partial.write_bytes(state)
+            os.replace(partial, self._path)
+
+
+# ---- on the worker ---------------------------------------------------------------------------------------
+
+
+def train_stretch(
+    line: Line,
+    chunk: Chunk,
+    terms: _Terms,
+    data: tuple[np.ndarray, np.ndarray],
+    state: bytes | None,
+    dropped: dict[int, int],
+    until: int | None,
+) -> _Stretch:
+    """Train a chunk from a state to a rung or to its end, telling ``line`` how far it is."""
+    chunk_run.SAVE_SECONDS = terms.save_seconds
+    torch.set_float32_matmul_precision(terms.precision)
+    with tempfile.TemporaryDirectory(prefix="soundfit-") as place, one_thread():
+        folder = Path(place)
+        teller = _Teller(line, folder)
+        job = Job(
+            _data(data).to(torch.device(terms.device)),
+            terms.loss,
+            teller.on_epoch,
+            teller.should_stop,
+            terms.trace,
+            folder,
+            folder,
+            "",
+            terms.autocast,
+        )
+        path = folder / f"{chunk_name(chunk, job)}.safetensors"
+        latest = line.latest() or state
+        if latest is not None:
+            path.write_bytes(latest)
+        teller.watch(path)
+        run = ChunkRun(chunk, job)
+        for at, epoch in dropped.items():
+            run.drop([at], epoch)
+        run.advance(until)
+        standings = run.standings()
+        is_through = until is None or all(s.status != "training" for s in standings)
+        outcomes = run.outcomes() if is_through else None
+        if outcomes is not None:
+            outcomes = [(at, replace(o, bank=chunk.bank)) for at, o in outcomes]
+        return _Stretch(path.read_bytes() if path.exists() else None, standings, outcomes)
+
+
+def _data(arrays: tuple[np.ndarray, np.ndarray]) -> BankData:
+    # Ray's shared memory is read-only, and so is all that a bank does with its data.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")
+        inputs, targets = (torch.from_numpy(a) for a in arrays)
+        return BankData(inputs, targets)
+
+
+class _Teller:
+    """Tells the line how far the chunk is, and gives it each state that was saved since."""
+
+    def __init__(self, line: Line, folder: Path) -> None:
+        self.line = line
+        self.path = folder
+        self.done = 0
+        self.stopped = False
+        self.told_at = 0.0
+        self.saved_at = 0
+
+    def watch(self, path: Path) -> None:
+        """Watch the file of states; what lies there now is known to the caller."""
+        self.path = path
+        self.saved_at = path.stat().st_mtime_ns if path.exists() else 0
+
+    def should_stop(self) -> bool:
+        return self.stopped
+
+    def on_epoch(self, n: int) -> None:
+        self.done += n
+        now = time.monotonic()
+        if now - self.told_at < _TELL_SECONDS:
+            return
+        self.told_at = now
+        self.stopped = self.line.tell(self.done)
+        saved_at = self.path.stat().st_mtime_ns if self.path.exists() else 0
+        if saved_at > self.saved_at:
+            self.saved_at = saved_at
+            self.line.keep(self.path.read_bytes())
