@@ -22,6 +22,7 @@ from soundfit.report.figures.epochs import epochs_figure
 from soundfit.report.figures.figure import Figure
 from soundfit.report.figures.folds import folds_figure
 from soundfit.report.figures.learning import learning_figure
+from soundfit.report.figures.memory import memory_figure
 from soundfit.report.figures.predicted import predicted_figure
 from soundfit.report.figures.regularisation import regularisation_figures
 from soundfit.report.figures.split import split_figure
@@ -102,6 +103,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
         "paths": attempt("regularisation", lambda: regularisation_figures(view, table, metric, _)) or [],
         "predicted": attempt("predicted", lambda: predicted_figure(view, _)),
         "calibration": attempt("calibration", lambda: calibration_figure(view, _)),
+        "memory": attempt("memory", lambda: memory_figure(view, metric, _)),
         "stability": attempt("stability", lambda: stability_figure(view, _)),
     }
     lines = score_lines(view, _)

@@ -53,6 +53,8 @@ class Material:
         blends: configurations that the final model can hold; with more than 1, ``predictor`` takes the
             blend as a third argument.
         write: ``write(folder, views=…, study=…)`` puts more into a run folder, for the report.
+        stability: what ``run.json`` says under that name beside what it says of any study, from views
+            and study.
         record: what ``run.json`` says of the data beside what it says of any table.
         refit: trains the chosen configuration on more rows than the study could hold; instead of
             ``predictor``.
@@ -68,6 +70,7 @@ class Material:
     test_file: Path | None = None
     blends: int = 1
     write: Callable[..., None] | None = None
+    stability: Callable[..., dict[str, Any]] | None = None
     record: dict[str, Any] = field(default_factory=dict)
     refit: Callable[[Any, StudyRun, Hooks], AnyPredictor] | None = None
 

@@ -17,6 +17,7 @@ from soundfit.data.sequence_split import split_sequences
 from soundfit.data.sequences import Sequences, as_sequences
 from soundfit.errors import UsageError
 from soundfit.study.cross_validation import StudyRun
+from soundfit.study.gradients import gradients_record
 from soundfit.study.sequences import sequence_views
 from soundfit.study.tensors import TensorViews
 from soundfit.workflow.final import class_temperature, speaking_members, value_interval
@@ -97,6 +98,7 @@ def sequence_material(
         partial(final_sequence_predictor, layout=sequences.layout),
         lambda rows: sequences.steps[rows],
         sequences.content,
+        stability=gradients_record,
         record={"kind": "sequences", "sequences": record},
     )
 

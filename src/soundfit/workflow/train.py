@@ -214,6 +214,8 @@ def _train(
         document["cv"]["nested"] = nested
     document["final"] = final_record(blend, inquiry.study, predictor)
     document["seconds"] = round(time.perf_counter() - started + spent, 2)
+    if material.stability is not None:
+        document["stability"] |= material.stability(views, inquiry.study)
     write = material.write
     return Run(
         document,
