@@ -10,6 +10,7 @@ from soundfit.records import Config
 
 __all__ = ["base_configuration", "default_configurations", "expand_grid", "sized_to_rows"]
 
+_FEW_ROWS = 400
 # Beyond that many continuous inputs waves cost more than they have been seen to bring.
 _MOST_WAVES = 64
 
@@ -101,6 +102,8 @@ def default_configurations(
         (128, 2, 0.01, True, (firm,)),
         (192 if waves else 256, 2, 0.1, True, (mild,)),
     )
+    # A few hundred rows have not been seen to need the last three, and there every second counts.
+    sizes = sizes[:-3] if n_train < _FEW_ROWS else sizes
     nets = [
         base.with_(
             model=family,

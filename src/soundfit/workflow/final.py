@@ -1,7 +1,7 @@
 """The final model: trained fold members, averaged. Those of the chosen configuration, or a blend of several.
 
-No net is trained again on all rows (docs/decisions.md): the mean of the fold members is better, and its
-out-of-fold predictions are what intervals and probabilities are calibrated by.
+No net is trained again on all rows (docs/decisions.md): the out-of-fold predictions of the fold members are
+what intervals and probabilities are calibrated by.
 """
 
 from __future__ import annotations
