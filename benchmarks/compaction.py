@@ -2,7 +2,7 @@
 
     python benchmarks/compaction.py [--write]
 
-5 folds × 16 learning rates (3e-4 to 1e-1) of 20-64-64-1 on 1,000 rows, patience 6: members stop when their
+2 folds × 16 learning rates (3e-4 to 1e-1) of 20-64-64-1 on 600 rows, patience 3: members stop when their
 own validation rows say so. CPU seconds of one thread, both ways in turn, the better of two; the share of the
 member-epochs that were trained says what leaving could save at most.
 """
@@ -23,7 +23,7 @@ from soundfit.bank import BankData, MemberRows, Outcome, train_members
 from soundfit.records import Config
 from soundfit.workflow.hardware import describe_hardware
 
-SIZES, ROWS, FOLDS, EPOCHS = (20, 64, 64, 1), 1000, 5, 30
+SIZES, ROWS, FOLDS, EPOCHS = (20, 64, 64, 1), 600, 2, 60
 
 
 def study() -> tuple[float, list[Outcome]]:
@@ -39,7 +39,7 @@ def study() -> tuple[float, list[Outcome]]:
     outcomes = train_members(
         lambda c: mlp(SIZES),
         [
-            Config(epochs=EPOCHS, batch_size=32, patience=6, schedule="constant", learning_rate=float(rate))
+            Config(epochs=EPOCHS, batch_size=32, patience=3, schedule="constant", learning_rate=float(rate))
             for _, rate in jobs
         ],
         [MemberRows(0, *folds[k], k) for k, _ in jobs],
@@ -68,7 +68,7 @@ def main() -> None:
     about = ", ".join(str(v) for v in describe_hardware(torch.device("cpu")).values())
     text = "\n".join([
         f"{FOLDS} folds × 16 learning rates of {'-'.join(map(str, SIZES))}, {ROWS} rows, batch 32, at most "
-        f"{EPOCHS} epochs, patience 6, one thread; CPU seconds, the better of 2. {about}; torch "
+        f"{EPOCHS} epochs, patience 3, one thread; CPU seconds, the better of 2. {about}; torch "
         f"{torch.__version__}.",
         "",
         "| what | CPU seconds |",
