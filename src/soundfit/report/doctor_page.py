@@ -8,7 +8,7 @@ Knows a Trace and the JSON report; knows nothing of torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,11 +42,13 @@ _TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>soundfit doctor: {{ name }}</title>
 <style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1e293b;background:#fff}
-h1{font-size:1.5rem} h2{font-size:1.15rem;margin-top:2rem} .card{border-left:4px solid #94a3b8;padding:.5rem 1rem;margin:1rem 0;background:#f8fafc}
+:root{color-scheme:light dark;--ink:#1e293b;--paper:#fff;--soft:#f8fafc;--quiet:#475569;--rule:#94a3b8}
+@media (prefers-color-scheme:dark){:root{--ink:#e2e8f0;--paper:#0f172a;--soft:#1e293b;--quiet:#94a3b8;--rule:#64748b}}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:var(--ink);background:var(--paper);overflow-wrap:anywhere}
+h1{font-size:1.5rem} h2{font-size:1.15rem;margin-top:2rem} .card{border-left:4px solid var(--rule);padding:.5rem 1rem;margin:1rem 0;background:var(--soft)}
 .error{border-color:#dc2626}.warning{border-color:#d97706}.note{border-color:#2563eb} code,pre{font-family:ui-monospace,monospace;font-size:.875rem}
-pre{background:#0f172a;color:#e2e8f0;padding:.6rem .8rem;overflow-x:auto} .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(25rem,1fr));gap:1rem}
-figure{margin:0} figcaption{font-size:.875rem;color:#475569} table{border-collapse:collapse} td{padding:.1rem .8rem .1rem 0;font-size:.875rem}
+pre{background:#020617;color:#e2e8f0;padding:.6rem .8rem;overflow-x:auto} .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:1rem}
+figure{margin:0} figcaption{font-size:.875rem;color:var(--quiet)} table{border-collapse:collapse} td{padding:.1rem .8rem .1rem 0;font-size:.875rem}
 svg{width:100%;height:auto} .key span{display:inline-block;margin-right:1rem;font-size:.8rem}
 </style></head><body>
 <h1>{{ name }}: {{ "healthy" if report.healthy else "not healthy" }}</h1>
@@ -57,7 +59,7 @@ svg{width:100%;height:auto} .key span{display:inline-block;margin-right:1rem;fon
 <table>{% for k, v in d.evidence.items() %}<tr><td>{{ k.replace("_", " ") }}</td><td>{{ v }}</td></tr>{% endfor %}</table></div>{% endfor %}
 {% if report.repair %}<h2>Repair</h2><p>{{ "Accepted" if report.repair.accepted else "Not applied" }}: held-out score {{ report.repair.before }} before, {{ report.repair.after }} after; interval of the gain {{ report.repair.interval }}.</p>
 <table>{% for t in report.repair.trials %}<tr><td>{{ t.change }}</td><td>seed {{ t.seed }}</td><td>{{ t.score }}</td></tr>{% endfor %}</table>{% endif %}
-<h2>Over time</h2><div class="grid">{% for title, svg, key in pictures %}<figure>{{ svg | safe }}<div class="key">{% for colour, label in key %}<span style="color:{{ colour }}">■ {{ label }}</span>{% endfor %}</div><figcaption>{{ title }}</figcaption></figure>{% endfor %}</div>
+<h2>Over time, worst layers first</h2><div class="grid">{% for title, svg, key in pictures %}<figure>{{ svg | safe }}<div class="key">{% for colour, label in key %}<span style="color:{{ colour }}">■ {{ label }}</span>{% endfor %}</div><figcaption>{{ title }}</figcaption></figure>{% endfor %}</div>
 </body></html>
 """
 
@@ -80,9 +82,27 @@ def doctor_page(trace: Trace, report: dict[str, Any], name: str) -> str:
         pictures += _picture(title, trace.at, lines)
     for quantity, title in _PICTURES:
         lines = {layer: found[quantity] for layer, found in trace.layers.items() if quantity in found}
-        pictures += _picture(title, trace.at, dict(list(lines.items())[: len(_COLOURS)]))
+        worst = sorted(lines, key=lambda layer: -_badness(quantity, lines[layer], lines.values()))
+        pictures += _picture(title, trace.at, {layer: lines[layer] for layer in worst[: len(_COLOURS)]})
     template = Environment(autoescape=True).from_string(_TEMPLATE)
     return template.render(name=name, report=report, pictures=pictures, steps=len(trace.at))
+
+
+def _badness(quantity: str, values: Any, others: Iterable[Any]) -> float:
+    """Return how far a layer is from where it should be: shares by size, sizes by their distance from the layers' median."""
+    last = _last(values)
+    if quantity.endswith("fraction"):
+        return last
+    known = [abs(v) for v in (_last(one) for one in others) if v == v and v != 0]
+    if last != last or last == 0 or not known:
+        return math.inf
+    return abs(math.log10(abs(last) / float(np.median(known))))
+
+
+def _last(values: Any) -> float:
+    y = np.asarray(values, dtype=float)
+    y = y[np.isfinite(y)]
+    return float(y[-1]) if len(y) else math.nan
 
 
 def _picture(title: str, at: Any, lines: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -113,10 +133,10 @@ def _picture(title: str, at: Any, lines: Mapping[str, Any]) -> list[tuple[str, s
         key.append((colour, label))
     top, bottom = (10**high, 10**low) if log else (high, low)
     axis = (
-        '<line x1="50" y1="150" x2="390" y2="150" stroke="#94a3b8"/><line x1="50" y1="15" x2="50" y2="150" stroke="#94a3b8"/>'
-        f'<text x="45" y="20" text-anchor="end" font-size="10">{_short(top)}</text>'
-        f'<text x="45" y="150" text-anchor="end" font-size="10">{_short(bottom)}</text>'
-        f'<text x="390" y="164" text-anchor="end" font-size="10">step {last:.0f}</text>'
+        '<line x1="50" y1="150" x2="390" y2="150" stroke="currentColor" opacity=".5"/><line x1="50" y1="15" x2="50" y2="150" stroke="currentColor" opacity=".5"/>'
+        f'<text fill="currentColor" x="45" y="20" text-anchor="end" font-size="10">{_short(top)}</text>'
+        f'<text fill="currentColor" x="45" y="150" text-anchor="end" font-size="10">{_short(bottom)}</text>'
+        f'<text fill="currentColor" x="390" y="164" text-anchor="end" font-size="10">step {last:.0f}</text>'
     )
     svg = f'<svg viewBox="0 0 400 170" role="img" aria-label="{title}">{axis}{"".join(body)}</svg>'
     return [(title + (" (log scale)" if log else ""), svg, key)]
