@@ -142,7 +142,7 @@ def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | Non
         and evaluated["shared"] < 0.5 * evaluated["rows"]
     )
     runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
-    runner.say, runner.limit = say, 120 + 20 * visit.watched_seconds
+    runner.say, runner.limit = say, 600 + 20 * visit.watched_seconds
     runner.goal = possible_score(trace.facts) - 0.05
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
