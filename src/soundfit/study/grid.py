@@ -103,7 +103,7 @@ def default_configurations(
         (192 if waves else 256, 2, 0.1, True, (mild,)),
     )
     # A few hundred rows have not been seen to need the last three, and there every second counts.
-    sizes = sizes[:-3] if n_train < _FEW_ROWS else sizes
+    tried = sizes[:-3] if n_train < _FEW_ROWS else sizes
     nets = [
         base.with_(
             model=family,
@@ -114,7 +114,7 @@ def default_configurations(
             learning_rate=rate,
             **(waves if wavy else {}),
         )
-        for width, depth, rate, wavy, restraints in sizes
+        for width, depth, rate, wavy, restraints in tried
         for dropout, decay in restraints
     ]
     if model == "linear":
