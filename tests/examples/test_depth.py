@@ -1,4 +1,4 @@
-"""Fifty layers: through the plain net the gradient vanishes and nothing is learned; not so the residual net."""
+"""Fifty layers: in the plain net the gradient vanishes and nothing is learned; not so in the residual net."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ def _long(x, lengths, y) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_all_models_side_by_side_and_a_whole_run_folder(tmp_path):
     x, lengths, y = _data()
     x[5, 0, 1] = np.nan
@@ -114,6 +115,7 @@ def test_windows_of_one_recording_stop_the_work(tmp_path):
         sf.train(_npz(tmp_path, X=windows, y=windows[:, -1]), model="linear")
 
 
+@pytest.mark.slow
 def test_poisoned_test_rows_change_nothing_that_is_fitted(tmp_path):
     x, lengths, y = _data()
     runs = []
