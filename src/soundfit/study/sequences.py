@@ -62,14 +62,14 @@ def _features(sequences: Sequences, rows: NDArray[np.int64]) -> NDArray[np.float
 
 
 def sequence_epochs(n_train: int, n_steps: int) -> tuple[int, int]:
-    """Return batch size and epochs: 1,000 updates for short sequences, up to 2,000 for long ones.
+    """Return batch size and epochs: 1,000 updates for short sequences, up to 2,500 for long ones.
 
     What holds over a hundred steps is found after a thousand updates or so, or not at all, however many
     sequences there are.
     """
     batch = 32 if n_train < 1_000 else 64 if n_train < 20_000 else 128
     a_pass = max(n_train // batch, 1)
-    updates = int(np.clip(20 * n_steps, 1_000, 2_000))
+    updates = int(np.clip(25 * n_steps, 1_000, 2_500))
     return batch, int(np.clip(updates // a_pass, 10, 120))
 
 
