@@ -78,10 +78,11 @@ class Encoder:
         for start in range(0, len(frame), _CHUNK_ROWS):
             part = frame.iloc[start : start + _CHUNK_ROWS]
             raw = _raw_matrix(self.layout, part)
-            x_NF[start : start + len(part)] = self._scaled(raw)
+            x_NF[start : start + len(part)] = self.scaled(raw)
         return x_NF
 
-    def _scaled(self, raw_NF: NDArray[np.float64]) -> NDArray[np.float64]:
+    def scaled(self, raw_NF: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale raw features (N, F) in place, and return them; see :func:`raw_features`."""
         continuous = self.numeric
         with np.errstate(over="ignore", invalid="ignore"):
             z_NF = (raw_NF[:, continuous] - self.median[continuous]) / self.scale[continuous]

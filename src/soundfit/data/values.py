@@ -17,7 +17,9 @@ __all__ = [
     "TRUE_WORDS",
     "are_booleans",
     "date_format",
+    "number_of",
     "text_codes",
+    "text_of",
     "to_booleans",
     "to_dates",
     "to_numbers",
@@ -79,7 +81,7 @@ def to_text(series: pd.Series) -> pd.Series:
 def text_codes(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
     """Return (codes, texts) ``texts[codes[i]]`` the text of row i; code −1 or NaN for none."""
     codes, uniques = _factorize(series)
-    return codes, [_text(value) for value in uniques]
+    return codes, [text_of(value) for value in uniques]
 
 
 def to_numbers(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -102,7 +104,7 @@ def to_numbers(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_
     numbers = np.full(len(uniques) + 1, np.nan)
     bad = np.zeros(len(uniques) + 1, dtype=bool)
     for i, value in enumerate(uniques):
-        number = _number(value)
+        number = number_of(value)
         bad[i] = number is None
         numbers[i] = np.nan if number is None else number
     return numbers[codes], bad[codes]
@@ -114,7 +116,7 @@ def to_booleans(series: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool
     values = np.full(len(uniques) + 1, np.nan)
     bad = np.zeros(len(uniques) + 1, dtype=bool)
     for i, value in enumerate(uniques):
-        text = _text(value)
+        text = text_of(value)
         word = text.casefold() if isinstance(text, str) else ""
         if word in TRUE_WORDS or word in FALSE_WORDS:
             values[i] = float(word in TRUE_WORDS)
@@ -193,7 +195,8 @@ def _factorize(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
     return codes, list(uniques)
 
 
-def _text(value: Any) -> Any:
+def text_of(value: Any) -> Any:
+    """Return one value as stripped text, NaN where it is a word for missing."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -202,7 +205,7 @@ def _text(value: Any) -> Any:
     return np.nan if text in MISSING else text
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
     """Return the number, NaN for a missing word, None for any other text."""
     if not isinstance(value, str | bytes):
         try:
@@ -210,7 +213,7 @@ def _number(value: Any) -> float | None:
         except (TypeError, ValueError, OverflowError):
             if not isinstance(value, datetime.time):
                 return None
-    text = _text(value)
+    text = text_of(value)
     if not isinstance(text, str) or text.casefold() in FILLERS:
         return np.nan
     if "_" not in text:

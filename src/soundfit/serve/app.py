@@ -1,0 +1,245 @@
+"""App: routes of the local server. Every body is bounded; what can't be read is 422 with a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+import soundfit
+from soundfit.artifact import load_predictor
+from soundfit.artifact.predictor import Predictor
+from soundfit.errors import DataError, SoundfitError, UsageError
+from soundfit.serve.batcher import Batcher
+from soundfit.serve.model import ServedModel
+from soundfit.serve.page import docs_page, main_page
+from soundfit.serve.schema import answer_schema, row_schema
+from soundfit.workflow.folder import read_run
+
+__all__ = ["make_app"]
+
+MOST_BYTES, MOST_BATCH_BYTES, MOST_ROWS = 1_000_000, 20_000_000, 100_000
+MOST_TEXT = 10_000
+SECONDS = 60.0
+_CSV = {"text/csv": {"schema": {"type": "string"}}}
+_OBJECT = "The body is one JSON object, column to value, however"
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' data: blob:; frame-ancestors 'none'",
+}
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+def make_app(run: str | Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")) -> FastAPI:
+    """Return the application of a run.
+
+    Args:
+        run: the run folder.
+        hosts: names by which browsers may call it (``*``: any); others are refused, so that no page from
+            elsewhere reaches it under a name of its own.
+
+    Raises:
+        UsageError: no such run, or a model that has no page yet.
+    """
+    folder = Path(run)
+    document = read_run(folder)
+    predictor = load_predictor(folder)
+    if not isinstance(predictor, Predictor):
+        raise UsageError(
+            "The page knows models on tables",
+            received=f"{run}, a model of kind {predictor.kind!r}",
+            fix="predict with soundfit predict",
+        )
+    # Small products: a second thread waits more than it works.
+    torch.set_num_threads(1)
+    model = ServedModel(predictor)
+    app = FastAPI(
+        title=f"soundfit: {predictor.target}",
+        version=soundfit.__version__,
+        description=f"Predicts {predictor.target} from {len(model.columns)} columns.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    # The name of a test client is no host that a browser could send.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]", "testserver"])
+    app.add_exception_handler(_Refusal, _refused)
+    _pages(app, model, folder, document)
+    _predictions(app, model)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, _Refusal)
+    return _json({"detail": error.detail}, error.status)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
+
+
+def _pages(app: FastAPI, model: ServedModel, folder: Path, document: dict[str, Any]) -> None:
+    page = main_page(model, folder, document)
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return HTMLResponse(page, headers=_SAFE)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()), headers=_SAFE)
+
+    @app.get("/report", include_in_schema=False)
+    async def report() -> Response:
+        path = folder / "report.html"
+        if not path.is_file():
+            return PlainTextResponse("This run has no report.html; write it with soundfit report.", 404)
+        return FileResponse(path, media_type="text/html")
+
+    @app.get("/health", summary="Whether the server answers", tags=["model"])
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/model", summary="What the model reads and predicts", tags=["model"])
+    async def about() -> Response:
+        predictor = model.predictor
+        return _json(
+            {
+                "target": predictor.target,
+                "task": predictor.task,
+                "classes": list(predictor.classes),
+                "columns": [column.to_dict() for column in model.columns],
+                "members": len(predictor.modules),
+                "soundfit": soundfit.__version__,
+            }
+        )
+
+
+def _predictions(app: FastAPI, model: ServedModel) -> None:
+    batcher = Batcher(model.answers)
+    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": row_schema(model)}}}}
+    answered: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/json": {"schema": answer_schema(model)}}},
+        413: {"description": f"more than {MOST_BYTES:,} bytes"},
+        422: {"description": "a sentence that names the column"},
+    }
+
+    @app.post(
+        "/predict", summary="Predict one row", tags=["predictions"], openapi_extra=body, responses=answered
+    )
+    async def predict(request: Request) -> Response:
+        row = _row(await _body(request, MOST_BYTES))
+        return _json(await _timed(batcher(_encoded(model, row))))
+
+    @app.post(
+        "/explain",
+        summary="Predict one row and say which columns moved it",
+        tags=["predictions"],
+        openapi_extra=body,
+        responses=answered,
+    )
+    async def explain(request: Request) -> Response:
+        encoded = _encoded(model, _row(await _body(request, MOST_BYTES)))
+        loop = asyncio.get_running_loop()
+        found = loop.run_in_executor(batcher.pool, lambda: (model.answers([encoded])[0], model.why(encoded)))
+        answer, (reasons, typical, value) = await _timed(found)
+        why = [{"column": r.column, "effect": r.effect, "error": r.error} for r in reasons]
+        return _json({**answer, "value": value, "typical": typical, "why": why})
+
+    @app.post(
+        "/predict/csv",
+        summary="Predict the rows of a CSV file",
+        tags=["predictions"],
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
+        },
+        responses={200: {"content": _CSV}},
+    )
+    async def predict_csv(request: Request) -> Response:
+        content = await _body(request, MOST_BATCH_BYTES)
+        loop = asyncio.get_running_loop()
+        text = await _timed(loop.run_in_executor(batcher.pool, _csv, model.predictor, content))
+        name = {"Content-Disposition": 'attachment; filename="predictions.csv"'}
+        return Response(text, media_type="text/csv", headers=name)
+
+
+async def _timed(work: Any) -> Any:
+    try:
+        return await asyncio.wait_for(work, SECONDS)
+    except TimeoutError:
+        raise _Refusal(503, f"The answer took more than {SECONDS:.0f} seconds; send fewer rows.") from None
+
+
+async def _body(request: Request, most: int) -> bytes:
+    told = request.headers.get("content-length", "")
+    if told.isdigit() and int(told) > most:
+        raise _Refusal(413, f"A body has at most {most:,} bytes, however: {int(told):,}.")
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise _Refusal(413, f"A body has at most {most:,} bytes.")
+                parts.append(part)
+    except TimeoutError:
+        raise _Refusal(408, f"The body did not arrive within {SECONDS:.0f} seconds.") from None
+    return b"".join(parts)
+
+
+def _row(content: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(content, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _Refusal(422, f"{_OBJECT}: {str(error)[:200]}") from None
+    if not isinstance(row, dict):
+        raise _Refusal(422, f"{_OBJECT}: a {type(row).__name__}")
+    for name, value in row.items():
+        if not isinstance(value, str | int | float | bool | None):
+            raise _Refusal(
+                422, f"Column {name[:80]!r} holds text, a number, true, false or null, not a list or object."
+            )
+        if isinstance(value, str) and len(value) > MOST_TEXT:
+            raise _Refusal(422, f"Column {name[:80]!r} holds at most {MOST_TEXT:,} characters.")
+    return row
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"JSON has no {name}; send null for a missing value")
+
+
+def _encoded(model: ServedModel, row: dict[str, Any]) -> Any:
+    try:
+        return model.encode(row)
+    except DataError as error:
+        raise _Refusal(422, error.paragraph()) from None
+
+
+def _csv(predictor: Predictor, content: bytes) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        path.write_bytes(content)
+        try:
+            frame = predictor.read(path)
+            if len(frame) > MOST_ROWS:
+                raise _Refusal(413, f"A file has at most {MOST_ROWS:,} rows, however: {len(frame):,}.")
+            predicted = predictor.predict(frame)
+        except SoundfitError as error:
+            raise _Refusal(422, error.paragraph().replace(f"{path}", "the file")) from None
+    out = io.StringIO()
+    predicted.to_csv(out, index=False)
+    return out.getvalue()

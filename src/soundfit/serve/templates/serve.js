@@ -1,0 +1,83 @@
+"use strict";
+const element = (name, text, className) => {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+};
+const number = (x) => Number(x).toLocaleString("en", { maximumSignificantDigits: 5 });
+const form = document.getElementById("form"), answer = document.getElementById("answer");
+const problem = (place, text) => {
+  const p = element("p", text, "problem");
+  p.setAttribute("role", "alert");
+  place.replaceChildren(p);
+};
+async function told(response) {
+  try { return (await response.json()).detail ?? response.statusText; } catch { return `The server answered ${response.status}.`; }
+}
+function bars(why, unit) {
+  const table = element("table", undefined, "why"), body = element("tbody");
+  const most = Math.max(...why.map((r) => Math.abs(r.effect)), 1e-300);
+  why.filter((r) => r.effect !== 0).slice(0, 10).forEach((r) => {
+    const row = element("tr"), head = element("th", r.column), meter = element("td"), bar = element("div", undefined, "meter");
+    head.scope = "row";
+    const fill = element("i", undefined, r.effect < 0 ? "down" : "up");
+    fill.style.left = "0"; fill.style.width = `${100 * Math.abs(r.effect) / most}%`;
+    bar.append(fill); meter.append(bar);
+    row.append(head, meter, element("td", `${r.effect < 0 ? "−" : "+"}${number(Math.abs(r.effect) * unit)}${unit === 100 ? " pt" : ""}`));
+    body.append(row);
+  });
+  table.append(body);
+  return table;
+}
+function show(given) {
+  const parts = [], classes = given.probabilities !== undefined;
+  parts.push(element("output", classes ? String(given.prediction) : number(given.prediction)));
+  if (classes) {
+    const ranked = Object.entries(given.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 8);
+    parts.push(element("p", ranked.map(([name, p]) => `${name} ${(100 * p).toFixed(1)} %`).join(" · "), "what"));
+  } else if (given.low !== undefined) {
+    parts.push(element("p", `${number(given.low)} to ${number(given.high)} holds the true value in ${Math.round(100 * LEVEL)} of 100 cases like the training rows.`, "what"));
+  }
+  const unit = classes ? 100 : 1, word = classes ? `probability of ${given.prediction}` : "prediction";
+  parts.push(element("h3", "Why"));
+  parts.push(bars(given.why, unit));
+  const shown = (x) => classes ? `${(100 * x).toFixed(1)} %` : number(x);
+  parts.push(element("p", `From ${shown(given.typical)} for a row of typical values to ${shown(given.value)}: how far each column moves the ${word} (sampled Shapley values). This says what the model does, not what causes what.`, "what"));
+  answer.replaceChildren(...parts);
+}
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+  const row = {};
+  form.querySelectorAll("[name]").forEach((field) => { row[field.name] = field.value === "" ? null : field.value; });
+  try {
+    const response = await fetch("/explain", { method: "POST", body: JSON.stringify(row), headers: { "Content-Type": "application/json" } });
+    if (response.ok) { show(await response.json()); return; }
+    const text = await told(response);
+    problem(answer, text);
+    const wrong = [...form.querySelectorAll("[name]")].find((field) => text.startsWith(`Column '${field.name}'`));
+    if (wrong) { wrong.setAttribute("aria-invalid", "true"); wrong.focus(); }
+  } catch { problem(answer, "The server does not answer; is soundfit serve still running?"); }
+});
+form.addEventListener("reset", (event) => {
+  event.preventDefault();
+  form.querySelectorAll("[name]").forEach((field) => { field.value = field.dataset.typical; });
+});
+document.getElementById("batch").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const place = document.getElementById("batch-answer"), file = document.getElementById("file").files[0];
+  if (!file) { problem(place, "Choose a file first."); return; }
+  place.replaceChildren(element("p", "Predicting …", "what"));
+  try {
+    const response = await fetch("/predict/csv", { method: "POST", body: file, headers: { "Content-Type": "text/csv" } });
+    if (!response.ok) { problem(place, await told(response)); return; }
+    const link = element("a", "Download predictions.csv");
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = "predictions.csv";
+    const p = element("p");
+    p.append(link);
+    place.replaceChildren(p);
+    link.focus();
+  } catch { problem(place, "The server does not answer; is soundfit serve still running?"); }
+});
