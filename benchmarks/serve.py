@@ -82,13 +82,12 @@ def main() -> None:
         server.terminate()
         server.wait(10)
     ms = 1e3 * np.quantile(alone, [0.5, 0.9, 0.99])
-    print(
-        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, Python {sys.version.split()[0]}"
-    )
+    print(f"{platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}")
     print(f"{len(model.predictor.modules)} members, {len(model.columns)} columns")
     print(f"one connection: p50 {ms[0]:.2f} ms, p90 {ms[1]:.2f} ms, p99 {ms[2]:.2f} ms (n={len(alone):,})")
     print(
-        f"{options.clients} connections: {rate:.0f} requests/s, p50 {1e3 * np.median(together):.1f} ms (n={len(together):,})"
+        f"{options.clients} connections: {rate:.0f} requests/s, p50 {1e3 * np.median(together):.1f} ms "
+        f"(n={len(together):,})"
     )
 
 
