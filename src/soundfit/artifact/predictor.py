@@ -161,7 +161,11 @@ class Predictor:
     def _member(self, k: int, inputs: torch.Tensor) -> NDArray[np.float64]:
         with torch.inference_mode():
             parts = [self.modules[k](part) for part in inputs.split(_ROWS_A_PASS)]
-        outputs = torch.cat(parts).double()
+        return self.from_outputs(k, torch.cat(parts))
+
+    def from_outputs(self, k: int, raw: torch.Tensor) -> NDArray[np.float64]:
+        """Return member k's outputs (N, C) as probabilities, or (N,) on the scale of training."""
+        outputs = raw.double()
         if self.task == "classification":
             shares = torch.softmax(outputs, dim=1).numpy()
             return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundfit.artifact.predictor import Predictor
+from soundfit.artifact.small_ensemble import SmallEnsemble
 from soundfit.data.one_row import RowReader
 from soundfit.data.profile import ColumnProfile
 
@@ -35,6 +36,7 @@ class ServedModel:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self.encoders = predictor.distinct_encoders
+        self._ensemble = SmallEnsemble(predictor)
         self._readers = {encoder.layout: RowReader(encoder.layout) for encoder in self.encoders}
         self.columns = predictor.profile or tuple(
             ColumnProfile(b.column, b.kind, b.levels[0] if b.levels else "", levels=b.levels)
@@ -54,7 +56,7 @@ class ServedModel:
     def answers(self, rows: Sequence[Encoded]) -> list[dict[str, Any]]:
         """Return the predictions of encoded rows."""
         predictor = self.predictor
-        mean = predictor.mean([np.concatenate(parts) for parts in zip(*rows, strict=True)])
+        mean = self._values(rows)
         if predictor.task == "classification":
             labels = [c.item() if isinstance(c, np.generic) else c for c in predictor.classes]
             return [
@@ -108,8 +110,8 @@ class ServedModel:
         return sorted(reasons, key=lambda r: -abs(r.effect)), float(values[0, 0]), float(values[0, -1])
 
     def _values(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
-        return self.predictor.mean([np.concatenate(parts) for parts in zip(*rows, strict=True)])
+        return self._ensemble.mean([np.concatenate(parts) for parts in zip(*rows, strict=True)])
 
     def _of_target(self, encoded: Sequence[NDArray[np.float32]], target: int) -> NDArray[np.float64]:
-        mean = self.predictor.mean(encoded)
+        mean = self._ensemble.mean(encoded)
         return mean[:, target] if mean.ndim == 2 else self.predictor.in_target_units(mean)

@@ -1,0 +1,111 @@
+"""Stacked: members of one architecture as one module, for small batches where calls cost more than sums.
+
+The fast twin of calling K modules one by one (tested equal to it). M members, B rows, F inputs, C outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from soundfit.models.dropout import CounterDropout
+from soundfit.models.net import FeatureScale, Linear, Mlp, PeriodicEmbedding
+
+__all__ = ["stack_modules"]
+
+Forward = Callable[[Tensor], Tensor]
+
+
+def stack_modules(modules: Sequence[nn.Module]) -> Forward:
+    """Return a function of inputs (M, B, F) that gives each member's outputs (M, B, C).
+
+    Raises:
+        NotImplementedError: a layer has no stacked form.
+    """
+    return _stacked(modules[0], modules)
+
+
+@singledispatch
+def _stacked(first: nn.Module, modules: Sequence[nn.Module]) -> Forward:
+    raise NotImplementedError(type(first).__name__)
+
+
+def _parameter(modules: Sequence[nn.Module], name: str) -> Tensor:
+    return torch.stack([module.get_parameter(name).detach() for module in modules])
+
+
+def _child(modules: Sequence[nn.Module], name: str) -> Forward:
+    return stack_modules([module.get_submodule(name) for module in modules])
+
+
+@_stacked.register
+def _(first: nn.Linear, modules: Sequence[nn.Module]) -> Forward:
+    weight_MFH = _parameter(modules, "weight").transpose(1, 2).contiguous()
+    bias_M1H = _parameter(modules, "bias").unsqueeze(1)
+    return lambda x: torch.baddbmm(bias_M1H, x, weight_MFH)
+
+
+@_stacked.register
+def _(first: nn.Sequential, modules: Sequence[nn.Module]) -> Forward:
+    layers = [_child(modules, name) for name, _ in first.named_children()]
+
+    def forward(x: Tensor) -> Tensor:
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    return forward
+
+
+@_stacked.register
+def _(first: FeatureScale, modules: Sequence[nn.Module]) -> Forward:
+    factor_M1F = _parameter(modules, "factor").unsqueeze(1)
+    return lambda x: x * factor_M1F
+
+
+@_stacked.register
+def _(first: PeriodicEmbedding, modules: Sequence[nn.Module]) -> Forward:
+    # Rows and waves change places, so that one product serves all inputs of all members.
+    frequency = 2.0 * math.pi * _parameter(modules, "frequency").unsqueeze(2)
+    phase = 2.0 * math.pi * _parameter(modules, "phase").unsqueeze(2)
+    mix, shift = _parameter(modules, "mix"), _parameter(modules, "shift").unsqueeze(2)
+    inputs = torch.tensor(first.inputs)
+
+    def forward(x: Tensor) -> Tensor:
+        chosen = x.index_select(2, inputs).transpose(1, 2).unsqueeze(3)
+        mixed = torch.cos(chosen * frequency + phase) @ mix + shift
+        return torch.cat([x, mixed.transpose(1, 2).flatten(2)], dim=2)
+
+    return forward
+
+
+@_stacked.register(CounterDropout)
+@_stacked.register(nn.Dropout)
+@_stacked.register(nn.Identity)
+def _(first: nn.Module, modules: Sequence[nn.Module]) -> Forward:
+    return lambda x: x
+
+
+@_stacked.register(nn.ReLU)
+@_stacked.register(nn.SiLU)
+@_stacked.register(nn.SELU)
+@_stacked.register(nn.Mish)
+@_stacked.register(nn.GELU)
+@_stacked.register(nn.Tanh)
+def _(first: nn.Module, modules: Sequence[nn.Module]) -> Forward:
+    return first
+
+
+@_stacked.register
+def _(first: Linear, modules: Sequence[nn.Module]) -> Forward:
+    return _child(modules, "output")
+
+
+@_stacked.register
+def _(first: Mlp, modules: Sequence[nn.Module]) -> Forward:
+    hidden, output = _child(modules, "hidden"), _child(modules, "output")
+    return lambda x: output(hidden(x))
