@@ -41,6 +41,11 @@ function show(given) {
   }
   const unit = classes ? 100 : 1, word = classes ? `probability of ${given.prediction}` : "prediction";
   parts.push(element("h3", "Why"));
+  if (given.why.every((r) => r.effect === 0)) {
+    parts.push(element("p", "This is the typical row, with which others are compared; change a value to see what it does.", "what"));
+    answer.replaceChildren(...parts);
+    return;
+  }
   parts.push(bars(given.why, unit));
   const shown = (x) => classes ? `${(100 * x).toFixed(1)} %` : number(x);
   parts.push(element("p", `From ${shown(given.typical)} for a row of typical values to ${shown(given.value)}: how far each column moves the ${word} (sampled Shapley values). This says what the model does, not what causes what.`, "what"));
