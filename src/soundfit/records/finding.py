@@ -30,6 +30,9 @@ CODES = (
     "outliers",
     "free-text",
     "broken-pictures",
+    "empty-sequences",
+    "sequence-lengths",
+    "missing-steps",
 )
 
 
