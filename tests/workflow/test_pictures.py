@@ -178,13 +178,16 @@ def test_a_numeric_label_is_a_regression(small_grid, tmp_path):
     assert np.corrcoef(predicted["prediction"], [r["brightness"] for r in rows])[0, 1] > 0.8
 
 
-def test_models_of_other_data_and_missing_targets_are_refused_in_words(folder, tables):
+def test_models_of_other_data_and_missing_targets_are_refused_in_words(folder, tables, tmp_path):
     with pytest.raises(UsageError, match="A model for pictures is one of"):
         sf.train(folder, model="resmlp")
     with pytest.raises(UsageError, match="A model for a table is one of"):
         sf.train(tables / "penguins.csv", target="species", model="cnn")
     with pytest.raises(UsageError, match="A table needs --target"):
         sf.train(tables / "penguins.csv")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="The data must be one file"):
+        sf.train(tmp_path / "empty")
 
 
 def test_the_default_grid_follows_from_the_data_and_always_has_the_families():

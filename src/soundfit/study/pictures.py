@@ -118,7 +118,9 @@ def _candidates(n_train: int, shape: Shape, device: str) -> Sequence[Config]:
     base = Config(batch_size=batch, epochs=epochs, patience=0, options={"beta2": 0.98})
     flat = base.with_(epochs=2 * epochs, learning_rate=0.03)
     moved, mirrored = {"shift": 0.1}, {"shift": 0.1, "flip": 0.5}
-    linear = flat.with_(model="linear", width=0, depth=0, warmup=0.0, learning_rate=0.002, weight_decay=0.02)
+    # A step moves a logit by up to the rate times the number of pixels.
+    rate = min(0.005, 1.5 / int(np.prod(shape)))
+    linear = flat.with_(model="linear", width=0, depth=0, warmup=0.0, learning_rate=rate, weight_decay=0.02)
     mlp = flat.with_(
         model="mlp", width=512 if n_train >= 10_000 else 256, depth=2, dropout=0.3, weight_decay=0.1
     )

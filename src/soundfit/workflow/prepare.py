@@ -101,7 +101,8 @@ def read_table(
     Raises:
         UsageError: the files, the target or an option cannot be used as given.
     """
-    if not options.target:
+    # Of a folder the reader says what is wrong with it, with or without a target.
+    if not options.target and not (isinstance(source, str | Path) and Path(source).is_dir()):
         raise UsageError(
             "A table needs --target, the column to predict",
             received="none",
