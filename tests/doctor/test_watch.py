@@ -188,6 +188,7 @@ def test_targets_made_by_another_model_are_targets() -> None:
             ((model(x) - y) ** 2).mean().item()
     assert visit.trace is not None
     assert visit.trace.facts["score"]["train"] > 0.5
+    assert visit.trace.facts["score"]["evaluation_by_script"] > 0.5
     assert visit.watch.backwards == 12
 
 

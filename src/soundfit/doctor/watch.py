@@ -126,16 +126,15 @@ class Watch:
             root = self._new_root(inner)
         started = time.perf_counter()
         training = torch.is_grad_enabled()
+        self.evaluation.pending = None  # what no target met, another model's outputs say, waits no longer
+        if training:
+            self._ops.forget()
         wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
         if wanted:
-            if not self.evaluation.pending and not self.compiled:
+            if not self.compiled:
                 self._ops.start()
         elif not training and self._ops.on:
             self._ops.stop()
-        if training:
-            self._ops.forget()
-        else:
-            self.evaluation.pending = None
         self.depth = 1
         self._inner_target = None
         self.layers.stack = [module]
