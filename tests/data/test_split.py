@@ -288,7 +288,7 @@ def test_inner_plans_see_nothing_of_outer_validation_or_exam(
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_folds"), [(60, 10), (124, 10), (125, 5), (24_998, 5), (25_000, 1)], ids=str
+    ("n_rows", "n_folds"), [(100, 10), (1_248, 10), (1_250, 5), (24_998, 5), (25_000, 1)], ids=str
 )
 def test_auto_takes_ten_five_or_one_by_the_training_rows(n_rows: int, n_folds: int) -> None:
     plan = split(table_of(n_rows))

@@ -17,7 +17,7 @@ def test_a_grid_entry_without_values_is_refused(values):
 
 @pytest.mark.parametrize("n", [50, 500, 2_000, 30_000, 1_000_000])
 def test_train_tries_enough_configurations_of_linear_models_and_nets(n):
-    configs, enough = default_configurations(n), 16 if n >= 400 else 13
+    configs, enough = default_configurations(n), 16
     assert len(default_configurations(n, numeric=(0, 2))) >= enough
     assert any(c.get("periodic") == [0, 2] for c in default_configurations(n, numeric=(0, 2)))
     assert not any(c.get("periodic") for c in default_configurations(n, numeric=range(500)))

@@ -26,7 +26,7 @@ __all__ = [
     "make_folds",
 ]
 
-AUTO_TEN_FOLDS_ROWS = 100
+AUTO_TEN_FOLDS_ROWS = 1_000
 AUTO_HOLDOUT_ROWS = 20_000
 VALIDATION_SHARE = 0.2
 # Below this many groups one holdout would rest on a handful of them.

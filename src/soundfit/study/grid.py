@@ -10,7 +10,6 @@ from soundfit.records import Config
 
 __all__ = ["base_configuration", "default_configurations", "expand_grid", "sized_to_rows"]
 
-_FEW_ROWS = 400
 # Beyond that many continuous inputs waves cost more than they have been seen to bring.
 _MOST_WAVES = 64
 
@@ -102,8 +101,6 @@ def default_configurations(
         (128, 2, 0.01, True, (firm,)),
         (192 if waves else 256, 2, 0.1, True, (mild,)),
     )
-    # A few hundred rows have not been seen to need the last three, and there every second counts.
-    tried = sizes[:-3] if n_train < _FEW_ROWS else sizes
     nets = [
         base.with_(
             model=family,
@@ -114,7 +111,7 @@ def default_configurations(
             learning_rate=rate,
             **(waves if wavy else {}),
         )
-        for width, depth, rate, wavy, restraints in tried
+        for width, depth, rate, wavy, restraints in sizes
         for dropout, decay in restraints
     ]
     if model == "linear":
