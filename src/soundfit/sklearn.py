@@ -66,6 +66,8 @@ class _Sound(BaseEstimator):
             self.predictor_ = final_predictor(views, study)
 
     def _frame(self, X: Any, *, reset: bool, y: Any = None) -> tuple[pd.DataFrame, Any]:
+        if reset and y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         checked = validate_data(
             self,
             X,
