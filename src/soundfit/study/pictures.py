@@ -85,7 +85,7 @@ def picture_epochs(n_train: int) -> tuple[int, int, int]:
         return 32, int(np.clip(400 * 32 // max(n_train, 32), 16, 60)), 16
     if n_train < 10_000:
         return 64, 14, 16
-    return 128, 10, 24
+    return 128, 14, 24
 
 
 def picture_configurations(
@@ -116,7 +116,7 @@ def _candidates(n_train: int, shape: Shape, device: str) -> Sequence[Config]:
     if device == "cuda":
         epochs, width = 2 * epochs, 2 * width
     base = Config(batch_size=batch, epochs=epochs, patience=0, options={"beta2": 0.98})
-    flat = base.with_(epochs=2 * epochs, learning_rate=0.03)
+    flat = base.with_(epochs=20 if n_train >= 10_000 else 2 * epochs, learning_rate=0.03)
     moved, mirrored = {"shift": 0.1}, {"shift": 0.1, "flip": 0.5}
     # A step moves a logit by up to the rate times the number of pixels.
     rate = min(0.005, 1.5 / int(np.prod(shape)))
