@@ -15,6 +15,7 @@ from soundfit.cli import options as opt
 from soundfit.cli.doctor import CONTEXT, doctor_command
 from soundfit.cli.export import export_command
 from soundfit.cli.interrupt import EXIT_INTERRUPTED, asking_to_stop
+from soundfit.cli.lesson import lesson_command
 from soundfit.cli.serve import serve_command
 from soundfit.cli.study import study_command
 from soundfit.errors import SoundfitError
@@ -317,6 +318,7 @@ def report(
 app.command(name="study")(study_command)
 app.command(name="export")(export_command)
 app.command(name="serve")(serve_command)
+app.command(name="lesson")(lesson_command)
 app.command(name="doctor", context_settings=CONTEXT)(doctor_command)
 
 

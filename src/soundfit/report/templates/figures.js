@@ -169,6 +169,25 @@
         ],
       });
     },
+    lines(figure, width) {
+      const d = figure.data, format = yFormat(d), points = d.series.flatMap((s) => s.points.map((p) => ({ ...p, name: s.name, colour: ink[s.colour] })));
+      const xs = points.map((p) => p.x), ys = points.map((p) => p.y), names = new Map(d.x.ticks);
+      const ticks = names.size ? [...names.keys()] : d.x.log ? logTicks(xs, Math.floor(width / 62)) : Math.floor(width / 62);
+      const yTicks = d.y.log ? logTicks(ys, 7) : 5; // over many decades: every few powers of ten
+      const low = Math.floor(Math.log10(d3.min(ys))), high = Math.ceil(Math.log10(d3.max(ys))), step = Math.ceil((high - low) / 6);
+      const thinned = d.y.log && high - low > 6 ? d3.range(low, high + 1, step).map((e) => 10 ** e) : yTicks;
+      const line = (s, rest) => Plot.lineY(s.points, { x: "x", y: "y", stroke: ink[s.colour], strokeWidth: 2.2, ...rest });
+      return frame(figure, width, 290, {
+        x: { type: d.x.log ? "log" : "linear", insetLeft: 10, insetRight: 10 }, y: { type: d.y.log ? "log" : "linear", nice: !d.y.log },
+        marks: [...axes(d, format, names.size ? (v) => names.get(v) ?? "" : whole, ticks, thinned),
+          ...d.series.filter((s) => s.mark !== "dot").map((s) => line(s, s.mark === "dash" ? { strokeDasharray: "5 4" } : {})),
+          Plot.ruleX(points.filter((p) => p.se > 0 && (!d.y.log || p.y > p.se)), { x: "x", y1: (p) => p.y - p.se, y2: (p) => p.y + p.se, stroke: (p) => p.colour, strokeOpacity: 0.7 }),
+          Plot.dot(points.filter((p) => xs.length < 160 || d.series.find((s) => s.name === p.name).mark === "dot"), { x: "x", y: "y", fill: (p) => p.colour, r: 3 }),
+          Plot.tip(points, Plot.pointer({ x: "x", y: "y", fill: ink.card, stroke: "var(--line)",
+            title: (p) => `${p.name}\n${d.x.label}: ${names.get(p.x) ?? whole(p.x)}\n${d.y.label}: ${format(p.y)}${p.se ? ` ± ${format(p.se)}` : ""}` }))],
+        color: { type: "identity" },
+      });
+    },
     series(figure, width) {
       const d = figure.data;
       return frame(figure, width, 260, {
