@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from soundfit.records import say
+
 __all__ = ["Choice", "one_se_rule"]
 
 Array = NDArray[np.float64]
@@ -65,7 +67,7 @@ def one_se_rule(
     chosen = int(candidates[np.argmin(mean_C[candidates])])
     n = int(np.isfinite(mean_C).sum())
     rule = (
-        f"best mean validation score of {n} configurations"
+        say("best mean validation score of {n} configurations", n=n)
         if chosen == best
         else _words(n, float(mean_C[chosen] - mean_C[best]), float(se_C[chosen]))
     )
@@ -73,9 +75,12 @@ def one_se_rule(
 
 
 def _words(n: int, difference: float, se: float) -> str:
-    return (
-        f"one-standard-error rule over {n} configurations: the simplest whose mean validation score lies "
-        f"within one standard error of the best (difference {difference:.3g}, paired SE {se:.3g})"
+    return say(
+        "one-standard-error rule over {n} configurations: the simplest whose mean validation score lies "
+        "within one standard error of the best (difference {difference:.3g}, paired SE {se:.3g})",
+        n=n,
+        difference=difference,
+        se=se,
     )
 
 

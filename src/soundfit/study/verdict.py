@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from soundfit.metrics.scores import MeanMetric
 from soundfit.records import Prescription, StudyResult, Verdict
+from soundfit.records.said import say
 from soundfit.study.evidence import Evidence, Rival, capacity_points, collect_evidence
 from soundfit.study.references import References, Views
 from soundfit.study.verdict_words import (
@@ -90,7 +91,7 @@ def judge(e: Evidence, lines: _Words = ()) -> Verdict:
     )
     found = (rule(e, lines) for rule in rules)
     verdict = next((v for v in found if v is not None), None) or _good_fit(e, lines)
-    said = f"confidence in this verdict: {verdict.confidence:.2f} of 1"
+    said = say("confidence in this verdict: {confidence:.2f} of 1", confidence=verdict.confidence)
     return replace(verdict, evidence=(*verdict.evidence, said))
 
 
@@ -103,17 +104,26 @@ def _unstable(e: Evidence, lines: _Words) -> Verdict | None:
         return None
     return Verdict(
         "unstable",
-        "Unstable: losses grew far above the trivial baseline's on training rows too."
+        say("Unstable: losses grew far above the trivial baseline's on training rows too.")
         if diverged
-        else f"Unstable: {e.rolled_back} of {e.members} members went non-finite and were rolled back, "
-        f"{e.failed} for good.",
+        else say(
+            "Unstable: {rolled_back} of {members} members went non-finite and were rolled back, {failed} "
+            "for good.",
+            rolled_back=e.rolled_back,
+            members=e.members,
+            failed=e.failed,
+        ),
         lines,
         (
             Prescription(
-                f"Lower the learning rate from {e.config.learning_rate:.2g} to "
-                f"{e.config.learning_rate / 3:.2g} or less, and clip the gradient's norm to 1."
+                say(
+                    "Lower the learning rate from {learning_rate:.2g} to {learning_rate2:.2g} or less, and "
+                    "clip the gradient's norm to 1.",
+                    learning_rate=e.config.learning_rate,
+                    learning_rate2=e.config.learning_rate / 3,
+                )
             ),
-            Prescription("Look for infinities and extreme values in the inputs and in the target."),
+            Prescription(say("Look for infinities and extreme values in the inputs and in the target.")),
         ),
         confidence=0.9,
     )
@@ -131,44 +141,67 @@ def _no_signal(e: Evidence, lines: _Words) -> Verdict | None:
         return _memorising(e, lines, known if found else None)
     if found or (not e.references and e.fitted >= 0.64):
         text = (
-            f"Not learning: no better than the trivial baseline, though {named(known)} shows that the "
-            "columns bear on the target."
+            say(
+                "Not learning: no better than the trivial baseline, though {named} shows that the columns "
+                "bear on the target.",
+                named=named(known),
+            )
             if found and known is not None
-            else "Not learning: neither training nor validation error is better than the trivial baseline."
+            else say(
+                "Not learning: neither training nor validation error is better than the trivial baseline."
+            )
         )
         return Verdict(
             "not-learning",
             text,
-            (*lines, f"lowest training loss of all configurations: {share(e.fitted)} of the trivial one"),
+            (
+                *lines,
+                say(
+                    "lowest training loss of all configurations: {share} of the trivial one",
+                    share=share(e.fitted),
+                ),
+            ),
             (
                 *less_restraint_or_more_capacity(e),
                 *(
                     ()
                     if found
-                    else (Prescription("Check the target column and that the features bear on it."),)
+                    else (Prescription(say("Check the target column and that the features bear on it.")),)
                 ),
             ),
             confidence=0.9 if found else 0.6,
         )
     return Verdict(
         "noise-limited",
-        "Noise-limited: nothing that models learn from the training rows holds on validation rows; these "
-        "columns do not predict the target beyond its trivial baseline.",
-        (*lines, f"lowest training loss of all configurations: {share(e.fitted)} of the trivial one"),
+        say(
+            "Noise-limited: nothing that models learn from the training rows holds on validation rows; "
+            "these columns do not predict the target beyond its trivial baseline."
+        ),
         (
-            Prescription("Look for columns that bear on the target; more capacity cannot help."),
-            Prescription("Check that rows and targets are matched (not shuffled against each other)."),
+            *lines,
+            say(
+                "lowest training loss of all configurations: {share} of the trivial one",
+                share=share(e.fitted),
+            ),
+        ),
+        (
+            Prescription(say("Look for columns that bear on the target; more capacity cannot help.")),
+            Prescription(say("Check that rows and targets are matched (not shuffled against each other).")),
         ),
         confidence=0.8 if e.references else 0.65,
     )
 
 
 def _memorising(e: Evidence, lines: _Words, known: Rival | None) -> Verdict:
-    extra = f", though {named(known)} finds what does" if known is not None else ""
+    extra = say(", though {named} finds what does", named=named(known)) if known is not None else ""
     return Verdict(
         "overfitting",
-        f"Overfitting: the training rows can be fitted ({share(e.fitted)} of the trivial loss is left), but "
-        f"nothing of it holds on validation rows{extra}.",
+        say(
+            "Overfitting: the training rows can be fitted ({share} of the trivial loss is left), but "
+            "nothing of it holds on validation rows{extra}.",
+            share=share(e.fitted),
+            extra=extra,
+        ),
         lines,
         more_restraint(e),
         confidence=0.85,
@@ -183,8 +216,11 @@ def _underfitting(e: Evidence, lines: _Words) -> Verdict | None:
     reason, strength = for_what
     return Verdict(
         "underfitting",
-        f"Underfitting: {reason}.",
-        (*lines, f"training loss still fell by {share(e.drop)} over the last fifth of the epochs"),
+        say("Underfitting: {reason}.", reason=reason),
+        (
+            *lines,
+            say("training loss still fell by {share} over the last fifth of the epochs", share=share(e.drop)),
+        ),
         less_restraint_or_more_capacity(e),
         confidence=strength,
     )
@@ -195,8 +231,12 @@ def _behind_reference(e: Evidence) -> tuple[str, float] | None:
     if rival is None or not _clearly_behind(e, rival) or e.training < 0.95 * rival.share:
         return None
     return (
-        f"{named(rival)} errs {share(rival.behind / e.validation)} less on the same validation rows, less "
-        "even than the model on its own training rows",
+        say(
+            "{named} errs {share} less on the same validation rows, less even than the model on its own "
+            "training rows",
+            named=named(rival),
+            share=share(rival.behind / e.validation),
+        ),
         _confidence(rival.z / SURE, e.training / rival.share),
     )
 
@@ -219,8 +259,13 @@ def _behind_larger(e: Evidence) -> tuple[str, float] | None:
     if ahead <= max(WORTH, WORTH_OF_OWN * e.validation):
         return None
     return (
-        f"the largest model tried is best, the last step up ({last.name} before it) took "
-        f"{share(step / last.share)} of the error, and the next may take {share(ahead / e.validation)}",
+        say(
+            "the largest model tried is best, the last step up ({name} before it) took {share} of the "
+            "error, and the next may take {share2}",
+            name=last.name,
+            share=share(step / last.share),
+            share2=share(ahead / e.validation),
+        ),
         _confidence(0.5 * step / max(last.se, 1e-9), ahead / max(WORTH, WORTH_OF_OWN * e.validation)),
     )
 
@@ -231,10 +276,15 @@ def _above_floor(e: Evidence) -> tuple[str, float] | None:
     bound = e.floor.share + 2.0 * e.floor.se
     if e.training - bound <= max(3 * WORTH, 0.3 * e.training):
         return None
-    pairs = "rows with equal features" if e.floor.equal else "nearest neighbours"
+    pairs = say("rows with equal features") if e.floor.equal else say("nearest neighbours")
     return (
-        f"{pairs} differ so little in the target that noise is at most {share(bound)} of its variance, but "
-        f"{share(e.training)} is unexplained even on training rows",
+        say(
+            "{pairs} differ so little in the target that noise is at most {share} of its variance, but "
+            "{share2} is unexplained even on training rows",
+            pairs=pairs,
+            share=share(bound),
+            share2=share(e.training),
+        ),
         _confidence((e.training - e.floor.share) / (3.0 * e.floor.se + 1e-9), e.training / bound),
     )
 
@@ -243,7 +293,7 @@ def _still_rising(e: Evidence) -> tuple[str, float] | None:
     """Without other models to compare with: training was cut while both losses fell fast."""
     if e.references or e.early < 0.95 or e.drop < 0.1 or e.ratio < 0.8:
         return None
-    return "both losses were still falling fast when training ended", 0.6
+    return say("both losses were still falling fast when training ended"), 0.6
 
 
 def _overfitting(e: Evidence, lines: _Words) -> Verdict | None:
@@ -255,22 +305,33 @@ def _overfitting(e: Evidence, lines: _Words) -> Verdict | None:
     # Only the early stop held this model: it goes on to memorise, and nothing tamer was tried.
     spoilt = e.rise > 0.1 and e.early < 0.5 and e.fitted < 0.5 * e.validation and e.gap > WORTH
     if beaten and rival is not None:
-        reason = f"{named(rival)} errs {share(rival.behind / e.validation)} less on validation rows"
+        reason = say(
+            "{named} errs {share} less on validation rows",
+            named=named(rival),
+            share=share(rival.behind / e.validation),
+        )
         strength = _confidence(rival.z / SURE, 0.6 / max(e.ratio, 0.05))
     elif wide and (alone or e.most_restrained or not e.restraint_tried or e.ratio < 0.15):
-        reason = "most of the error on validation rows is a gap that the training rows do not show"
+        reason = say("most of the error on validation rows is a gap that the training rows do not show")
         strength = _confidence(e.gap / 0.2, 0.4 / max(e.ratio, 0.05))
     elif spoilt and alone and not e.restraint_tried:
-        reason = (
-            f"after its best epoch, {share(e.early)} of the way, validation loss rose by {share(e.rise)} "
-            f"while training loss went on to {share(e.fitted)} of the trivial one"
+        reason = say(
+            "after its best epoch, {share} of the way, validation loss rose by {share2} while training "
+            "loss went on to {share3} of the trivial one",
+            share=share(e.early),
+            share2=share(e.rise),
+            share3=share(e.fitted),
         )
         strength = 0.7
     else:
         return None
     return Verdict(
         "overfitting",
-        f"Overfitting: training loss is {share(e.ratio)} of validation loss, and {reason}.",
+        say(
+            "Overfitting: training loss is {share} of validation loss, and {reason}.",
+            share=share(e.ratio),
+            reason=reason,
+        ),
         lines,
         more_restraint(e),
         confidence=strength,
@@ -284,20 +345,37 @@ def _noise_limited(e: Evidence, lines: _Words) -> Verdict | None:
     if e.doubling is not None and e.doubling[0] - e.doubling[1] > 0.1 * e.validation:
         return None
     bound = e.floor.share if e.floor is not None and e.floor.equal else None
-    said = f"{share(e.midpoint)} of the trivial loss is left where training and validation error meet"
+    said = say(
+        "{share} of the trivial loss is left where training and validation error meet",
+        share=share(e.midpoint),
+    )
     return Verdict(
         "noise-limited",
-        "Noise-limited: training and validation error nearly agree and no other model or size does clearly "
-        "better, so what is left is noise, or information that these columns do not hold.",
-        (*lines, said, *((f"equal rows put the noise at {share(bound)}",) if bound is not None else ())),
+        say(
+            "Noise-limited: training and validation error nearly agree and no other model or size does "
+            "clearly better, so what is left is noise, or information that these columns do not hold."
+        ),
+        (
+            *lines,
+            said,
+            *((say("equal rows put the noise at {share}", share=share(bound)),) if bound is not None else ()),
+        ),
         (
             Prescription(
-                "Look for better features or cleaner targets: about "
-                f"{share(e.midpoint / e.validation)} of the validation loss stays whatever the capacity, "
+                say(
+                    "Look for better features or cleaner targets: about {share} of the validation loss "
+                    "stays whatever the capacity, ",
+                    share=share(e.midpoint / e.validation),
+                )
                 + (
-                    f"and twice the rows would take {share(max(e.doubling[0], 0.0) / e.validation)} of it."
+                    say(
+                        "and twice the rows would take {share} of it.",
+                        share=share(max(e.doubling[0], 0.0) / e.validation),
+                    )
                     if e.doubling is not None
-                    else f"and more rows can take at most {share(e.gap / 2 / e.validation)} of it."
+                    else say(
+                        "and more rows can take at most {share} of it.", share=share(e.gap / 2 / e.validation)
+                    )
                 )
             ),
         ),
@@ -310,17 +388,23 @@ def _good_fit(e: Evidence, lines: _Words) -> Verdict:
     rival = e.best(outside=True)
     trees = ""
     if rival is not None and _clearly_behind(e, rival):
-        trees = f" {named(rival).capitalize()} does better here, by other means than capacity."
+        trees = say(
+            " {rival} does better here, by other means than capacity.", rival=named(rival, first=True)
+        )
     return Verdict(
         "good-fit",
         (
-            "Good fit: no size, restraint or other kind of model tried does clearly better on validation "
-            "rows."
+            say(
+                "Good fit: no size, restraint or other kind of model tried does clearly better on "
+                "validation rows."
+            )
             if not trees
-            else "Good fit for this kind of model: no size or restraint tried does better on validation rows."
+            else say(
+                "Good fit for this kind of model: no size or restraint tried does better on validation rows."
+            )
         )
         + trees
-        + ("" if sizes else " Other sizes were not tried."),
+        + ("" if sizes else say(" Other sizes were not tried.")),
         lines,
         (more_rows(e),),
         confidence=0.85 if e.references and sizes and not trees else 0.65,

@@ -21,6 +21,7 @@ from soundfit.data.nested import nested
 from soundfit.data.table import Table
 from soundfit.metrics.scores import Metric
 from soundfit.records import Config, Plan, StudyResult
+from soundfit.records.said import say
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.views import table_views
 from soundfit.workflow.final import final_predictor
@@ -90,10 +91,16 @@ def nested_score(
 def nested_sentence(record: dict[str, Any], result: StudyResult) -> str:
     """Say what nested cross-validation found, beside the plain score."""
     plain = float(result.scores_CK[result.chosen].mean())
-    spread = "" if record["se"] is None else f" (SE {record['se']:.2g})"
+    spread = "" if record["se"] is None else say(" (SE {record:.2g})", record=record["se"])
     optimism = record["optimism"]
-    tone = "optimistic by" if optimism > 0 else "no better than nested, by"
-    return (
-        f"Nested cross-validation, selection included: {result.metric} {record['value']:.4g}{spread}; "
-        f"the plain score of {plain:.4g} is {tone} {abs(optimism):.2g}."
+    tone = say("optimistic by") if optimism > 0 else say("no better than nested, by")
+    return say(
+        "Nested cross-validation, selection included: {metric} {record:.4g}{spread}; the plain score of "
+        "{plain:.4g} is {tone} {optimism:.2g}.",
+        metric=result.metric,
+        record=record["value"],
+        spread=spread,
+        plain=plain,
+        tone=tone,
+        optimism=abs(optimism),
     )
