@@ -18,6 +18,7 @@ from soundfit.data.split import split
 from soundfit.data.table import Column
 from soundfit.errors import UsageError
 from soundfit.records import Finding, Plan
+from soundfit.records.said import joined, say
 
 __all__ = ["COPIES", "ROLE", "PictureSplit", "split_pictures", "with_copies"]
 
@@ -190,12 +191,16 @@ def _copies_findings(pictures: Pictures, copies: Copies) -> list[Finding]:
             Finding(
                 "duplicate-rows",
                 "warning",
-                f"{copies.n_exact:,} pictures are copies of another one "
-                f"({_example(files, copies.exact, again)}); copies are kept on one side of every split.",
+                say(
+                    "{n_exact:,} pictures are copies of another one ({example}); copies are kept on one "
+                    "side of every split.",
+                    n_exact=copies.n_exact,
+                    example=_example(files, copies.exact, again),
+                ),
                 columns=("file",),
                 rows=tuple(int(r) for r in rows[again[:20]]),
                 n_rows=copies.n_exact,
-                fix="Delete the copies: they count one picture twice.",
+                fix=say("Delete the copies: they count one picture twice."),
             )
         )
     if copies.n_near:
@@ -204,12 +209,16 @@ def _copies_findings(pictures: Pictures, copies: Copies) -> list[Finding]:
             Finding(
                 "near-duplicates",
                 "warning",
-                f"{copies.n_near:,} sets of pictures are nearly the same "
-                f"({_example(files, copies.group, near)}); they are kept on one side of every split.",
+                say(
+                    "{n_near:,} sets of pictures are nearly the same ({example}); they are kept on one "
+                    "side of every split.",
+                    n_near=copies.n_near,
+                    example=_example(files, copies.group, near),
+                ),
                 columns=("file",),
                 rows=tuple(int(r) for r in rows[near[:20]]),
                 n_rows=len(near),
-                fix="Keep one of each set, or leave them: the split takes care of them.",
+                fix=say("Keep one of each set, or leave them: the split takes care of them."),
             )
         )
     if pictures.table.task == "classification" and copies.any:
@@ -219,12 +228,15 @@ def _copies_findings(pictures: Pictures, copies: Copies) -> list[Finding]:
                 Finding(
                     "label-conflict",
                     "warning",
-                    f"{len(conflict):,} pictures have a copy under another label "
-                    f"({_example(files, copies.group, conflict)}).",
+                    say(
+                        "{n_conflict:,} pictures have a copy under another label ({example}).",
+                        n_conflict=len(conflict),
+                        example=_example(files, copies.group, conflict),
+                    ),
                     columns=(pictures.table.target_name,),
                     rows=tuple(int(r) for r in rows[conflict[:20]]),
                     n_rows=len(conflict),
-                    fix="Decide on one label for each and delete the other copies.",
+                    fix=say("Decide on one label for each and delete the other copies."),
                 )
             )
     return found
@@ -242,23 +254,35 @@ def _class_findings(pictures: Pictures) -> list[Finding]:
             Finding(
                 "class-imbalance",
                 "note",
-                f"{table.classes[many]!s} has {counts[many]:,} pictures, "
-                f"{table.classes[few]!s} {counts[few]:,}.",
+                say(
+                    "{classes!s} has {counts:,} pictures, {classes2!s} {counts2:,}.",
+                    classes=table.classes[many],
+                    counts=counts[many],
+                    classes2=table.classes[few],
+                    counts2=counts[few],
+                ),
                 columns=(table.target_name,),
-                fix="Read the balanced accuracy and each class's recall beside the accuracy.",
+                fix=say("Read the balanced accuracy and each class's recall beside the accuracy."),
             )
         )
     rare = np.flatnonzero(counts < 10)
     if len(rare):
-        names = ", ".join(f"{table.classes[c]!s} ({counts[c]})" for c in rare[:5])
+        names = ", ".join(
+            say("{classes!s} ({counts})", classes=table.classes[c], counts=counts[c]) for c in rare[:5]
+        )
         found.append(
             Finding(
                 "rare-class",
                 "warning",
-                f"{len(rare)} of {len(counts)} classes have fewer than 10 pictures: {names}"
+                say(
+                    "{n_rare} of {n_counts} classes have fewer than 10 pictures: {names}",
+                    n_rare=len(rare),
+                    n_counts=len(counts),
+                    names=names,
+                )
                 + (", …" if len(rare) > 5 else "."),
                 columns=(table.target_name,),
-                fix="Add pictures of these classes, or merge them into others.",
+                fix=say("Add pictures of these classes, or merge them into others."),
             )
         )
     return found
@@ -270,12 +294,17 @@ def _left_out(pictures: Pictures, keep: NDArray[np.bool_]) -> Finding:
     return Finding(
         "duplicate-rows",
         "warning",
-        f"{len(gone):,} pictures given for training or validation have a copy in the given test or "
-        f"validation pictures and are left out ({named}{', …' if len(gone) > 2 else ''}).",
+        say(
+            "{n_gone:,} pictures given for training or validation have a copy in the given test or "
+            "validation pictures and are left out ({named}{what}).",
+            n_gone=len(gone),
+            named=named,
+            what=", …" if len(gone) > 2 else "",
+        ),
         columns=("file",),
         rows=tuple(int(r) for r in pictures.table.file_rows[gone[:20]]),
         n_rows=len(gone),
-        fix="Delete them there: a score on pictures that were trained on is a lie.",
+        fix=say("Delete them there: a score on pictures that were trained on is a lie."),
     )
 
 
@@ -300,4 +329,4 @@ def _conflicting(group: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray
 def _example(files: object, codes: NDArray[np.int64], members: NDArray[np.int64]) -> str:
     first = members[0]
     twins = members[codes[members] == codes[first]][:2]
-    return " and ".join(str(files.iloc[i]) for i in twins)  # type: ignore[attr-defined]
+    return joined(say(" and "), [str(files.iloc[i]) for i in twins])  # type: ignore[attr-defined]

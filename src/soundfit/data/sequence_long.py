@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from soundfit.data.columns import as_kinds, infer_columns
 from soundfit.data.sequence_layout import Layout, SequenceSource, check_target, stacked
 from soundfit.errors import DataError, UsageError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["GAP", "from_long"]
 
@@ -162,8 +163,18 @@ def _gap(since: NDArray[np.float64], time: str) -> tuple[float, tuple[tuple[str,
     regular = np.abs(ratio - np.rint(ratio)) < 0.05
     n_missing = int(np.maximum(np.rint(ratio[regular]) - 1, 0).sum())
     if regular.mean() > 0.99:
-        message = f"{n_missing:,} steps are missing: {time!r} mostly advances by {usual:g}."
+        message = say(
+            "{n_missing:,} steps are missing: {time!r} mostly advances by {usual:g}.",
+            n_missing=n_missing,
+            time=time,
+            usual=usual,
+        )
     else:
-        message = f"Steps are unevenly spaced: {time!r} advances by {since.min():g} to {since.max():g}."
-    fix = "Models are told the time since the last step; check that nothing was lost."
+        message = say(
+            "Steps are unevenly spaced: {time!r} advances by {least:g} to {most:g}.",
+            time=time,
+            least=since.min(),
+            most=since.max(),
+        )
+    fix = say("Models are told the time since the last step; check that nothing was lost.")
     return usual, (("missing-steps", "note", message, fix),)

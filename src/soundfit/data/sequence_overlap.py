@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from soundfit.data.sequences import CONTENT, Sequences
 from soundfit.records import Finding
+from soundfit.records.said import say
 
 __all__ = ["Overlap", "find_overlap"]
 
@@ -76,10 +77,14 @@ def _equal(sequences: Sequences, codes: NDArray[np.int64]) -> list[Finding]:
         Finding(
             "duplicate-rows",
             "warning" if share >= 0.01 else "note",
-            f"{extra:,} of {len(codes):,} sequences are copies of another; copies are kept in one role.",
+            say(
+                "{extra:,} of {n_codes:,} sequences are copies of another; copies are kept in one role.",
+                extra=extra,
+                n_codes=len(codes),
+            ),
             rows=rows,
             n_rows=len(copies),
-            fix="Delete the copies, unless they are independent measurements.",
+            fix=say("Delete the copies, unless they are independent measurements."),
         )
     ]
     if table.task == "classification":
@@ -90,10 +95,10 @@ def _equal(sequences: Sequences, codes: NDArray[np.int64]) -> list[Finding]:
                 Finding(
                     "label-conflict",
                     "warning",
-                    f"{len(torn):,} sequences have an equal one with another label.",
+                    say("{n_torn:,} sequences have an equal one with another label.", n_torn=len(torn)),
                     rows=tuple(int(r) for r in table.file_rows[torn][:20]),
                     n_rows=len(torn),
-                    fix="Correct the labels: no model can tell equal sequences apart.",
+                    fix=say("Correct the labels: no model can tell equal sequences apart."),
                 )
             )
     return found
@@ -144,17 +149,28 @@ def _overlapping(sequences: Sequences, pairs: NDArray[np.int64], codes: NDArray[
     if len(touched) < max(4, 0.01 * n):
         return []
     largest = float(np.bincount(codes).max()) / n
-    message = f"{len(touched):,} of {n:,} sequences share {_RUN} steps or more with another: windows overlap."
+    message = say(
+        "{n_touched:,} of {n:,} sequences share {run} steps or more with another: windows overlap.",
+        n_touched=len(touched),
+        n=n,
+        run=_RUN,
+    )
     rows = tuple(int(r) for r in sequences.table.file_rows[touched][:20])
     if largest > 0.5:
         return [
             Finding(
                 "grouped-rows",
                 "error",
-                f"{message} {largest:.0%} of them hang together, so that no split keeps them apart.",
+                say(
+                    "{message} {largest:.0%} of them hang together, so that no split keeps them apart.",
+                    message=message,
+                    largest=largest,
+                ),
                 rows=rows,
                 n_rows=len(touched),
-                fix="Cut the recording into windows that do not overlap; or name the recordings with --group",
+                fix=say(
+                    "Cut the recording into windows that do not overlap; or name the recordings with --group"
+                ),
                 evidence={"largest": largest},
             )
         ]
@@ -162,10 +178,10 @@ def _overlapping(sequences: Sequences, pairs: NDArray[np.int64], codes: NDArray[
         Finding(
             "grouped-rows",
             "warning",
-            f"{message} Those that overlap are kept in one role.",
+            say("{message} Those that overlap are kept in one role.", message=message),
             rows=rows,
             n_rows=len(touched),
-            fix="Name the recordings that windows were cut from with --group.",
+            fix=say("Name the recordings that windows were cut from with --group."),
             evidence={"largest": largest},
         )
     ]

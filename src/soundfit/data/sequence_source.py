@@ -20,6 +20,7 @@ from soundfit.data.sequence_long import from_long
 from soundfit.data.sequence_npz import from_npz, npz_holds_sequences
 from soundfit.data.source import read_frame
 from soundfit.errors import UsageError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["MOST_STEPS", "holds_sequences", "read_sequences"]
 
@@ -64,8 +65,12 @@ def read_sequences(
         told = (
             "sequence-lengths",
             "note",
-            f"The longest sequence has {found.steps.shape[1]:,} steps: {window} steps are averaged into one.",
-            "Where single steps matter, cut the sequences into shorter ones.",
+            say(
+                "The longest sequence has {longest:,} steps: {window} steps are averaged into one.",
+                longest=found.steps.shape[1],
+                window=window,
+            ),
+            say("Where single steps matter, cut the sequences into shorter ones."),
         )
         return replace(averaged, remarks=(*averaged.remarks, told))
     return found

@@ -19,6 +19,7 @@ from soundfit.data.table import Column, Table
 from soundfit.data.task import read_target
 from soundfit.errors import DataError
 from soundfit.records import Finding
+from soundfit.records.said import say
 
 __all__ = ["CONTENT", "Sequences", "as_sequences", "channel_statistics", "summaries"]
 
@@ -207,11 +208,21 @@ def _findings(
     found = [Finding(code, severity, message, fix=fix) for code, severity, message, fix in source.remarks]  # type: ignore[arg-type]
     n = len(source.steps)
     for code, rows, what, fix in (
-        ("missing-target", np.flatnonzero(missing), "without a target", "Ask why it is missing there."),
-        ("empty-sequences", np.flatnonzero(empty & ~missing), "without a step", "Check how they were cut."),
+        (
+            "missing-target",
+            np.flatnonzero(missing),
+            say("without a target"),
+            say("Ask why it is missing there."),
+        ),
+        (
+            "empty-sequences",
+            np.flatnonzero(empty & ~missing),
+            say("without a step"),
+            say("Check how they were cut."),
+        ),
     ):
         if len(rows):
-            message = f"{len(rows):,} of {n:,} sequences {what}; left out."
+            message = say("{n_rows:,} of {n:,} sequences {what}; left out.", n_rows=len(rows), n=n, what=what)
             first = tuple(int(r) for r in rows[:20])
             found.append(Finding(code, "warning", message, rows=first, n_rows=len(rows), fix=fix))
     if n_infinite:
@@ -219,9 +230,12 @@ def _findings(
             Finding(
                 "infinite-values",
                 "warning",
-                f"{n_infinite:,} sequences hold infinite values; they count as missing.",
+                say(
+                    "{n_infinite:,} sequences hold infinite values; they count as missing.",
+                    n_infinite=n_infinite,
+                ),
                 n_rows=n_infinite,
-                fix="Find out where they come from: a division by 0, an overflow.",
+                fix=say("Find out where they come from: a division by 0, an overflow."),
             )
         )
     there = steps[:, :, -1] > 0.5
@@ -238,20 +252,23 @@ def _findings(
             Finding(
                 "constant-column",
                 "note",
-                f"{', '.join(constant[:5])}: the same at every step of every sequence.",
+                say("{listed}: the same at every step of every sequence.", listed=", ".join(constant[:5])),
                 columns=tuple(constant),
-                fix="Leave it out; it says nothing.",
+                fix=say("Leave it out; it says nothing."),
             )
         )
     if gaps:
-        worst = ", ".join(f"{name} {share:.1%}" for share, name in sorted(gaps, reverse=True)[:5])
+        worst = ", ".join(
+            say("{name} {share:.1%}", name=name, share=share)
+            for share, name in sorted(gaps, reverse=True)[:5]
+        )
         found.append(
             Finding(
                 "missing-steps",
                 "note",
-                f"Values are missing inside sequences: {worst} of the steps.",
+                say("Values are missing inside sequences: {worst} of the steps.", worst=worst),
                 columns=tuple(name for _, name in gaps),
-                fix="They count as average, and models are told where they are missing.",
+                fix=say("They count as average, and models are told where they are missing."),
             )
         )
     return found
