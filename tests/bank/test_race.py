@@ -76,6 +76,40 @@ def test_who_leaves_does_not_depend_on_chunks_workers_or_memory(how: dict[str, A
     assert_same(expected, found, exactly=False)
 
 
+class HereExecutor:
+    """Runs jobs on this thread through the state and the standings that would travel."""
+
+    slots, retries = 2, 0
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def call(self, job: Any, *arguments: Any, poll: Any) -> Any:
+        return job(_Line(poll), *arguments)
+
+
+@dataclass
+class _Line:
+    poll: Any
+
+    def latest(self) -> bytes | None:
+        return None
+
+    def tell(self, done: int) -> bool:
+        return bool(self.poll(done, None))
+
+    def keep(self, state: bytes) -> None:
+        self.poll(0, state)
+
+
+def test_a_race_on_workers_elsewhere_is_the_same(problem: Any) -> None:
+    p = problem()
+    race, far = WorstLeaves(), WorstLeaves()
+    expected = study(p, race, at_once=2)
+    assert_same(expected, study(p, far, at_once=2, executor=HereExecutor()), exactly=True)
+    assert race.seen == far.seen
+
+
 def test_states_on_disk_are_the_same_bits(problem: Any) -> None:
     p = problem()
     kept, parked = (study(p, WorstLeaves(), at_once=2, memory_bytes=m) for m in (10**10, 1))

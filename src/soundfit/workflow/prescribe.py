@@ -18,7 +18,7 @@ __all__ = ["prescribe", "trained_cost", "untried"]
 # A further round only where the one before changed the choice and left something to cure.
 _MOST_ROUNDS = 3
 # All trials together may cost this share of what the search cost, or this much: a second or two on one core.
-_SHARE = 0.35
+_SHARE = 0.2
 _COST = 1.5e10
 _CURABLE = ("underfitting", "overfitting", "not-learning", "unstable")
 
