@@ -71,9 +71,9 @@ def _views():
 def test_cut_members_are_marked_and_out_of_the_choice():
     base = Config(model="linear", width=0, depth=0, learning_rate=0.05, batch_size=32, epochs=4)
     # One configuration is through long before training is ended; the other is not.
-    grid = [base, base.with_(epochs=36, width=0, batch_size=16)]
+    grid = [base, base.with_(epochs=400, width=0, batch_size=16)]
     told = []
-    hooks = Hooks(on_epoch=told.append, should_stop=lambda: sum(told) >= 3 * 4 + 3 * 8)
+    hooks = Hooks(on_epoch=told.append, should_stop=lambda: sum(told) >= 3 * 4 + 3 * 200)
     result = cross_validate_views(_views(), grid, hooks=hooks).result
     assert {m.status for m in result.members if m.member.configuration == 0} == {"done"}
     assert {m.status for m in result.members if m.member.configuration == 1} == {"interrupted"}

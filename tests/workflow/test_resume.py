@@ -18,7 +18,7 @@ import pytest
 import soundfit as sf
 from soundfit.bank import chunk_run
 from soundfit.errors import Interrupted, StopError, UsageError
-from soundfit.workflow import folder, inquiry, run, train
+from soundfit.workflow import folder, inquiry, material, run, train
 from soundfit.workflow.options import Options
 from soundfit.workflow.resume import Checkpoint, go_on_command
 from soundfit.workflow.train import Watcher, train_data
@@ -289,7 +289,7 @@ def test_an_end_by_disk_memory_or_hand_is_told_and_kept(
 
     with pytest.MonkeyPatch.context() as patch:
         # Before any training: what comes after is tested above.
-        patch.setattr(train, "table_views", fail)
+        patch.setattr(material, "table_views", fail)
         with pytest.raises(Interrupted, match=said) as caught:
             go(out)
     assert "go on with" in str(caught.value)
