@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from soundfit.doctor.changes import Changes
+from soundfit.doctor.changes import Changes, held_back
 from soundfit.doctor.scores import Task
 
 
@@ -62,3 +62,119 @@ def test_nothing_is_left_behind() -> None:
     train({"longer": 2, "adam": 0.01}, steps=3)
     after = nn.Module.__dict__["__call__"], nn.functional.mse_loss, torch.optim.Optimizer.__dict__["__init__"]
     assert after == before
+
+
+def run(model: nn.Module, facts: dict[str, Any], wanted: dict[str, Any], loop: Any, **more: Any) -> Changes:
+    """Run a loop under changes; return them."""
+    facts = {"task": Task("regression"), "model": type(model).__name__, "row_shape": [3], **facts}
+    changes = Changes(wanted, facts, **more)
+    changes.attach()
+    try:
+        loop(model)
+    finally:
+        changes.detach()
+    return changes
+
+
+def test_rows_held_back_teach_a_hand_written_loss_nothing() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(400, 3), torch.randn(400, 1)
+    held = held_back(x, 0.25)
+    assert 60 < int(held.sum()) < 140
+
+    def gradient(targets: torch.Tensor, share: float) -> torch.Tensor:
+        model = nn.Linear(3, 1)
+        nn.init.constant_(model.weight, 0.1)
+        nn.init.zeros_(model.bias)
+        run(
+            model,
+            {"custom_loss": True},
+            {},
+            lambda m: ((m(x) - targets) ** 2).mean().backward(),
+            hold_back=share,
+        )
+        assert model.weight.grad is not None
+        return model.weight.grad
+
+    damaged = torch.where(held[:, None], y + 1e6, y)
+    assert torch.equal(gradient(y, 0.25), gradient(damaged, 0.25))
+    assert not torch.equal(gradient(y, 0.0), gradient(damaged, 0.0))
+
+
+class Squashed(nn.Module):
+    """A line with a sigmoid on it, reshaped and clamped after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.line(x)).squeeze(1).clamp(0.0, 1.0)[:]
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_an_output_activation_is_dropped_through_reshaping(drop: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 3)
+    losses: list[float] = []
+
+    def loop(model: nn.Module) -> None:
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(200):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(model(x), 5 * x.sum(1))
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    run(Squashed(), {}, {"output": "drop"} if drop else {}, loop)
+    assert (losses[-1] < 0.05 * losses[0]) is drop
+
+
+@pytest.mark.parametrize(("power", "make"), [(2, torch.square), (1, torch.abs)])
+def test_targets_are_scaled_for_a_hand_written_loss(power: int, make: Any) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 3)
+    y = 1e5 + 5e4 * x.sum(1, keepdim=True)
+    found: list[float] = []
+
+    def loop(model: nn.Module) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        for _ in range(200):
+            optimizer.zero_grad()
+            loss = make(model(x) - y).mean()
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+
+    facts = {
+        "custom_loss": True,
+        "loss_power": power,
+        "target_mean": float(y.mean()),
+        "target_std": float(y.std()),
+    }
+    run(nn.Linear(3, 1), facts, {"scale_targets": True}, loop)
+    assert found[-1] < 0.1 * found[0]
+
+
+def test_nothing_is_computed_in_half_precision_and_backward_runs_once() -> None:
+    x = torch.ones(8, 3)
+    types: list[torch.dtype] = []
+    passes: list[int] = []
+
+    def loop(model: nn.Module) -> None:
+        model = model.half().to(torch.float16)
+        with torch.autocast("cpu", torch.float16):
+            out = model(x.half())
+        types.append(out.dtype)
+        loss = out.sum()
+        out.register_hook(lambda _: passes.append(1))
+        loss.backward(retain_graph=True)
+        loss.backward()
+
+    run(nn.Linear(3, 1), {}, {"float": True, "once": True}, loop)
+    assert types == [torch.float32]
+    assert passes == [1]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
+    assert nn.Linear(3, 1).half().weight.dtype is torch.float16

@@ -88,3 +88,24 @@ def test_fix_proves_a_repair_and_runs_it_last(
     assert "repair accepted" in said.err
     assert "<svg" in page.read_text()
     assert "http" not in page.read_text().replace("http-equiv", "")
+
+
+def test_findings_are_written_before_a_repair_that_may_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, out = tmp_path / "train.py", tmp_path / "out.json"
+    script.write_text(
+        "import torch\nw = torch.nn.Linear(1, 1)\no = torch.optim.SGD(w.parameters(), 0.1)\n"
+        "w(torch.ones(4, 1)).mean().backward()\no.step()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("soundfit.doctor.repair.repair", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_script(script, fix=True, json_path=out, seconds=0.5)
+    report = json.loads(out.read_text())
+    assert set(report) == {"healthy", "diagnoses", "repair", "overhead"}
+    assert report["repair"] is None

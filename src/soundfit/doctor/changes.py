@@ -19,10 +19,11 @@ from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.scores import Task
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "held_back"]
 
 Tensor = torch.Tensor
 F = nn.functional
+_SHAPING = ("squeeze", "unsqueeze", "view", "reshape", "flatten", "clamp", "clamp_min", "clip", "__getitem__")
 
 
 class Changes:
@@ -45,6 +46,7 @@ class Changes:
         self.fresh_backward = True
         self.depth = 0
         self.mask: Tensor | None = None
+        self.backed: Tensor | None = None
         self.inputs: Tensor | None = None
         self.lengthened = False
         self._extra = ExtraSteps(int(wanted.get("longer", 1)))
@@ -66,6 +68,12 @@ class Changes:
                 for name in ("softmax", "sigmoid", "relu", "tanh", "log_softmax"):
                     if name in owner.__dict__ or hasattr(owner, name):
                         self._patch(owner, name, self._marked(getattr(owner, name)))
+            for owner in (torch, torch.Tensor):
+                for name in _SHAPING:
+                    if hasattr(owner, name):
+                        self._patch(owner, name, self._reshaped(name, getattr(owner, name)))
+        if want.get("float"):
+            self._in_float()
         if want.get("align"):
             for name in ("__sub__", "__rsub__"):
                 self._patch(torch.Tensor, name, self._aligned(getattr(torch.Tensor, name)))
@@ -109,8 +117,10 @@ class Changes:
             finally:
                 self.depth = 0
             if torch.is_grad_enabled() and self.hold_back:
-                self.inputs, self.mask = first, _mask(first, self.hold_back)
+                self.inputs, self.mask = first, held_back(first, self.hold_back)
             out = self._output(out)
+            if self.mask is not None and torch.is_grad_enabled() and self.facts.get("custom_loss"):
+                out = _without_gradient(out, self.mask)
             if self._extra.times > 1 and torch.is_grad_enabled():
                 self._extra.saw_model(module, args, kwargs, out)
             return out
@@ -190,6 +200,43 @@ class Changes:
 
         return activation
 
+    def _reshaped(self, name: str, original: Any) -> Any:
+        """Let what was there before the activation follow its output through reshaping; clamping it drops."""
+
+        @functools.wraps(original)
+        def shaped(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            out, raw = original(x, *args, **kwargs), getattr(x, "_raw", None)
+            if isinstance(raw, Tensor) and isinstance(out, Tensor) and raw.shape == x.shape and out is not x:
+                out._raw = raw if name.startswith("cl") else original(raw, *args, **kwargs)  # type: ignore[attr-defined]
+            return out
+
+        return shaped
+
+    def _in_float(self) -> None:
+        """Let nothing be computed in half precision."""
+        autocast = torch.amp.autocast_mode.autocast
+        start = autocast.__init__
+
+        @functools.wraps(start)
+        def __init__(context: Any, *args: Any, **kwargs: Any) -> None:
+            start(context, *args[:2], **{**kwargs, "enabled": False})
+
+        def whole(x: Any) -> Any:
+            return torch.float32 if x is torch.float16 else x
+
+        def to(original: Any) -> Any:
+            @functools.wraps(original)
+            def moved(x: Any, *args: Any, **kwargs: Any) -> Any:
+                return original(x, *map(whole, args), **{k: whole(v) for k, v in kwargs.items()})
+
+            return moved
+
+        self._patch(autocast, "__init__", __init__)
+        self._patch(nn.Module, "half", lambda module: module)
+        self._patch(torch.Tensor, "half", lambda x: x.float())
+        self._patch(nn.Module, "to", to(nn.Module.to))
+        self._patch(torch.Tensor, "to", to(torch.Tensor.to))
+
     def _aligned(self, original: Any) -> Any:
         @functools.wraps(original)
         def minus(a: Any, b: Any) -> Any:
@@ -263,6 +310,9 @@ class Changes:
         @functools.wraps(original)
         def backward(loss: Tensor, *args: Any, **kwargs: Any) -> Any:
             want = self.wanted
+            if want.get("once") and loss is self.backed:
+                return None
+            self.backed = loss
             if want.get("zero_grad") and self.fresh_backward:
                 for optimiser in self.optimisers:
                     optimiser.zero_grad()
@@ -273,6 +323,8 @@ class Changes:
                 loss = loss * self.facts.get("sign", -1.0)
             if want.get("reduction") and self.facts.get("custom_loss"):
                 loss = loss / max(float(self.facts.get("batch_size", 1)), 1.0)
+            if want.get("scale_targets") and self.facts.get("custom_loss"):
+                loss = loss / self.facts["target_std"] ** self.facts.get("loss_power", 2)
             out = original(loss, *args, **kwargs)
             if want.get("step"):
                 for optimiser in self.optimisers:
@@ -333,7 +385,7 @@ class Changes:
     def _after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         if any(optimiser is adam for adam in self._adams.values()):
             return
-        self.fresh_backward = True
+        self.fresh_backward, self.backed = True, None
         if not self.lengthened:
             self._extra.after_step(optimiser)
         if self.wanted.get("flat_rate"):
@@ -377,7 +429,14 @@ def _guarded(original: Any, low: float) -> Any:
     return safe
 
 
-def _mask(x: Tensor, share: float) -> Tensor:
+def _without_gradient(out: Any, mask: Tensor) -> Any:
+    """Return an output through which the rows of ``mask`` teach nothing, whatever loss follows."""
+    if not isinstance(out, Tensor) or len(out) != len(mask) or not out.requires_grad:
+        return out
+    return torch.where(mask.reshape(-1, *[1] * (out.dim() - 1)), out.detach(), out)
+
+
+def held_back(x: Tensor, share: float) -> Tensor:
     """Return which rows to hold back: a fixed function of each row's values."""
     flat = torch.nan_to_num(x.detach().reshape(len(x), -1).double())
     weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64, device=x.device) * 78.233)

@@ -273,6 +273,8 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
         "batch_size": found.get("batch_size", 1), "custom_loss": found["loss"]["kind"] is None,
         "activation": found["loss"].get("activation") or found["custom"].get("activation"),
     }  # fmt: skip
+    operations = set((found["custom"].get("structure") or {}).get("operations", []))
+    facts["loss_power"] = 1 if any("abs" in name.lower() for name in operations) else 2
     if x.is_floating_point():
         x = torch.nan_to_num(x)
         dims = (

@@ -198,15 +198,23 @@ def run_script(
         if fix:
             from soundfit.doctor.repair import repair
 
+            if (
+                json_path is not None
+            ):  # what is found stands there while the repair lasts, and if it is stopped
+                _write(report, json_path)
             report["repair"] = repair(script, args, visit, say=out)
     if code not in (0, 130):
         print(f"soundfit doctor: the script ended with exit code {code}.", file=out)
     print(verdict_text(report, trained=visit is not None and visit.watch.backwards > 0), file=out, flush=True)
     if json_path is not None:
-        Path(json_path).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        _write(report, json_path)
     if html_path is not None and visit is not None and visit.trace is not None:
         render(visit, report, Path(html_path), script)
     return code
+
+
+def _write(report: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def render(visit: Visit, report: dict[str, Any], path: Path, script: Path) -> None:

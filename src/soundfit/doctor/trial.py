@@ -66,21 +66,18 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the score on held-out rows and each row's own part of it."""
     import torch
 
-    from soundfit.doctor.rows import Rows
     from soundfit.doctor.scores import row_scores, score
 
     task = spec["facts"]["task"]
     pairs: list[tuple[Any, Any]] = []
     if spec["hold_back"] and changes.root is not None:
-        if changes.held:
-            rows = Rows(
-                (torch.cat([x for x, _ in changes.held]),), torch.cat([y for _, y in changes.held])
-            ).unique()
+        rows = _held_rows(watch, changes)
+        if rows is not None:
             net = copy.deepcopy(changes.root).eval()
             changes.root, changes.hold_back = net, 0.0
             changes.attach()
             with torch.no_grad():
-                p = torch.cat([net(rows.inputs[0][i]) for i in torch.arange(len(rows)).split(512)])
+                p = torch.cat([net(*(x[i] for x in rows.inputs)) for i in torch.arange(len(rows)).split(512)])
             changes.detach()
             pairs = [(p, rows.targets)]
     else:
@@ -97,6 +94,26 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     if parts is None:
         return {"score": None, "parts": None}
     return {"score": value if value == value else None, "parts": parts.double().tolist()}
+
+
+def _held_rows(watch: Any, changes: Any) -> Any:
+    """Return the rows that taught nothing: what losses set aside, else, for a loss by hand, from those watched."""
+    import torch
+
+    from soundfit.doctor.changes import held_back
+    from soundfit.doctor.rows import Rows
+
+    if changes.held:
+        return Rows(
+            (torch.cat([x for x, _ in changes.held]),), torch.cat([y for _, y in changes.held])
+        ).unique()
+    for root in watch.roots.values():
+        seen = root.train_rows.joined() if root.module is changes.root else None
+        if seen is not None and changes.facts.get("custom_loss"):
+            index = held_back(seen.inputs[0], changes.hold_back).nonzero().reshape(-1)
+            if len(index) >= 20:
+                return seen.take(index)
+    return None
 
 
 if __name__ == "__main__":
