@@ -9,17 +9,24 @@ import pytest
 import torch
 
 from soundfit.errors import UsageError
-from soundfit.lessons import dropout as dropout_lesson
 from soundfit.lessons import (
+    capacity,
     half_precision,
+    house_prices,
     initialisation,
+    k_fold,
+    lstm,
     matrix_product,
     polynomial,
     random_labels,
+    residual,
     saturation,
+    three_models,
     three_sets,
+    too_few_samples,
     weight_decay,
 )
+from soundfit.lessons import dropout as dropout_lesson
 from soundfit.lessons.catalogue import LESSONS, entry_named, run_lesson
 from soundfit.lessons.lesson import Lesson, Line, chart
 from soundfit.lessons.page import told
@@ -128,6 +135,67 @@ def test_half_precision_breaks_where_its_range_ends():
     assert found["breaks_half"] == math.floor(math.log(65504)) + 1 == 12
     assert found["breaks_single"] == math.floor(math.log(torch.finfo(torch.float32).max)) + 1
     assert found["lost_scaled"] <= found["lost"]
+
+
+def test_capacity_lowers_the_training_error():
+    found = whole(capacity.measure(widths=(1, 32), rows=60, epochs=60, folds=2)).numbers
+    assert found["training_large"] < 0.5 * found["training_small"]
+    assert found["gap_large"] > found["gap_small"]
+    assert found["stopped_large"] <= found["end_large"]
+
+
+def test_a_net_needs_more_rows_than_a_linear_model():
+    found = whole(too_few_samples.measure(sizes=(20, 240), held_out=200, draws=2, steps=120)).numbers
+    assert found["linear_few"] < found["mlp_few"]
+    assert found["mlp_many"] < found["mlp_few"]
+    assert found["linear_many"] < found["baseline"]
+
+
+def test_few_folds_are_pessimistic_and_picking_epochs_flatters():
+    found = whole(k_fold.measure(rows=16, pool=150, draws=8, epochs=60, counts=(2, 4), columns=5)).numbers
+    assert found["members"] == 8 * (1 + 2 + 4 + 16)
+    # By theory p / (n - p - 1) of the noise: 5/2 for 8 rows, 5/10 for 16.
+    assert found["bias_2"] > found["bias_16"]
+    for k in (2, 4, 16):
+        assert found[f"flattered_{k}"] <= found[f"bias_{k}"]
+    assert found["flattered_16"] < found["bias_16"] - 0.05
+
+
+def test_three_models_are_compared_on_the_same_digits():
+    found = whole(three_models.measure(rows=200, epochs=8, width=16, folds=2)).numbers
+    assert min(found[name] for name in ("linear", "softmax", "mlp")) > 0.5
+    output, target = torch.eye(3)[[0, 2]] * 2, torch.tensor([0, 1])
+    # (2-1)² + (2² + 1²) over six outputs.
+    assert three_models.squared_error_of_classes(output, target) == pytest.approx(1.0)
+
+
+def test_a_plain_deep_net_starves_its_first_layer_and_a_residual_one_feeds_it():
+    found = whole(residual.measure(depths=(3, 16), width=16, rows=200, epochs=2)).numbers
+    assert found["reach_plain"] < 1e-3
+    assert found["reach_residual"] > 0.1
+    assert found["residual_deep"] > found["plain_deep"]
+
+
+def test_an_lstm_with_a_long_memory_hands_on_what_an_rnn_loses():
+    found = whole(lstm.measure(lengths=(5, 40), rows=64, held_out=100, width=8, epochs=3)).numbers
+    assert found["reach_memory"] > 100 * found["reach_rnn"]
+    x, y = lstm.first_sign(50, 7)
+    assert x.shape == (50, 7, 2)
+    assert ((x[:, 0, 0] > 0) == y).all()
+
+
+@pytest.mark.slow
+def test_house_prices_go_from_audit_to_exam_and_leave_the_readers_ledger_alone():
+    import os
+
+    from soundfit.data.ledger import LEDGER_VARIABLE
+
+    before = os.environ[LEDGER_VARIABLE]
+    found = whole(house_prices.measure(rows=300, epochs=8, width=8)).numbers
+    assert os.environ[LEDGER_VARIABLE] == before
+    assert found["openings"] == 1
+    assert found["exam_low"] < found["exam"] < found["exam_high"]
+    assert found["linear"] < found["baseline"]
 
 
 def test_lessons_are_the_same_from_the_same_seed_and_leave_torchs_generator_alone():

@@ -29,9 +29,24 @@ LESSONS = (
         say("What does a polynomial of too low and too high a degree get wrong?"),
     ),
     Entry(
+        "capacity",
+        say("Training and generalisation error"),
+        say("What does more capacity do to either, and what does stopping early?"),
+    ),
+    Entry(
+        "too-few-samples",
+        say("Too few samples"),
+        say("From how many rows on does a net beat a linear model?"),
+    ),
+    Entry(
         "three-sets",
         say("Three sets, and what peeking costs"),
         say("How well does the best of 1,000 models that know nothing score?"),
+    ),
+    Entry(
+        "k-fold",
+        say("k-fold cross-validation"),
+        say("How far off is an estimate with 2, 5, 10 or n folds?"),
     ),
     Entry(
         "random-labels",
@@ -47,6 +62,11 @@ LESSONS = (
         "dropout",
         say("Dropout and noise"),
         say("Does dropout set activations or gradients to zero, and what does it buy?"),
+    ),
+    Entry(
+        "three-models",
+        say("Linear, softmax, MLP"),
+        say("What does each of them get right on the same digits?"),
     ),
     Entry(
         "matrix-product",
@@ -67,6 +87,21 @@ LESSONS = (
         "half-precision",
         say("NaN in half precision"),
         say("Where do numbers end, and what keeps a softmax finite?"),
+    ),
+    Entry(
+        "residual",
+        say("Plain and residual depth"),
+        say("Why do thirty plain layers learn less than three?"),
+    ),
+    Entry(
+        "lstm",
+        say("LSTM and RNN"),
+        say("Which of them remembers the first of a hundred steps?"),
+    ),
+    Entry(
+        "house-prices",
+        say("House prices from start to finish"),
+        say("What does careful training do with a real table?"),
     ),
 )
 

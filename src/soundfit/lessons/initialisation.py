@@ -63,7 +63,8 @@ def measure(
     outcomes = train_members(
         lambda config: scaled_net(depth, width, config["scale"]),
         [base.with_(scale=s) for s, _ in jobs],
-        [MemberRows(0, train, rest, draw) for _, draw in jobs],
+        # Checkpoints are chosen on training rows: the digits that score have no say.
+        [MemberRows(0, train, train, draw) for _, draw in jobs],
         BankData.of(pictures[None], labels[None]),
         seeds=[seed * 1000 + draw for _, draw in jobs],
         loss="cross_entropy",
@@ -71,7 +72,8 @@ def measure(
     accuracy = metric_named("accuracy")
     scores = {s: [] for s in scales}  # type: dict[float, list[float]]
     for (scale, _), outcome in zip(jobs, outcomes, strict=True):
-        outputs = outcome.validation_outputs.double().numpy()
+        with torch.no_grad():
+            outputs = outcome.module(x[rest]).double().numpy()
         hit = accuracy(labels[rest], softmax(outputs)) if np.isfinite(outputs).all() else 0.1
         scores[scale].append(hit)
     size = {s: float(np.mean(v)) for s, v in spread.items()}

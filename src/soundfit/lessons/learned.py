@@ -6,7 +6,7 @@ import numpy as np
 
 from soundfit.records import MemberResult, StudyResult
 
-__all__ = ["errors_at_the_end", "training_errors_at_the_end"]
+__all__ = ["error_at_the_end", "errors_at_the_end", "training_errors_at_the_end"]
 
 
 def errors_at_the_end(result: StudyResult) -> list[float]:
@@ -25,11 +25,12 @@ def training_errors_at_the_end(result: StudyResult) -> list[float]:
 def _means(result: StudyResult, series: str) -> list[float]:
     errors: list[list[float]] = [[] for _ in result.configurations]
     for found in result.members:
-        errors[found.member.configuration].append(_last(found, series))
+        errors[found.member.configuration].append(error_at_the_end(found, series))
     return [float(np.mean(values)) for values in errors]
 
 
-def _last(found: MemberResult, series: str) -> float:
+def error_at_the_end(found: MemberResult, series: str = "validation_loss") -> float:
+    """Return a member's root mean squared error after its last epoch, in the target's unit."""
     losses = np.asarray(found.trace.series[series])
     known = losses[np.isfinite(losses)]
     if not len(known) or not found.validation_loss > 0:
