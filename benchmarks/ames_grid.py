@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import sklearn
 import torch
 from joblib.externals.loky import get_reusable_executor
 from sklearn.compose import TransformedTargetRegressor
@@ -35,7 +36,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-import sklearn
 import soundfit as sf
 from bank import write
 from soundfit.records import Config

@@ -26,13 +26,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
-import sklearn
 import soundfit as sf
 from ames_grid import matrix
 from bank import write

@@ -5,6 +5,8 @@ scikit-learn's own tools hold rows out, so all rows given to ``fit`` are trained
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -27,14 +29,18 @@ from soundfit.workflow.final import final_predictor
 __all__ = ["SoundClassifier", "SoundRegressor"]
 
 _TARGET = "(target)"
+_CELLS = (str, bytes, Number, np.generic, date, timedelta, type(None), type(pd.NA), type(pd.NaT))
 
 
 class _Sound(BaseEstimator):
     """What both estimators share."""
 
-    def __init__(self, *, model: str = "auto", folds: int = 5, seed: int = 0) -> None:
+    def __init__(
+        self, *, model: str = "auto", folds: int = 5, epochs: int | None = None, seed: int = 0
+    ) -> None:
         self.model = model
         self.folds = folds
+        self.epochs = epochs
         self.seed = seed
 
     def __sklearn_tags__(self) -> Any:
@@ -47,6 +53,8 @@ class _Sound(BaseEstimator):
             raise UsageError(
                 "A model is auto, linear, mlp or resmlp", received=repr(self.model), fix="leave model out"
             )
+        if self.epochs is not None and self.epochs < 1:
+            raise UsageError("Epochs are a number from 1", received=repr(self.epochs), fix="leave epochs out")
         names = list(frame.columns)
         table = read(frame.assign(**{_TARGET: target}), target=_TARGET, task=task, keep=names)
         folds = splitter.split(np.zeros(len(table)), table.target)
@@ -61,6 +69,9 @@ class _Sound(BaseEstimator):
         views = table_views(table, plan)
         n_train = int(np.median([len(fold.train) for fold in views.folds]))
         configurations = default_configurations(n_train, model=self.model, numeric=views.numeric)
+        if self.epochs is not None:
+            patience = max(self.epochs // 2, 1)
+            configurations = tuple(c.with_(epochs=self.epochs, patience=patience) for c in configurations)
         with one_thread():
             study = cross_validate_views(views, configurations, seeds=(self.seed,))
             self.predictor_ = final_predictor(views, study)
@@ -78,6 +89,7 @@ class _Sound(BaseEstimator):
             ensure_min_samples=10 if reset else 1,
         )
         values, target = checked if y is not None else (checked, None)
+        _check_cells(values)
         if isinstance(X, pd.DataFrame):
             frame = X.reset_index(drop=True)
             frame.columns = pd.Index([str(name) for name in X.columns])
@@ -87,12 +99,25 @@ class _Sound(BaseEstimator):
         return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])]), target
 
 
+def _check_cells(values: NDArray[Any]) -> None:
+    """Refuse cells that no column can hold; scikit-learn's checks ask for TypeError and these words."""
+    if values.dtype != object:
+        return
+    for kind in {type(cell) for cell in values.ravel()}:
+        if not issubclass(kind, _CELLS):
+            raise TypeError(
+                "A cell of X is text, a number, a date or missing: the argument must be a string or "
+                f"a number, not {kind.__name__!r}. Fix: spread it over columns of numbers or texts"
+            )
+
+
 class SoundRegressor(RegressorMixin, _Sound):
     """Regression by cross-validated nets.
 
     Args:
         model: ``auto``, ``linear``, ``mlp`` or ``resmlp``.
         folds: how many folds choose the configuration.
+        epochs: most passes over the rows; None lets their number decide.
         seed: for everything drawn.
     """
 
@@ -136,4 +161,5 @@ class SoundClassifier(ClassifierMixin, _Sound):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels (N,)."""
+        check_is_fitted(self, "predictor_")
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])

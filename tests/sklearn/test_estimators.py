@@ -57,4 +57,9 @@ def test_what_cannot_be_used_is_refused_in_words(rows):
         SoundRegressor(model="forest").fit(x, y)
     with pytest.raises(NotFittedError):
         SoundRegressor().predict(x)
-    assert clone(SoundRegressor(folds=4)).get_params() == {"folds": 4, "model": "auto", "seed": 0}
+    assert clone(SoundRegressor(folds=4)).get_params() == {
+        "epochs": None,
+        "folds": 4,
+        "model": "auto",
+        "seed": 0,
+    }
