@@ -96,6 +96,14 @@ def train(
             help="A running Ray cluster: auto, or HOST:PORT.", show_default="one is started on this machine"
         ),
     ] = None,
+    log_to: Annotated[
+        str | None,
+        typer.Option(
+            help="tensorboard or mlflow: log losses, parameters and scores into the run folder "
+            "(or to MLFLOW_TRACKING_URI).",
+            show_default=False,
+        ),
+    ] = None,
     task: opt.TaskName = "auto",
     drop: opt.Drop = [],  # noqa: B006  (typer reads the default)
     accept: opt.Accept = [],  # noqa: B006
@@ -156,6 +164,7 @@ def train(
         executor=executor,
         ray_address=ray_address,
         memory=parse_memory(memory),
+        log_to=log_to,
         command=command,
     )
     # Of several processes that torchrun started, the first speaks.

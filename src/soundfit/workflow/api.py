@@ -39,6 +39,7 @@ def train(
     executor: str = "local",
     ray_address: str | None = None,
     memory: str | int | None = None,
+    log_to: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
     """Do what ``soundfit train`` does: read, audit, seal, split, train, choose, examine.
@@ -67,6 +68,8 @@ def train(
         executor: ``local`` (threads of this process) or ``ray`` (a Ray cluster).
         ray_address: of a running cluster; one is started on this machine if None.
         memory: bytes, or a text such as ``"8GiB"``; larger table files are read in batches.
+        log_to: ``tensorboard`` or ``mlflow``: also log the training into ``out`` (or to
+            ``MLFLOW_TRACKING_URI``).
         progress: called with the number of member-epochs just done.
 
     Raises:
@@ -94,6 +97,7 @@ def train(
         executor=executor,
         ray_address=ray_address,
         memory=parse_memory(None if memory is None else str(memory)),
+        log_to=log_to,
         out=Path(out) if out is not None else None,
     )
     return train_data(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))

@@ -47,6 +47,7 @@ class Options:
     ray_address: str | None = None
     memory: int | None = None
     lang: str = "en"
+    log_to: str | None = None
     image_size: int | None = None
     sequence: str = ""
     command: str = "<python>"

@@ -35,7 +35,7 @@ __all__ = ["Checkpoint", "begin", "go_on_command", "keeping"]
 
 _SCHEMA = 1
 # What may differ between the sessions of one training: where it runs, and how it is told.
-_FREE = frozenset({"out", "command", "resume", "executor", "ray_address", "lang"})
+_FREE = frozenset({"out", "command", "resume", "executor", "ray_address", "lang", "log_to"})
 
 
 @dataclass(frozen=True)

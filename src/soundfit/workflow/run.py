@@ -13,6 +13,7 @@ import pandas as pd
 from soundfit.artifact import AnyPredictor, save_predictor
 from soundfit.data.split import split_frame
 from soundfit.data.table import Table
+from soundfit.integrations.training_log import training_log, write_log
 from soundfit.records import Plan, StudyResult, Verdict
 from soundfit.report.html import write_report
 from soundfit.workflow import record as records
@@ -73,6 +74,17 @@ class Run:
         """
         check_free(Path(path))
         return self.write(Path(path), lang=lang)
+
+    def log(self, tracker: str) -> Run:
+        """Tell ``tensorboard`` or ``mlflow`` of a saved run; a remark says where it went, or why not."""
+        assert self.path is not None, "a run is saved before it is logged"
+        log = training_log(self.document, self.result, name=self.path.name, finished=not self.interrupted)
+        try:
+            remark = f"Logged to {write_log(tracker, log, self.path)}."
+        except Exception as error:
+            # A server may be away; the training is through and on disk.
+            remark = f"The run is saved, but {tracker} could not be told: {type(error).__name__}: {error}"
+        return replace(self, remarks=(*self.remarks, remark))
 
     def write(self, out: Path, *, lang: str = "en") -> Run:
         """Write the run folder into a place that is free, or that this training holds unfinished."""

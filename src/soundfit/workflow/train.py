@@ -20,6 +20,7 @@ from soundfit.bank import Outcome, train_members
 from soundfit.bank.shard import Shard, joined
 from soundfit.bank.threads import one_thread
 from soundfit.errors import Interrupted, UsageError
+from soundfit.integrations.training_log import check_tracker
 from soundfit.metrics.scores import Metric
 from soundfit.records import StudyResult
 from soundfit.study.baselines import trivial_name
@@ -97,6 +98,14 @@ def train_data(
             received="no run folder",
             fix="pass out=…, the folder of the training",
         )
+    if options.log_to is not None:
+        check_tracker(options.log_to)
+        if options.out is None:
+            raise UsageError(
+                "A log goes into the run folder",
+                received="log_to without out",
+                fix="pass out=…, a new folder",
+            )
     device = pick_device(options.device)
     with joined(device) as shard:
         if shard is not None:
@@ -121,7 +130,7 @@ def _one_of_several(options: Options, shard: Shard) -> Options:
                 received=f"{name} under torchrun",
                 fix=f"leave {name} out, or start soundfit without torchrun",
             )
-    return options if shard.rank == 0 else replace(options, out=None, keep_sealed=True)
+    return options if shard.rank == 0 else replace(options, out=None, log_to=None, keep_sealed=True)
 
 
 def _train_kind(
@@ -157,6 +166,9 @@ def _train_kind(
         if options.out is not None:
             watcher.on_stage("writing the run folder and the report")
             run = run.write(options.out, lang=options.lang)
+            if options.log_to is not None:
+                watcher.on_stage(f"logging to {options.log_to}")
+                run = run.log(options.log_to)
         if checkpoint is not None and not run.interrupted:
             checkpoint.remove()
         return run
