@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["BrokenPicture", "Decoded", "decode", "from_image", "header", "no_bombs", "resized"]
+__all__ = [
+    "BrokenPicture",
+    "Decoded",
+    "decode",
+    "decode_content",
+    "from_image",
+    "header",
+    "no_bombs",
+    "resized",
+]
 
 #: Formats whose decoders may round differently from version to version: their bytes are their content.
 _LOSSY = {"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "HEIF"}
@@ -83,9 +92,40 @@ def decode(path: Path, height: int, width: int, channels: int) -> Decoded:
         if path.stat().st_size > _MOST_BYTES:
             raise BrokenPicture(f"{path.stat().st_size:,} bytes, more than any picture needs")
         content = path.read_bytes()
+    except OSError as error:
+        raise BrokenPicture(_why(error)) from None
+    return decode_content(content, height, width, channels)
+
+
+def decode_content(
+    content: bytes,
+    height: int,
+    width: int,
+    channels: int,
+    *,
+    formats: Sequence[str] | None = None,
+    most_pixels: int | None = None,
+) -> Decoded:
+    """Read the content of a picture file as :func:`decode` does.
+
+    Args:
+        content: of the file.
+        height, width, channels: of the result.
+        formats: Pillow's names of those that are read; None for all.
+        most_pixels: before scaling; None for Pillow's own limit.
+
+    Raises:
+        BrokenPicture: it cannot be read, or is a decompression bomb.
+    """
+    try:
         if not content:
             raise BrokenPicture("an empty file")
-        with Image.open(io.BytesIO(content)) as picture:
+        if formats is not None:
+            Image.init()
+            formats = [name for name in formats if name in Image.OPEN]
+        with Image.open(io.BytesIO(content), formats=formats) as picture:
+            if most_pixels is not None and picture.size[0] * picture.size[1] > most_pixels:
+                raise BrokenPicture(f"{picture.size[0]:,} × {picture.size[1]:,} pixels, more than are read")
             lossy = picture.format in _LOSSY
             hashed = not lossy and picture.size[0] * picture.size[1] <= _MOST_HASHED_PIXELS
             if picture.format in ("JPEG", "MPO"):

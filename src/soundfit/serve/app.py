@@ -16,12 +16,15 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Res
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 import soundfit
-from soundfit.artifact import load_predictor
+from soundfit.artifact import AnyPredictor, load_predictor
+from soundfit.artifact.picture_predictor import PicturePredictor
 from soundfit.artifact.predictor import Predictor
 from soundfit.errors import DataError, SoundfitError, UsageError
 from soundfit.serve.batcher import Batcher
+from soundfit.serve.body import Refusal, as_json, in_time, read_body, refused
 from soundfit.serve.model import ServedModel
-from soundfit.serve.page import docs_page, main_page
+from soundfit.serve.page import docs_page, main_page, picture_page
+from soundfit.serve.pictures import picture_facts, picture_routes
 from soundfit.serve.schema import answer_schema, row_schema
 from soundfit.workflow.folder import read_run
 
@@ -29,7 +32,6 @@ __all__ = ["make_app"]
 
 MOST_BYTES, MOST_BATCH_BYTES, MOST_ROWS = 1_000_000, 20_000_000, 100_000
 MOST_TEXT = 10_000
-SECONDS = 60.0
 _CSV = {"text/csv": {"schema": {"type": "string"}}}
 _OBJECT = "The body is one JSON object, column to value, however"
 _SAFE = {
@@ -37,12 +39,6 @@ _SAFE = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline' data: blob:; frame-ancestors 'none'",
 }
-
-
-class _Refusal(Exception):
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.detail = status, detail
 
 
 def make_app(run: str | Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")) -> FastAPI:
@@ -54,47 +50,47 @@ def make_app(run: str | Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost
             elsewhere reaches it under a name of its own.
 
     Raises:
-        UsageError: no such run, or a model that has no page yet.
+        UsageError: no such run, or a model on sequences, which has no page yet.
     """
     folder = Path(run)
     document = read_run(folder)
     predictor = load_predictor(folder)
-    if not isinstance(predictor, Predictor):
+    if not isinstance(predictor, Predictor | PicturePredictor):
         raise UsageError(
-            "The page knows models on tables",
+            "The page knows models on tables and pictures",
             received=f"{run}, a model of kind {predictor.kind!r}",
             fix="predict with soundfit predict",
         )
     # Small products: a second thread waits more than it works.
     torch.set_num_threads(1)
-    model = ServedModel(predictor)
+    reads = "pictures"
+    if isinstance(predictor, Predictor):
+        model = ServedModel(predictor)
+        reads = f"{len(model.columns)} columns"
+        page = main_page(model, folder, document)
+        facts = {"columns": [column.to_dict() for column in model.columns]}
+    else:
+        page = picture_page(predictor, folder, document)
+        facts = picture_facts(predictor)
     app = FastAPI(
         title=f"soundfit: {predictor.target}",
         version=soundfit.__version__,
-        description=f"Predicts {predictor.target} from {len(model.columns)} columns.",
+        description=f"Predicts {predictor.target} from {reads}.",
         docs_url=None,
         redoc_url=None,
     )
     # The name of a test client is no host that a browser could send.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]", "testserver"])
-    app.add_exception_handler(_Refusal, _refused)
-    _pages(app, model, folder, document)
-    _predictions(app, model)
+    app.add_exception_handler(Refusal, refused)
+    _pages(app, page, folder, predictor, facts)
+    if isinstance(predictor, Predictor):
+        _predictions(app, model)
+    else:
+        picture_routes(app, predictor)
     return app
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, _Refusal)
-    return _json({"detail": error.detail}, error.status)
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
-
-
-def _pages(app: FastAPI, model: ServedModel, folder: Path, document: dict[str, Any]) -> None:
-    page = main_page(model, folder, document)
-
+def _pages(app: FastAPI, page: str, folder: Path, predictor: AnyPredictor, facts: dict[str, Any]) -> None:
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
         return HTMLResponse(page, headers=_SAFE)
@@ -116,13 +112,12 @@ def _pages(app: FastAPI, model: ServedModel, folder: Path, document: dict[str, A
 
     @app.get("/model", summary="What the model reads and predicts", tags=["model"])
     async def about() -> Response:
-        predictor = model.predictor
-        return _json(
+        return as_json(
             {
                 "target": predictor.target,
                 "task": predictor.task,
                 "classes": list(predictor.classes),
-                "columns": [column.to_dict() for column in model.columns],
+                **facts,
                 "members": len(predictor.modules),
                 "soundfit": soundfit.__version__,
             }
@@ -142,8 +137,8 @@ def _predictions(app: FastAPI, model: ServedModel) -> None:
         "/predict", summary="Predict one row", tags=["predictions"], openapi_extra=body, responses=answered
     )
     async def predict(request: Request) -> Response:
-        row = _row(await _body(request, MOST_BYTES))
-        return _json(await _timed(batcher(_encoded(model, row))))
+        row = _row(await read_body(request, MOST_BYTES))
+        return as_json(await in_time(batcher(_encoded(model, row))))
 
     @app.post(
         "/explain",
@@ -153,12 +148,12 @@ def _predictions(app: FastAPI, model: ServedModel) -> None:
         responses=answered,
     )
     async def explain(request: Request) -> Response:
-        encoded = _encoded(model, _row(await _body(request, MOST_BYTES)))
+        encoded = _encoded(model, _row(await read_body(request, MOST_BYTES)))
         loop = asyncio.get_running_loop()
         found = loop.run_in_executor(batcher.pool, lambda: (model.answers([encoded])[0], model.why(encoded)))
-        answer, (reasons, typical, value) = await _timed(found)
+        answer, (reasons, typical, value) = await in_time(found)
         why = [{"column": r.column, "effect": r.effect, "error": r.error} for r in reasons]
-        return _json({**answer, "value": value, "typical": typical, "why": why})
+        return as_json({**answer, "value": value, "typical": typical, "why": why})
 
     @app.post(
         "/predict/csv",
@@ -170,51 +165,27 @@ def _predictions(app: FastAPI, model: ServedModel) -> None:
         responses={200: {"content": _CSV}},
     )
     async def predict_csv(request: Request) -> Response:
-        content = await _body(request, MOST_BATCH_BYTES)
+        content = await read_body(request, MOST_BATCH_BYTES)
         loop = asyncio.get_running_loop()
-        text = await _timed(loop.run_in_executor(batcher.pool, _csv, model.predictor, content))
+        text = await in_time(loop.run_in_executor(batcher.pool, _csv, model.predictor, content))
         name = {"Content-Disposition": 'attachment; filename="predictions.csv"'}
         return Response(text, media_type="text/csv", headers=name)
-
-
-async def _timed(work: Any) -> Any:
-    try:
-        return await asyncio.wait_for(work, SECONDS)
-    except TimeoutError:
-        raise _Refusal(503, f"The answer took more than {SECONDS:.0f} seconds; send fewer rows.") from None
-
-
-async def _body(request: Request, most: int) -> bytes:
-    told = request.headers.get("content-length", "")
-    if told.isdigit() and int(told) > most:
-        raise _Refusal(413, f"A body has at most {most:,} bytes, however: {int(told):,}.")
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(SECONDS):
-            async for part in request.stream():
-                size += len(part)
-                if size > most:
-                    raise _Refusal(413, f"A body has at most {most:,} bytes.")
-                parts.append(part)
-    except TimeoutError:
-        raise _Refusal(408, f"The body did not arrive within {SECONDS:.0f} seconds.") from None
-    return b"".join(parts)
 
 
 def _row(content: bytes) -> dict[str, Any]:
     try:
         row = json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise _Refusal(422, f"{_OBJECT}: {str(error)[:200]}") from None
+        raise Refusal(422, f"{_OBJECT}: {str(error)[:200]}") from None
     if not isinstance(row, dict):
-        raise _Refusal(422, f"{_OBJECT}: a {type(row).__name__}")
+        raise Refusal(422, f"{_OBJECT}: a {type(row).__name__}")
     for name, value in row.items():
         if not isinstance(value, str | int | float | bool | None):
-            raise _Refusal(
+            raise Refusal(
                 422, f"Column {name[:80]!r} holds text, a number, true, false or null, not a list or object."
             )
         if isinstance(value, str) and len(value) > MOST_TEXT:
-            raise _Refusal(422, f"Column {name[:80]!r} holds at most {MOST_TEXT:,} characters.")
+            raise Refusal(422, f"Column {name[:80]!r} holds at most {MOST_TEXT:,} characters.")
     return row
 
 
@@ -226,7 +197,7 @@ def _encoded(model: ServedModel, row: dict[str, Any]) -> Any:
     try:
         return model.encode(row)
     except DataError as error:
-        raise _Refusal(422, error.paragraph()) from None
+        raise Refusal(422, error.paragraph()) from None
 
 
 def _csv(predictor: Predictor, content: bytes) -> str:
@@ -236,10 +207,10 @@ def _csv(predictor: Predictor, content: bytes) -> str:
         try:
             frame = predictor.read(path)
             if len(frame) > MOST_ROWS:
-                raise _Refusal(413, f"A file has at most {MOST_ROWS:,} rows, however: {len(frame):,}.")
+                raise Refusal(413, f"A file has at most {MOST_ROWS:,} rows, however: {len(frame):,}.")
             predicted = predictor.predict(frame)
         except SoundfitError as error:
-            raise _Refusal(422, error.paragraph().replace(f"{path}", "the file")) from None
+            raise Refusal(422, error.paragraph().replace(f"{path}", "the file")) from None
     out = io.StringIO()
     predicted.to_csv(out, index=False)
     return out.getvalue()

@@ -11,9 +11,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from soundfit.artifact.picture_predictor import PicturePredictor
 from soundfit.serve.model import ServedModel
 
-__all__ = ["docs_page", "main_page"]
+__all__ = ["docs_page", "main_page", "picture_page"]
 
 
 @cache
@@ -29,14 +30,13 @@ def _environment() -> jinja2.Environment:
     style = (files("soundfit.report") / "templates" / "page.css").read_text(encoding="utf-8")
     own = files("soundfit.serve") / "templates"
     made.globals["style"] = Markup(style + (own / "serve.css").read_text(encoding="utf-8"))
-    made.globals["script"] = Markup((own / "serve.js").read_text(encoding="utf-8"))
+    for name in ("serve", "common", "pictures"):
+        made.globals[f"{name}_script"] = Markup((own / f"{name}.js").read_text(encoding="utf-8"))
     return made
 
 
 def main_page(model: ServedModel, folder: Path, document: dict[str, Any]) -> str:
     """Return the page with the form."""
-    verdict = document.get("verdict")
-    text = verdict.get("text", "") if isinstance(verdict, dict) else ""
     return (
         _environment()
         .get_template("serve.html.j2")
@@ -45,11 +45,31 @@ def main_page(model: ServedModel, folder: Path, document: dict[str, Any]) -> str
             task=model.predictor.task,
             columns=model.columns,
             run=folder.name,
-            verdict=text if isinstance(text, str) else "",
+            verdict=_verdict(document),
             has_report=(folder / "report.html").is_file(),
             level=model.predictor.interval.level if model.predictor.interval is not None else None,
         )
     )
+
+
+def picture_page(predictor: PicturePredictor, folder: Path, document: dict[str, Any]) -> str:
+    """Return the page with the drop zone."""
+    return (
+        _environment()
+        .get_template("pictures.html.j2")
+        .render(
+            target=predictor.target,
+            run=folder.name,
+            verdict=_verdict(document),
+            has_report=(folder / "report.html").is_file(),
+        )
+    )
+
+
+def _verdict(document: dict[str, Any]) -> str:
+    verdict = document.get("verdict")
+    text = verdict.get("text", "") if isinstance(verdict, dict) else ""
+    return text if isinstance(text, str) else ""
 
 
 def docs_page(schema: dict[str, Any]) -> str:

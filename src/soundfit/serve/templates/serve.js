@@ -1,20 +1,4 @@
-"use strict";
-const element = (name, text, className) => {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-};
-const number = (x) => Number(x).toLocaleString("en", { maximumSignificantDigits: 5 });
 const form = document.getElementById("form"), answer = document.getElementById("answer");
-const problem = (place, text) => {
-  const p = element("p", text, "problem");
-  p.setAttribute("role", "alert");
-  place.replaceChildren(p);
-};
-async function told(response) {
-  try { return (await response.json()).detail ?? response.statusText; } catch { return `The server answered ${response.status}.`; }
-}
 function bars(why, unit) {
   const table = element("table", undefined, "why"), body = element("tbody");
   const most = Math.max(...why.map((r) => Math.abs(r.effect)), 1e-300);

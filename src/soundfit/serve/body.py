@@ -1,0 +1,59 @@
+"""Body: bounded reading of requests, bounded work, and refusals in words. Knows no model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+
+__all__ = ["SECONDS", "Refusal", "as_json", "in_time", "read_body", "refused"]
+
+SECONDS = 60.0
+
+
+class Refusal(Exception):
+    """A request that is not answered: a status, and a sentence for who sent it."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Answer a refusal."""
+    assert isinstance(error, Refusal)
+    return as_json({"detail": error.detail}, error.status)
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """Return a JSON answer."""
+    return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
+
+
+async def in_time(work: Any) -> Any:
+    """Await work for at most :data:`SECONDS`."""
+    try:
+        return await asyncio.wait_for(work, SECONDS)
+    except TimeoutError:
+        raise Refusal(503, f"The answer took more than {SECONDS:.0f} seconds; send less at once.") from None
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return a body of at most ``most`` bytes that arrives in time."""
+    told = request.headers.get("content-length", "")
+    if told.isdigit() and int(told) > most:
+        raise Refusal(413, f"A body has at most {most:,} bytes, however: {int(told):,}.")
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise Refusal(413, f"A body has at most {most:,} bytes.")
+                parts.append(part)
+    except TimeoutError:
+        raise Refusal(408, f"The body did not arrive within {SECONDS:.0f} seconds.") from None
+    return b"".join(parts)
