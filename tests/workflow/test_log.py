@@ -124,6 +124,7 @@ def test_mlflow_is_told_every_loss_once_in_batches(logged, monkeypatch, uri):
     assert parameters["target"] == "y"
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_real_mlflow_keeps_the_run(logged, monkeypatch):
     pytest.importorskip("mlflow")
     pytest.importorskip("alembic")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,8 @@ class BatchedFile:
     def n_rows(self) -> int:
         """N; of text found by reading it once."""
         if self.is_parquet:
-            return int(pa.parquet.ParquetFile(self.path).metadata.num_rows)
+            with _as_parquet(self.path):
+                return int(pa.parquet.ParquetFile(self.path).metadata.num_rows)
         return sum(len(batch) for batch in self._batches())
 
     @cached_property
@@ -98,8 +100,9 @@ class BatchedFile:
     def _batches(self) -> Iterator[Any]:
         if self.is_parquet:
             # Column chunks are decoded as they are needed, not a whole row group ahead.
-            file = pa.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1_000_000)
-            yield from file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
+            with _as_parquet(self.path):
+                file = pa.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1_000_000)
+                yield from file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
             return
         head = _head(self.path)
         assert head is not None
@@ -134,11 +137,25 @@ def _head(path: Path) -> tuple[tuple[str, ...], str, int] | None:
         return delimited_head(file.read(_BLOCK_BYTES), source=str(path))
 
 
+@contextmanager
+def _as_parquet(path: Path) -> Iterator[None]:
+    """Say of a file that Arrow cannot read what :func:`soundfit.data.source.read` says."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError):
+        raise DataError(
+            "A file with this ending must be Parquet",
+            received=f"{path}, which cannot be read as Parquet",
+            fix="write the file again, or give it the ending of its format",
+        ) from None
+
+
 def bytes_in_memory(file: BatchedFile) -> int:
     """Return about how much memory a training on the whole file would hold."""
     if not file.is_parquet:
         return int(file.path.stat().st_size * _TEXT_TO_NUMBERS * _HELD)
-    metadata = pa.parquet.ParquetFile(file.path).metadata
+    with _as_parquet(file.path):
+        metadata = pa.parquet.ParquetFile(file.path).metadata
     unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     return int(max(unpacked, 8 * metadata.num_rows * metadata.num_columns) * _HELD)
 
