@@ -145,7 +145,7 @@ def test_capacity_lowers_the_training_error():
 
 
 def test_a_net_needs_more_rows_than_a_linear_model():
-    found = whole(too_few_samples.measure(sizes=(20, 240), held_out=200, draws=2, steps=120)).numbers
+    found = whole(too_few_samples.measure(sizes=(20, 640), held_out=200, draws=2, steps=400)).numbers
     assert found["linear_few"] < found["mlp_few"]
     assert found["mlp_many"] < found["mlp_few"]
     assert found["linear_many"] < found["baseline"]

@@ -30,6 +30,8 @@ def measure(
     most = max(sizes)
     x, y = house_numbers(most + held_out, seed=seed)
     rest = np.arange(most, most + held_out)
+    # Nets start near zero: they learn the price in standard deviations from its mean.
+    centre, scale = float(y[:most].mean()), float(y[:most].std())
     rng = np.random.default_rng(seed)
     models = {
         "linear": Config(model="linear", depth=0, width=0, learning_rate=0.02, weight_decay=0.02),
@@ -44,21 +46,21 @@ def measure(
             result = cross_validate(
                 lambda c: build(c, x.shape[1], 1),
                 x,
-                y,
+                (y - centre) / scale,
                 config=config.with_(batch_size=batch, epochs=max(steps // -(-size // batch), 4)),
                 folds=folds,
                 seeds=[seed],
                 metric="rmse",
             )
             # At the last epoch: the rows that score choose no checkpoint.
-            errors = np.array([error_at_the_end(found) for found in result.members])
+            errors = scale * np.array([error_at_the_end(found) for found in result.members])
             mean[name].append(float(errors.mean()))
             spread[name].append(float(errors.std(ddof=1) / np.sqrt(draws)) if draws > 1 else 0.0)
     few, many = sizes[0], sizes[-1]
     linear, mlp = mean["linear"], mean["mlp"]
     ratio = {name: values[0] / values[-1] for name, values in mean.items()}
     halving = 1 - (mlp[-1] / mlp[-2]) if len(sizes) > 1 else 0.0
-    baseline = float(np.sqrt(np.mean((y[rest] - y[:most].mean()) ** 2)))
+    baseline = float(np.sqrt(np.mean((y[rest] - centre) ** 2)))
     # By more than the standard error of the net's draws.
     ahead = [n for n, a, b, se in zip(sizes, linear, mlp, spread["mlp"], strict=True) if b - a > se]
     return Lesson(
