@@ -23,3 +23,33 @@ def test_the_worst_layer_leads_each_picture() -> None:
     assert "prefers-color-scheme:dark" in page
     assert "train&lt;1&gt;.py" in page
     assert "http" not in page
+
+
+def test_a_repair_is_told_in_words() -> None:
+    trace = Trace("step", np.arange(1, 3, dtype=float), {"training_loss": np.ones(2)}, {}, (), {})
+
+    def page(**repair: object) -> str:
+        empty = {
+            "accepted": False,
+            "before": None,
+            "after": None,
+            "interval": None,
+            "trials": [],
+            "blind": None,
+        }
+        return doctor_page(
+            trace, {"healthy": False, "diagnoses": [], "repair": {**empty, **repair}}, "train.py"
+        )
+
+    assert "Nothing was tried: no change is known." in page(why="no change is known")
+    assert "None" not in page()
+    trials = [
+        {"change": "lr-too-low", "seed": 0, "score": None},
+        {"change": "lr-too-low", "seed": 1, "score": 0.9},
+    ]
+    found = page(accepted=True, before=0.5, after=0.9, interval=[0.3, 0.5], trials=trials)
+    assert (
+        "Accepted: held-out score 0.500 before, 0.900 after; 95 % interval of the gain 0.300 to 0.500."
+        in found
+    )
+    assert "no score" in found

@@ -17,7 +17,7 @@ from soundfit.doctor.edits import changed, drop_call, set_keyword
 from soundfit.doctor.graph import bad_operation, loss_structure, output_activation
 from soundfit.doctor.reference import fit_reference
 from soundfit.doctor.repair import interval
-from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore
+from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore, recur
 from soundfit.doctor.scores import Task, score, task_of
 from soundfit.doctor.speak import verdict_text
 from soundfit.errors import UsageError
@@ -147,3 +147,17 @@ def test_a_missing_script_is_a_usage_error() -> None:
         run_script("nowhere.py")
     with pytest.raises(UsageError, match=r"The price must be economy or full\. Received: 'dear'"):
         run_script(__file__, price="dear")
+
+
+def test_inputs_recur_where_they_cannot_tell_rows_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.randn(500, 3, generator=generator)
+    y = torch.randn(500, generator=generator)
+    assert not recur(Rows((numbers,), y))
+    again = torch.arange(500) % 400  # copies of whole rows are the sign of a leak, not its excuse
+    assert not recur(Rows((numbers[again],), y[again]))
+    assert recur(Rows((numbers[again],), y))  # the same inputs with other targets
+    pairs = tuple(torch.randint(0, n, (500,), generator=generator) for n in (120, 80))
+    assert recur(Rows(pairs, y))
+    assert recur(Rows((torch.randint(0, 2, (500, 10), generator=generator).float(),), y))
+    assert not recur(Rows((torch.randint(0, 50, (500, 12), generator=generator),), y))

@@ -108,6 +108,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "rare and found": {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.74, "score__rare_found": 0.5, "score__balanced_if_even": 0.95},
     "rare and hard": {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.6, "score__rare_found": 0.2, "score__balanced_if_even": 0.7},
     "kept shuffled order": {"repeats": 0.7, "rows": 900},
+    "users and items recur": {"evaluation": {"shared": 50, "rows": 100, "recur": True}},
 }  # fmt: skip
 
 

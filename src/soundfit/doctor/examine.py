@@ -30,7 +30,7 @@ from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possib
 from soundfit.doctor.proof import agreement_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows
+from soundfit.doctor.rows import Rows, recur
 from soundfit.doctor.scores import Task, balanced, chance, given_up, score, task_of
 from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
 from soundfit.doctor.units import UnitScan
@@ -280,7 +280,7 @@ class Examination:
         alone_other = len(Rows(other.inputs, torch.zeros(len(other))).unique())
         x, z = input_facts(rows.inputs), input_facts(other.inputs)
         return {
-            "rows": len(other), "shared": alone + alone_other - distinct, "input": z,
+            "rows": len(other), "shared": alone + alone_other - distinct, "recur": recur(rows), "input": z,
             "shift": abs(z.get("mean", 0) - x.get("mean", 0)) / (x.get("std", 0) + 1e-12),
             "scale": (z.get("std", 0) + 1e-12) / (x.get("std", 0) + 1e-12),
         }  # fmt: skip

@@ -6,11 +6,12 @@ no random number is drawn.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ["RowStore", "Rows"]
+__all__ = ["RowStore", "Rows", "recur"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
@@ -105,6 +106,28 @@ class RowStore:
         if len(rows) > MAX_ROWS:
             rows = rows.take(torch.linspace(0, len(rows) - 1, MAX_ROWS).long())
         return rows
+
+
+def recur(rows: Rows) -> bool:
+    """Return whether equal inputs are no sign of the same row: users and items, bits, categories.
+
+    So it is where the columns have too few values to tell the rows apart (fewer than 100 combinations a
+    row), or where more than 5 % of the rows, copies of input and target left out, repeat another's input.
+    """
+    once = rows.unique()
+    n = len(once)
+    if n < 2:
+        return False
+    flat = torch.cat([torch.nan_to_num(x.reshape(n, -1).double()) for x in once.inputs], dim=1)
+    combinations = 0.0
+    for column in flat[:, :256].T:
+        combinations += math.log(len(column.unique()))
+        if combinations > math.log(100 * n):
+            break
+    else:
+        if flat.shape[1] <= 256:
+            return True
+    return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
 
 
 def _copy(x: torch.Tensor) -> torch.Tensor:

@@ -57,8 +57,8 @@ svg{width:100%;height:auto} .key span{display:inline-block;margin-right:1rem;fon
 {% if d.where.file %}<br><code>{{ d.where.file }}:{{ d.where.line }}</code>{% endif %}{% if d.where.module %} layer <code>{{ d.where.module }}</code>{% endif %}
 <p>{{ d.prescription.text }}</p>{% if d.prescription.patch %}<pre>{{ d.prescription.patch }}</pre>{% endif %}
 <table>{% for k, v in d.evidence.items() %}<tr><td>{{ k.replace("_", " ") }}</td><td>{{ v }}</td></tr>{% endfor %}</table></div>{% endfor %}
-{% if report.repair %}<h2>Repair</h2><p>{{ "Accepted" if report.repair.accepted else "Not applied" }}: held-out score {{ report.repair.before }} before, {{ report.repair.after }} after; interval of the gain {{ report.repair.interval }}.</p>
-<table>{% for t in report.repair.trials %}<tr><td>{{ t.change }}</td><td>seed {{ t.seed }}</td><td>{{ t.score }}</td></tr>{% endfor %}</table>{% endif %}
+{% if report.repair %}<h2>Repair</h2><p>{% set r = report.repair %}{% if r.before is none %}Nothing was tried{% if r.why %}: {{ r.why }}{% endif %}.{% else %}{{ "Accepted" if r.accepted else "Not proven better, not applied" }}: held-out score {{ "%.3f" | format(r.before) }} before{% if r.after is not none %}, {{ "%.3f" | format(r.after) }} after{% endif %}{% if r.interval %}; 95 % interval of the gain {{ "%.3f to %.3f" | format(r.interval[0], r.interval[1]) }}{% endif %}.{% endif %}</p>
+<table>{% for t in report.repair.trials %}<tr><td>{{ t.change }}</td><td>seed {{ t.seed }}</td><td>{{ "no score" if t.score is none else "%.3f" | format(t.score) }}</td></tr>{% endfor %}</table>{% endif %}
 <h2>Over time, worst layers first</h2><div class="grid">{% for title, svg, key in pictures %}<figure>{{ svg | safe }}<div class="key">{% for colour, label in key %}<span style="color:{{ colour }}">■ {{ label }}</span>{% endfor %}</div><figcaption>{{ title }}</figcaption></figure>{% endfor %}</div>
 </body></html>
 """

@@ -17,7 +17,7 @@ def leak(case: Case) -> list[Diagnosis]:
     """Evaluation rows that were trained on."""
     shared, rows = case.number("evaluation.shared", 0), case.number("evaluation.rows", 0)
     train = case.number("rows", 0)
-    if rows < 20 or shared < max(0.1 * rows, 8):
+    if rows < 20 or shared < max(0.1 * rows, 8) or case["evaluation.recur"]:
         return []
     everything = shared >= 0.98 * rows
     place = case["places.evaluation"]
