@@ -256,3 +256,24 @@ def test_deepcopy_and_saving_of_models_work_under_watch(tmp_path: Path) -> None:
     again = torch.load(tmp_path / "model.pt", weights_only=False)
     assert torch.equal(again.weight, best.weight)
     assert os.path.getsize(tmp_path / "model.pt") < 10_000
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_the_last_gradients_of_an_earlier_fold_are_no_missing_zero_grad(cleared: bool) -> None:
+    watch = Watch(price="full")
+    watch.attach()
+    kept = []
+    try:
+        for _ in range(2):
+            model = nn.Linear(3, 1)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+            kept.append(optimizer)
+            for _ in range(20):
+                if cleared:
+                    optimizer.zero_grad()
+                model(torch.ones(4, 3)).square().mean().backward()
+                optimizer.step()
+    finally:
+        watch.detach()
+    seen = sum(len(v) for n, v in watch.recording.sparse.items() if n.startswith("old_gradients_"))
+    assert seen <= 3 if cleared else seen > 30

@@ -325,7 +325,9 @@ class Watch:
         if self.backwards_since_step != 1:
             return
         for record in self.optimisers.values():
-            if record.steps == 0:
+            if (
+                record.steps == 0 or self.step - record.ended > 2
+            ):  # an earlier fold's keeps its last gradients
                 continue
             for group in record.optimiser.param_groups:
                 for p in group["params"]:
