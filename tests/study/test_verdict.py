@@ -1,10 +1,13 @@
 """Each verdict on a made-up study whose answer is known, and its healthy neighbour."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from soundfit.records import Config, Event, Member, MemberResult, StudyResult, Trace
-from soundfit.study.verdict import capacity_points, reach_verdict
+from soundfit.study.evidence import Rival, collect_evidence
+from soundfit.study.verdict import capacity_points, judge, reach_verdict
 
 SIZES = [("linear", 0, 0, 10), ("mlp", 32, 1, 100), ("mlp", 64, 2, 1000), ("mlp", 128, 2, 5000)]
 
@@ -55,6 +58,20 @@ def test_each_verdict_is_reached_from_its_evidence(code):
 def test_models_that_fit_but_do_not_hold_are_called_noise_limited_not_learning():
     result, trivial = _study([0.9, 0.5, 0.1, 0.0], [1.0, 1.0, 1.0, 1.0], chosen=0)
     assert reach_verdict(result, trivial).code == "noise-limited"
+
+
+def test_a_largest_model_whose_validation_loss_turned_does_not_lack_capacity():
+    evidence = collect_evidence(*CASES["underfitting"])
+    assert judge(evidence).code == "underfitting"
+    assert judge(replace(evidence, rise=0.24, early=0.5)).code == "good-fit"
+    assert judge(replace(evidence, rise=0.24, early=1.0)).code == "underfitting"
+
+
+def test_what_another_kind_of_model_may_still_find_is_not_called_noise():
+    evidence = collect_evidence(*CASES["noise-limited"])
+    for behind, code in ((0.11, "good-fit"), (0.05, "noise-limited")):
+        trees = Rival("boosted-trees", evidence.validation - behind, behind, behind / 2.3, False)
+        assert judge(replace(evidence, rivals=(*evidence.rivals, trees))).code == code
 
 
 def test_capacity_points_keep_the_best_configuration_of_each_size():

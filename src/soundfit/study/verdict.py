@@ -36,12 +36,16 @@ Array = NDArray[np.float64]
 
 # A paired difference counts when it exceeds this many standard errors …
 SURE = 2.5
+# … a hint, enough to keep from calling the rest noise, from this many on …
+HINTED = 2.0
 # … and this share of the target's variance (or information): smaller ones are not worth acting on …
 WORTH = 0.02
 # … and this share of the model's own loss.
 WORTH_OF_OWN = 0.1
 # From this share on, what is left is mostly noise if nothing can lower it.
 NOISY = 0.25
+# A rise of the validation loss above its best by this share is a turn, not a wobble.
+TURNED = 0.1
 
 _Words = tuple[str, ...]
 
@@ -246,6 +250,8 @@ def _behind_larger(e: Evidence) -> tuple[str, float] | None:
     below = sorted((r for r in e.rivals if r.configuration >= 0 and r.simpler), key=lambda r: r.parameters)
     if e.larger_tried or len(below) < 2 or e.ratio < 0.25:
         return None
+    if e.rise > TURNED and e.early < 0.8:
+        return None  # its validation loss turned while it still trained: capacity is not what is short
     outside = e.best(outside=True)
     if outside is not None and outside.z < 1.0:
         return None  # nothing shows that there is more to find than this size found
@@ -344,6 +350,9 @@ def _noise_limited(e: Evidence, lines: _Words) -> Verdict | None:
         return None
     if e.doubling is not None and e.doubling[0] - e.doubling[1] > 0.1 * e.validation:
         return None
+    rival = e.best(outside=True)
+    if rival is not None and rival.z > HINTED and rival.behind > max(WORTH, WORTH_OF_OWN * e.validation):
+        return None  # another kind of model hints at more than noise
     bound = e.floor.share if e.floor is not None and e.floor.equal else None
     said = say(
         "{share} of the trivial loss is left where training and validation error meet",
