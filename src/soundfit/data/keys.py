@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from soundfit.data.table import Table
 from soundfit.errors import DataError, UsageError, did_you_mean
 
-__all__ = ["FILE_ORDER", "TimeKey", "fold_labels", "group_codes", "time_gap", "time_key"]
+__all__ = ["FILE_ORDER", "TimeKey", "fold_labels", "group_codes", "joined_codes", "time_gap", "time_key"]
 
 FILE_ORDER = "row"
 
@@ -201,3 +203,12 @@ def fold_labels(table: Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.
     position = {value: i for i, value in enumerate(order)}
     fold = words.map(lambda v: position.get(v, -1)).to_numpy(dtype=np.int64)
     return fold, test, False
+
+
+def joined_codes(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number per row (N,), equal for rows joined by either grouping, directly or through others."""
+    n = int(one.max()) + 1
+    n_all = n + int(other.max()) + 1
+    graph = coo_matrix((np.ones(len(one)), (one, n + other)), shape=(n_all, n_all))
+    _, joined = connected_components(graph, directed=False)
+    return np.asarray(joined[one], dtype=np.int64)

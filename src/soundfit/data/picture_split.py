@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from soundfit.data.keys import group_codes, joined_codes
 from soundfit.data.picture_copies import Copies, find_copies
 from soundfit.data.pictures import Pictures
 from soundfit.data.split import split
@@ -75,7 +76,9 @@ def split_pictures(
             copies = replace(copies, group=copies.group[rows], exact=copies.exact[rows])
     grouped = copies.any and time is None and fold_column is None
     if group and grouped:
-        pictures = _with_column(pictures, group[0], _joined(pictures, group, copies.group))
+        pictures = _with_column(
+            pictures, group[0], joined_codes(group_codes(pictures.table, tuple(group)), copies.group)
+        )
         group = (group[0],)
     elif grouped:
         pictures = _with_column(pictures, COPIES, copies.group)
@@ -147,21 +150,6 @@ def _apart(roles: NDArray[np.str_], group: NDArray[np.int64]) -> NDArray[np.bool
     keep = (roles == "test") | ~in_test
     in_validation = np.isin(group, group[roles == "validation"])
     return keep & ~((roles == "train") & in_validation)
-
-
-def _joined(pictures: Pictures, names: Sequence[str], copies: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return one number per set of pictures joined by a user's groups or by being copies."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    from soundfit.data.keys import group_codes
-
-    theirs = group_codes(pictures.table, tuple(names))
-    n = int(theirs.max()) + 1
-    n_all = n + int(copies.max()) + 1
-    graph = coo_matrix((np.ones(len(theirs)), (theirs, n + copies)), shape=(n_all, n_all))
-    _, joined = connected_components(graph, directed=False)
-    return joined[theirs].astype(np.int64)
 
 
 def _with_column(pictures: Pictures, name: str, values: NDArray[np.generic]) -> Pictures:

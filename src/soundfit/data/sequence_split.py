@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from soundfit.data.audit.drift import find_drift
 from soundfit.data.audit.labels import find_imbalance, find_rare_classes
 from soundfit.data.audit.view import View
-from soundfit.data.keys import group_codes
+from soundfit.data.keys import group_codes, joined_codes
 from soundfit.data.sequence_overlap import find_overlap
 from soundfit.data.sequences import Sequences
 from soundfit.data.split import split
@@ -75,7 +73,9 @@ def split_sequences(
     findings = [*sequences.table.findings, *overlap.findings]
     by_group = tuple(group)
     if overlap.any and time is None and fold_column is None:
-        codes = _joined(group_codes(sequences.table, by_group), overlap.groups) if group else overlap.groups
+        codes = (
+            joined_codes(group_codes(sequences.table, by_group), overlap.groups) if group else overlap.groups
+        )
         sequences = _with_column(sequences, group[0] if group else OVERLAP, codes)
         by_group = (group[0],) if group else (OVERLAP,)
         hopeless = [f for f in findings if f.code == "grouped-rows" and f.severity == "error"]
@@ -123,15 +123,6 @@ def _share(test: str) -> float:
             received=repr(test),
             fix="put all sequences into one file, and name a column that marks the exam with --fold-column",
         ) from None
-
-
-def _joined(theirs: NDArray[np.int64], ours: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return one number per set of sequences joined by a user's groups or by what they share."""
-    n = int(theirs.max()) + 1
-    n_all = n + int(ours.max()) + 1
-    graph = coo_matrix((np.ones(len(theirs)), (theirs, n + ours)), shape=(n_all, n_all))
-    _, joined = connected_components(graph, directed=False)
-    return np.asarray(joined[theirs], dtype=np.int64)
 
 
 def _with_column(sequences: Sequences, name: str, values: NDArray[Any]) -> Sequences:
