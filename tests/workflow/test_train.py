@@ -66,6 +66,23 @@ def test_a_run_says_what_it_tried_and_what_its_final_model_is(runs, kind):
     assert final["members"] == len(runs[kind].predictor.modules)
 
 
+@pytest.mark.parametrize(
+    ("kind", "telling"), [("regression", "Years"), ("binary", "Records"), ("many", "bill_length_mm")]
+)
+def test_a_run_says_what_moves_its_prediction(runs, kind, telling):
+    document = runs[kind].document
+    importance = document["importance"]
+    values = [c["value"] for c in importance["columns"]]
+    assert values == sorted(values, reverse=True)
+    assert telling in [c["column"] for c in importance["columns"][:4]]
+    assert {c["column"] for c in importance["columns"]} == set(runs[kind].table.used)
+    assert [e["column"] for e in importance["effects"]] == [
+        c["column"] for c in importance["columns"][: len(importance["effects"])]
+    ]
+    alone = len(document["final"]["configurations"]) == 1
+    assert importance["model"] == ("chosen" if alone else "final")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_row_outside_the_exam_has_one_out_of_fold_prediction(runs, kind):
     run = runs[kind]

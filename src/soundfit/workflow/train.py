@@ -29,6 +29,7 @@ from soundfit.study.cross_validation import Hooks
 from soundfit.study.views import StudyViews
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
+from soundfit.workflow.explain import importance_record
 from soundfit.workflow.final import final_record
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
@@ -188,14 +189,15 @@ def _train(
     spent = checkpoint.spent if checkpoint is not None else 0.0
     watcher.on_stage("fitting preprocessing on training rows")
     views = material.views(material.plan)
+    # Time that earlier sessions took is spent.
+    deadlines = Deadlines(options.budget, started - spent, watcher.interrupted)
     with one_thread():
         inquiry = inquire(
             views,
             model=options.model,
             seed=options.seed,
             device=device,
-            # Time that earlier sessions took is spent.
-            deadlines=Deadlines(options.budget, started - spent, watcher.interrupted),
+            deadlines=deadlines,
             on_stage=watcher.on_stage,
             on_total=watcher.on_total,
             on_epoch=watcher.on_epoch,
@@ -219,12 +221,23 @@ def _train(
             hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
             nested = _nested(material, views, inquiry.result, options, device, hooks)
             remarks = (*remarks, nested_sentence(nested, inquiry.result))
+        watcher.on_stage("asking what moves the prediction")
+        importance = importance_record(
+            views,
+            inquiry.study,
+            blend,
+            seed=options.seed,
+            device=device,
+            should_stop=deadlines.questions_over,
+        )
     document = _document(material, views, inquiry, exam, options, device, created)
     if checkpoint is not None:
         document["created"], document["command"] = checkpoint.created, checkpoint.command
     if nested is not None:
         document["cv"]["nested"] = nested
     document["final"] = final_record(blend, inquiry.study, predictor)
+    if importance is not None:
+        document["importance"] = importance
     document["seconds"] = round(time.perf_counter() - started + spent, 2)
     if material.stability is not None:
         document["stability"] |= material.stability(views, inquiry.study)
