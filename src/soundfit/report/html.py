@@ -18,9 +18,11 @@ from markupsafe import Markup
 from soundfit.report.configurations import configurations
 from soundfit.report.figures.calibration import calibration_figure
 from soundfit.report.figures.capacity import capacity_figure
+from soundfit.report.figures.effects import effect_figures
 from soundfit.report.figures.epochs import epochs_figure
 from soundfit.report.figures.figure import Figure
 from soundfit.report.figures.folds import folds_figure
+from soundfit.report.figures.importance import importance_figure
 from soundfit.report.figures.learning import learning_figure
 from soundfit.report.figures.memory import memory_figure
 from soundfit.report.figures.predicted import predicted_figure
@@ -103,6 +105,8 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
         "paths": attempt("regularisation", lambda: regularisation_figures(view, table, metric, _)) or [],
         "predicted": attempt("predicted", lambda: predicted_figure(view, _)),
         "calibration": attempt("calibration", lambda: calibration_figure(view, _)),
+        "importance": attempt("importance", lambda: importance_figure(view, _)),
+        "effects": attempt("effects", lambda: effect_figures(view, _)) or [],
         "memory": attempt("memory", lambda: memory_figure(view, metric, _)),
         "stability": attempt("stability", lambda: stability_figure(view, _)),
     }
@@ -267,7 +271,12 @@ def _listed(facts: Any) -> str:
     if not isinstance(facts, dict):
         return "" if facts is None else str(facts)
     return ", ".join(
-        f"{str(name).replace('_', ' ')} {significant(value) if isinstance(value, float) else value}"
+        f"{_plain(str(name))} {significant(value) if isinstance(value, float) else value}"
         for name, value in facts.items()
         if value not in (None, "")
     )
+
+
+def _plain(name: str) -> str:
+    """Return the name of a fact with its unit as people write it."""
+    return name.removesuffix("_gib").replace("_", " ") + (" (GiB)" if name.endswith("_gib") else "")

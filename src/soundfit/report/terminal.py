@@ -16,6 +16,7 @@ from rich.text import Text
 
 from soundfit.records.finding import Finding
 from soundfit.records.said import retell
+from soundfit.report.figures.importance import importance_line
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, view_of
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
@@ -59,6 +60,7 @@ def print_summary(
         _scores(view, _, width),
         *_remarks(view, _),
         *_chosen(view, _),
+        *_important(view, _),
         *_tried(view, _),
         *_worst_findings(view, _),
         *_steps(next_steps(view, _), path, _),
@@ -188,6 +190,11 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
     if final:
         line.append("\n" + final, style="not bold")
     return [line]
+
+
+def _important(view: RunView, _: Words) -> list[Text]:
+    line = importance_line(view, _)
+    return [Text(line)] if line else []
 
 
 def _retold(finding: Finding | Mapping[str, Any], _: Words) -> Mapping[str, Any]:

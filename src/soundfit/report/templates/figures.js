@@ -50,7 +50,69 @@
   const both = (d, format, name) => (p) => [name(p), `${d.words.training}: ${p.training === null ? "–" : format(p.training)}`,
     `${d.words.validation}: ${format(p.validation)}${p.se ? ` ± ${format(p.se)}` : ""}`].join("\n");
 
+  // Room for names beside horizontal marks; longer ones are cut, and whole in the table of numbers.
+  const lanes = (names, width, most = 0.36) => {
+    const size = (text) => d3.sum(text, (c) => (c.charCodeAt(0) > 0x2e7f ? 12.5 : 6.9));
+    const room = Math.min(d3.max(names, size) + 14, width * most);
+    const cut = (text) => {
+      if (size(text) <= room - 10) return text;
+      let end = text.length;
+      while (end > 1 && size(text.slice(0, end)) > room - 20) end -= 1;
+      return `${text.slice(0, end)}…`;
+    };
+    return { marginLeft: room, cut };
+  };
+
   const draw = {
+    bars(figure, width) {
+      const d = figure.data, names = d.bars.map((b) => b.name), place = lanes(names, width);
+      return frame(figure, width, names.length * 25 + 52, {
+        marginLeft: place.marginLeft, y: { type: "band", domain: names, padding: 0.3, label: null },
+        marks: [
+          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: Math.floor(width / 90) }),
+          Plot.axisY({ tickSize: 0, color: ink.muted, tickFormat: place.cut }),
+          Plot.axisX({ ticks: Math.floor(width / 90), tickFormat: fine, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
+          Plot.barX(d.bars, { y: "name", x: "x", fill: ink.validation, fillOpacity: 0.55 }),
+          Plot.ruleX([0], { stroke: ink.muted }),
+          Plot.ruleY(d.bars.filter(present("low")), { y: "name", x1: "low", x2: "high", stroke: ink.chosen, strokeWidth: 1.8 }),
+          Plot.tip(d.bars, Plot.pointerY({ y: "name", x: "x", fill: ink.card, stroke: "var(--line)",
+            title: (b) => `${b.name}: ${fine(b.x)}${present("low")(b) ? `\n${d.words.interval}: ${fine(b.low)} – ${fine(b.high)}` : ""}` })),
+        ],
+      });
+    },
+    effect(figure, width) {
+      const d = figure.data, format = yFormat(d), most = d3.max(d.points, (p) => p.rows);
+      const points = d.points.map((p, i) => ({ ...p, x: d.even ? i : d.date ? new Date(p.x) : p.x }));
+      const bars = points.slice(1).map((p, i) => ({ from: points[i].x, to: p.x, rows: p.rows }));
+      const [low, high] = d3.extent([...points.map((p) => p.y), d.mean]), foot = low - (high - low) * 0.2;
+      const step = Math.ceil((points.length * 46) / width), named = d3.range(0, points.length, step);
+      return frame(figure, width, 225, {
+        x: { type: d.date ? "utc" : "linear", insetLeft: 8, insetRight: 8 }, y: { domain: [foot, high], nice: true },
+        marks: [...axes(d, format, d.even ? (i) => whole(d.points[i].x) : d.date ? undefined : whole, d.even ? named : Math.floor(width / 75)),
+          ...(d.even ? [] : [Plot.rect(bars, { x1: "from", x2: "to", y1: foot, y2: (b) => foot + (high - low) * 0.16 * Math.sqrt(b.rows / most), fill: ink.baseline, fillOpacity: 0.25, inset: 0.5 })]),
+          Plot.ruleY([d.mean], { stroke: ink.baseline, strokeWidth: 1.6, strokeDasharray: "5 4" }),
+          Plot.lineY(points, { x: "x", y: "y", stroke: ink.validation, strokeWidth: 2.2 }),
+          Plot.dot(points, { x: "x", y: "y", fill: ink.validation, r: 2.6 }),
+          tip(points, "x", "y", (p) => `${figure.label} ${p.name}: ${format(p.y)}`)],
+      });
+    },
+    levels(figure, width) {
+      const d = figure.data, format = yFormat(d), names = d.points.map((p) => p.name), place = lanes(names, width, 0.4);
+      return frame(figure, width, names.length * 23 + 54, {
+        marginLeft: place.marginLeft, x: { nice: true, insetLeft: 8, insetRight: 8 }, y: { type: "band", domain: names, padding: 0.2, label: null },
+        marks: [
+          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: Math.floor(width / 90) }),
+          Plot.axisY({ tickSize: 0, color: ink.muted, tickFormat: place.cut }),
+          Plot.axisX({ ticks: Math.floor(width / 90), tickFormat: format, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
+          Plot.ruleX([d.mean], { stroke: ink.baseline, strokeWidth: 1.6, strokeDasharray: "5 4" }),
+          Plot.ruleY(d.points.filter(present("observed")), { y: "name", x1: "x", x2: "observed", stroke: ink.baseline, strokeOpacity: 0.6 }),
+          Plot.dot(d.points.filter(present("observed")), { y: "name", x: "observed", fill: ink.card, stroke: ink.baseline, strokeWidth: 2, r: 4.5 }),
+          Plot.dot(d.points, { y: "name", x: "x", fill: ink.validation, stroke: ink.card, r: 5.5 }),
+          Plot.tip(d.points, Plot.pointerY({ y: "name", x: "x", fill: ink.card, stroke: "var(--line)",
+            title: (p) => `${p.name}: ${format(p.x)}${present("observed")(p) ? `\n${d.words.observed}: ${format(p.observed)}` : ""}\n${p.rows} ${d.words.rows}` })),
+        ],
+      });
+    },
     curve(figure, width) {
       const d = figure.data, format = yFormat(d), xs = d.points.map((p) => p.x);
       const ys = d.points.flatMap((p) => [p.training, p.validation]).filter((v) => v > 0);
@@ -103,13 +165,12 @@
       });
     },
     split(figure, width) {
-      const d = figure.data;
-      const margin = Math.min(d3.max(d.lanes, (l) => l.length) * 6.6 + 14, width * 0.34);
+      const d = figure.data, place = lanes(d.lanes, width, 0.34);
       return frame(figure, width, d.lanes.length * 20 + 58, {
-        marginLeft: margin,
+        marginLeft: place.marginLeft,
         x: { domain: [0, d.n] }, y: { type: "band", domain: d.lanes, padding: 0.16, label: null },
         marks: [
-          Plot.axisY({ tickSize: 0, color: ink.muted }),
+          Plot.axisY({ tickSize: 0, color: ink.muted, tickFormat: place.cut }),
           Plot.axisX({ ticks: Math.floor(width / 90), tickFormat: whole, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
           Plot.barX(d.cells, { y: "lane", x1: "from", x2: "to", insetRight: 0.4, fill: (c) => ink[c.colour], fillOpacity: (c) => 0.1 + 0.9 * c.share }),
         ],
@@ -155,12 +216,11 @@
     },
     strip(figure, width) {
       const d = figure.data, format = yFormat(d);
-      const margin = Math.min(d3.max(d.names, (name) => name.length) * 6.8 + 14, width * 0.36);
-      const row = { y: "run" };
+      const place = lanes(d.names, width), row = { y: "run" };
       return frame(figure, width, d.names.length * 42 + 58, {
-        marginLeft: margin, x: { nice: true }, y: { type: "band", domain: d.names, padding: 0.2, label: null },
+        marginLeft: place.marginLeft, x: { nice: true }, y: { type: "band", domain: d.names, padding: 0.2, label: null },
         marks: [
-          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }), Plot.axisY({ tickSize: 0, color: ink.muted }),
+          Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }), Plot.axisY({ tickSize: 0, color: ink.muted, tickFormat: place.cut }),
           Plot.axisX({ ticks: Math.floor(width / 90), tickFormat: format, label: d.x.label, labelAnchor: "center", labelArrow: "none", color: ink.muted }),
           Plot.barX(d.means, { ...row, x1: (m) => m.x - m.se, x2: (m) => m.x + m.se, fill: ink.validation, fillOpacity: 0.22 }),
           Plot.tickX(d.means, { ...row, x: "x", stroke: ink.validation, strokeWidth: 2.4 }),
