@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from soundfit.models.dropout import CounterDropout
-from soundfit.models.net import FeatureScale, Linear, Mlp, PeriodicEmbedding
+from soundfit.models.net import Block, FeatureScale, Linear, Mlp, PeriodicEmbedding, Reads, ResMlp
 
 __all__ = ["stack_modules"]
 
@@ -51,11 +51,13 @@ def _(first: nn.Linear, modules: Sequence[nn.Module]) -> Forward:
 
 @_stacked.register
 def _(first: nn.Sequential, modules: Sequence[nn.Module]) -> Forward:
-    layers = [_child(modules, name) for name, _ in first.named_children()]
+    return _in_turn([_child(modules, name) for name, _ in first.named_children()])
 
+
+def _in_turn(parts: Sequence[Forward]) -> Forward:
     def forward(x: Tensor) -> Tensor:
-        for layer in layers:
-            x = layer(x)
+        for part in parts:
+            x = part(x)
         return x
 
     return forward
@@ -109,3 +111,36 @@ def _(first: Linear, modules: Sequence[nn.Module]) -> Forward:
 def _(first: Mlp, modules: Sequence[nn.Module]) -> Forward:
     hidden, output = _child(modules, "hidden"), _child(modules, "output")
     return lambda x: output(hidden(x))
+
+
+@_stacked.register
+def _(first: nn.LayerNorm, modules: Sequence[nn.Module]) -> Forward:
+    weight_M1H = _parameter(modules, "weight").unsqueeze(1)
+    bias_M1H = _parameter(modules, "bias").unsqueeze(1)
+    shape, eps = first.normalized_shape, first.eps
+    return lambda x: torch.addcmul(bias_M1H, nn.functional.layer_norm(x, shape, eps=eps), weight_M1H)
+
+
+@_stacked.register
+def _(first: Block, modules: Sequence[nn.Module]) -> Forward:
+    branch = _child(modules, "branch")
+    return lambda x: x + branch(x)
+
+
+@_stacked.register
+def _(first: ResMlp, modules: Sequence[nn.Module]) -> Forward:
+    inner = [_child(modules, f"blocks.{i}") for i in range(len(first.blocks))]
+    parts = [
+        _child(modules, "input"),
+        *inner,
+        *(_child(modules, name) for name in ("norm", "activation", "output")),
+    ]
+    return _in_turn(parts)
+
+
+@_stacked.register
+def _(first: Reads, modules: Sequence[nn.Module]) -> Forward:
+    # Members may read other inputs each.
+    inputs_M1R = torch.stack([torch.tensor(m.inputs) for m in modules if isinstance(m, Reads)]).unsqueeze(1)
+    net = _child(modules, "net")
+    return lambda x: net(x.gather(2, inputs_M1R.expand(-1, x.shape[1], -1)))

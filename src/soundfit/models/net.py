@@ -19,6 +19,8 @@ from soundfit.records import Config
 __all__ = [
     "ACTIVATIONS",
     "MODELS",
+    "Block",
+    "FeatureScale",
     "Linear",
     "Mlp",
     "PeriodicEmbedding",
@@ -256,7 +258,7 @@ class ResMlp(nn.Module):
     ) -> None:
         super().__init__()
         self.input = nn.Sequential(FeatureScale(n_inputs), _he_linear(n_inputs, width))
-        self.blocks = nn.ModuleList(_Block(width, dropout, activation) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, dropout, activation) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.activation = ACTIVATIONS[activation]()
         self.output = nn.Linear(width, n_outputs)
@@ -272,7 +274,13 @@ class ResMlp(nn.Module):
         return self.output(self.activation(self.norm(x)))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """A residual block: ``x + W₂ f(W₁ norm(x))``.
+
+    Shape:
+        - Input and output: (B, H).
+    """
+
     def __init__(self, width: int, dropout: float, activation: str) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.LayerNorm(width), _he_linear(width, width)]
@@ -285,6 +293,7 @@ class _Block(nn.Module):
         self.branch = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's outputs."""
         return x + self.branch(x)
 
 

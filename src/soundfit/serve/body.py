@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
-__all__ = ["SECONDS", "Refusal", "as_json", "in_time", "read_body", "refused"]
+__all__ = ["SECONDS", "PlainRoute", "Refusal", "as_json", "in_time", "read_body", "refused"]
 
 SECONDS = 60.0
+
+
+class PlainRoute(APIRoute):
+    """A route whose endpoint takes the request and returns the response: nothing to inject or validate.
+
+    It stands in the OpenAPI description as any other; a request costs half of what FastAPI's own handler
+    takes.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint itself."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
 
 
 class Refusal(Exception):
@@ -29,8 +44,13 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 def as_json(value: Any, status: int = 200) -> Response:
-    """Return a JSON answer."""
-    return Response(json.dumps(value, ensure_ascii=False), status, media_type="application/json")
+    """Return a JSON answer, 500 where a number in it is not finite: JSON has none such."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        status = 500
+        text = json.dumps({"detail": "The model's answer is no finite number: its weights are too large."})
+    return Response(text, status, media_type="application/json")
 
 
 async def in_time(work: Any) -> Any:
