@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ def make_net(config: Config) -> nn.Module:
     )  # fmt: skip
 
 
-def study(*, epochs: int = 12, **options: Any) -> list[Outcome]:
+def study(
+    *, epochs: int = 12, make: Callable[[Config], nn.Module] = make_net, **options: Any
+) -> list[Outcome]:
     """Train 8 members in 4 chunks of 2 banks."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 240, 6)).astype(np.float32)
@@ -35,7 +38,7 @@ def study(*, epochs: int = 12, **options: Any) -> list[Outcome]:
         for _ in rows
     ]
     each = [rows[i % 2] for i in range(8)]
-    return train_members(make_net, configs, each, BankData.of(x, y), seeds=range(8), at_once=2, **options)
+    return train_members(make, configs, each, BankData.of(x, y), seeds=range(8), at_once=2, **options)
 
 
 def assert_equal(a: list[Outcome], b: list[Outcome]) -> None:

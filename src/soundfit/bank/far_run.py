@@ -7,6 +7,7 @@ at most what was trained since its last state. Knows no Ray.
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 import time
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from soundfit.bank import chunk_run
 from soundfit.bank.chunk_run import ChunkRun, Job, chunk_name
@@ -48,11 +50,15 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """What a worker brings back: the chunk's state, and standings at a rung or outcomes at the end."""
+    """What a worker brings back: the chunk's state, and standings at a rung or outcomes at the end.
+
+    Modules travel as their tensors: a class that is defined in a function cannot.
+    """
 
     state: bytes | None
     standings: list[Standing]
     outcomes: list[tuple[int, Outcome]] | None
+    tensors: list[dict[str, Tensor]]
 
 
 def share_data(data: BankData, executor: Executor) -> Any:
@@ -68,30 +74,29 @@ class FarRun:
         self._dropped: dict[int, int] = {}
         self._told = 0
         self._stretch: _Stretch | None = None
-        self._path = (
-            None if job.checkpoint is None else job.checkpoint / f"{chunk_name(chunk, job)}.safetensors"
+        folder = job.checkpoint or job.parking
+        self._path = None if folder is None else folder / f"{chunk_name(chunk, job)}.safetensors"
+        self._held: bytes | None = None
+        terms = _Terms(
+            job.loss,
+            job.data.inputs_VN.device.type,
+            job.trace,
+            torch.get_float32_matmul_precision(),
+            job.autocast,
+            chunk_run.SAVE_SECONDS,
         )
-        self._state = self._path.read_bytes() if self._path is not None and self._path.exists() else None
+        self._work = executor.put((chunk, terms))
 
     def advance(self, until: int | None = None) -> None:
         """Train to the end of epoch ``until``, or to the end."""
         if self._stretch is not None and self._stretch.outcomes is not None:
             return
-        device = self.job.data.inputs_VN.device
-        terms = _Terms(
-            self.job.loss,
-            device.type,
-            self.job.trace,
-            torch.get_float32_matmul_precision(),
-            self.job.autocast,
-            chunk_run.SAVE_SECONDS,
-        )
-        arguments = (self.chunk, terms, self.shared, self._state, self._dropped, until)
+        arguments = (self._work, self.shared, self._state(), self._dropped, until)
         self._stretch = self.executor.call(train_stretch, *arguments, poll=self._poll)
         self._keep(self._stretch.state)
         if self._stretch.outcomes is not None:
             self._tell(sum(s.config.epochs for s in self.chunk.seats))
-            self._state = None
+            self._held = None
 
     def standings(self) -> list[Standing]:
         """Return where all members stand."""
@@ -107,7 +112,17 @@ class FarRun:
         """Return the members' positions and outcomes."""
         assert self._stretch is not None
         assert self._stretch.outcomes is not None
-        return self._stretch.outcomes
+        modules = {seat.at: seat.module for seat in self.chunk.seats}
+        return [
+            (at, replace(outcome, module=_with_tensors(modules[at], tensors)))
+            for (at, outcome), tensors in zip(self._stretch.outcomes, self._stretch.tensors, strict=True)
+        ]
+
+    def _state(self) -> bytes | None:
+        """Return the newest state: from where it is saved, or from memory."""
+        if self._path is None:
+            return self._held
+        return self._path.read_bytes() if self._path.exists() else None
 
     def _poll(self, done: int, state: bytes | None) -> bool:
         self._tell(done)
@@ -122,12 +137,13 @@ class FarRun:
     def _keep(self, state: bytes | None) -> None:
         if state is None:
             return
-        self._state = state
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_bytes(state)
-            os.replace(partial, self._path)
+        if self._path is None:
+            self._held = state
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_bytes(state)
+        os.replace(partial, self._path)
 
 
 # ---- on the worker ---------------------------------------------------------------------------------------
@@ -135,14 +151,14 @@ class FarRun:
 
 def train_stretch(
     line: Line,
-    chunk: Chunk,
-    terms: _Terms,
+    work: tuple[Chunk, _Terms],
     data: tuple[np.ndarray, np.ndarray],
     state: bytes | None,
     dropped: dict[int, int],
     until: int | None,
 ) -> _Stretch:
     """Train a chunk from a state to a rung or to its end, telling ``line`` how far it is."""
+    chunk, terms = work
     chunk_run.SAVE_SECONDS = terms.save_seconds
     torch.set_float32_matmul_precision(terms.precision)
     with tempfile.TemporaryDirectory(prefix="soundfit-") as place, one_thread():
@@ -171,9 +187,25 @@ def train_stretch(
         standings = run.standings()
         is_through = until is None or all(s.status != "training" for s in standings)
         outcomes = run.outcomes() if is_through else None
-        if outcomes is not None:
-            outcomes = [(at, replace(o, bank=chunk.bank)) for at, o in outcomes]
-        return _Stretch(path.read_bytes() if path.exists() else None, standings, outcomes)
+        state = path.read_bytes() if path.exists() else None
+        if outcomes is None:
+            return _Stretch(state, standings, None, [])
+        bare = [(at, replace(o, bank=chunk.bank, module=nn.Identity())) for at, o in outcomes]
+        return _Stretch(state, standings, bare, [_tensors(o.module) for _, o in outcomes])
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return all parameters and buffers, those that a state_dict leaves out included."""
+    return {n: t.detach() for n, t in (*module.named_parameters(), *module.named_buffers())}
+
+
+def _with_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
+    """Return a copy of ``module`` in evaluation mode with these tensors."""
+    module = copy.deepcopy(module).cpu()
+    with torch.no_grad():
+        for name, tensor in _tensors(module).items():
+            tensor.copy_(tensors[name])
+    return module.eval()
 
 
 def _data(arrays: tuple[np.ndarray, np.ndarray]) -> BankData:

@@ -10,7 +10,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -26,11 +26,17 @@ from soundfit.bank.seating import Chunk, MakeModule, seat_banks, seat_chunks, st
 from soundfit.bank.shard import Shard
 from soundfit.bank.threads import default_workers, in_threads
 from soundfit.executors.executor import Executor
+from soundfit.executors.processes import ProcessExecutor, can_fork
 from soundfit.records import Config
 
 __all__ = ["Outcome", "train_members"]
 
 Run = ChunkRun | FarRun
+
+# What a member-step costs beside its parameters, in parameters; and the sum from which (about a second of
+# work) processes are worth their start.
+_STEP_COSTS = 10_000
+_WORTH_A_FORK = 40_000_000
 
 
 def train_members(
@@ -68,8 +74,9 @@ def train_members(
         device: where to train; the CPU by default.
         memory_bytes: never hold more members at once than fit here.
         at_once: members in lockstep, instead of what cache and memory suggest.
-        workers: chunks trained side by side, each on one thread; by default one per core of a small
-            machine, and one on a GPU. The result does not depend on it.
+        workers: chunks trained side by side, each on one thread, in forked processes where the work is worth
+            it and the system allows it; by default one per core of a small machine, and one on a GPU. The
+            result does not depend on it.
         on_epoch: called with the number of member-epochs just done.
         should_stop: asked between epochs; True ends training with the best so far.
         checkpoint: a folder; the state of each chunk is saved there every ten seconds and at its end,
@@ -123,7 +130,13 @@ def train_members(
     def asked() -> bool:
         return gave_up.is_set() or (should_stop is not None and should_stop())
 
-    with tempfile.TemporaryDirectory(prefix="soundfit-") as folder, _matmul_precision(precision):
+    chunks.sort(key=_steps, reverse=True)  # the longest first, so that no worker ends alone with one
+    local = executor is None and n_workers > 1 and device.type == "cpu" and _deserves_processes(chunks)
+    with (
+        tempfile.TemporaryDirectory(prefix="soundfit-") as folder,
+        _matmul_precision(precision),
+        ProcessExecutor(n_workers) if local else nullcontext() as processes,
+    ):
         waits_on_disk = race is not None and not stay_in_memory(chunks, device, memory_bytes)
         job = Job(
             on_device,
@@ -137,12 +150,23 @@ def train_members(
             precision == "bf16",
             shard,
         )
-        runs = _open_runs(chunks, job, executor)
+        runs = _open_runs(chunks, job, executor or processes)
         if race is not None:
             _run_race(runs, race, job, n_workers, gave_up)
         finished = in_threads(_to_the_end, runs, n_workers, gave_up.set)
     outcomes = dict(pair for pairs in finished for pair in pairs)
     return [outcomes[i] for i in range(len(configs))]
+
+
+def _steps(chunk: Chunk) -> int:
+    """Return how many member-steps a chunk has before it, each weighed by its parameters."""
+    parameters = sum(p.numel() for p in chunk.seats[0].module.parameters())
+    return sum(s.config.epochs * s.n_steps * (parameters + _STEP_COSTS) for s in chunk.seats)
+
+
+def _deserves_processes(chunks: Sequence[Chunk]) -> bool:
+    """Return whether forked workers, which start in a tenth of a second, pay."""
+    return len(chunks) > 1 and sum(map(_steps, chunks)) > _WORTH_A_FORK and can_fork()
 
 
 def _open_runs(chunks: Sequence[Chunk], job: Job, executor: Executor | None) -> Sequence[Run]:

@@ -81,7 +81,7 @@ def train(
         ),
     ] = False,
     executor: Annotated[
-        str, typer.Option(help="local (threads of this process) or ray (a Ray cluster; soundfit[ray]).")
+        str, typer.Option(help="local (the cores of this machine) or ray (a Ray cluster; soundfit[ray]).")
     ] = "local",
     memory: Annotated[
         str | None,

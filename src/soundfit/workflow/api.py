@@ -65,7 +65,7 @@ def train(
         out: also write the run folder there.
         resume: go on with the training that ``out`` holds unfinished, to the same result.
         sequence: a column of arrays, or with ``time`` the column that says whose step a row is.
-        executor: ``local`` (threads of this process) or ``ray`` (a Ray cluster).
+        executor: ``local`` (the cores of this machine) or ``ray`` (a Ray cluster).
         ray_address: of a running cluster; one is started on this machine if None.
         memory: bytes, or a text such as ``"8GiB"``; larger table files are read in batches.
         log_to: ``tensorboard`` or ``mlflow``: also log the training into ``out`` (or to
