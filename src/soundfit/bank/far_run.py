@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ class _Terms:
     precision: str
     autocast: bool
     save_seconds: float
+    checkpoint: Path | None
+    folder: Path | None
+    """Where the caller keeps states, if the worker can write there: then they do not travel."""
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,11 @@ class FarRun:
             torch.get_float32_matmul_precision(),
             job.autocast,
             chunk_run.SAVE_SECONDS,
+            job.checkpoint if executor.shares_disk else None,
+            folder if executor.shares_disk else None,
+            job.fingerprint,
         )
+        self._travels = terms.folder is None
         self._work = executor.put((chunk, terms))
 
     def advance(self, until: int | None = None) -> None:
@@ -92,8 +101,9 @@ class FarRun:
         if self._stretch is not None and self._stretch.outcomes is not None:
             return
         arguments = (self._work, self.shared, self._state(), self._dropped, until)
-        self._stretch = self.executor.call(train_stretch, *arguments, poll=self._poll)
-        self._keep(self._stretch.state)
+        stretch: _Stretch = self.executor.call(train_stretch, *arguments, poll=self._poll)
+        self._keep(stretch.state)
+        self._stretch = replace(stretch, state=None)
         if self._stretch.outcomes is not None:
             self._tell(sum(s.config.epochs for s in self.chunk.seats))
             self._held = None
@@ -119,8 +129,8 @@ class FarRun:
         ]
 
     def _state(self) -> bytes | None:
-        """Return the newest state: from where it is saved, or from memory."""
-        if self._path is None:
+        """Return the newest state that a worker needs: from where it is saved, or from memory."""
+        if self._path is None or not self._travels:
             return self._held
         return self._path.read_bytes() if self._path.exists() else None
 
@@ -161,25 +171,31 @@ def train_stretch(
     chunk, terms = work
     chunk_run.SAVE_SECONDS = terms.save_seconds
     torch.set_float32_matmul_precision(terms.precision)
-    with tempfile.TemporaryDirectory(prefix="soundfit-") as place, one_thread():
+    with (
+        nullcontext(terms.folder)
+        if terms.folder is not None
+        else tempfile.TemporaryDirectory(prefix="soundfit-") as place,
+        one_thread(),
+    ):
         folder = Path(place)
-        teller = _Teller(line, folder)
+        teller = _Teller(line)
         job = Job(
             _data(data).to(torch.device(terms.device)),
             terms.loss,
             teller.on_epoch,
             teller.should_stop,
             terms.trace,
+            folder if terms.folder is None else terms.checkpoint,
             folder,
-            folder,
-            "",
+            terms.fingerprint,
             terms.autocast,
         )
         path = folder / f"{chunk_name(chunk, job)}.safetensors"
-        latest = line.latest() or state
-        if latest is not None:
-            path.write_bytes(latest)
-        teller.watch(path)
+        if terms.folder is None:
+            latest = line.latest() or state
+            if latest is not None:
+                path.write_bytes(latest)
+            teller.watch(path)
         run = ChunkRun(chunk, job)
         for at, epoch in dropped.items():
             run.drop([at], epoch)
@@ -187,7 +203,7 @@ def train_stretch(
         standings = run.standings()
         is_through = until is None or all(s.status != "training" for s in standings)
         outcomes = run.outcomes() if is_through else None
-        state = path.read_bytes() if path.exists() else None
+        state = path.read_bytes() if terms.folder is None and path.exists() else None
         if outcomes is None:
             return _Stretch(state, standings, None, [])
         bare = [(at, replace(o, bank=chunk.bank, module=nn.Identity())) for at, o in outcomes]
@@ -219,9 +235,9 @@ def _data(arrays: tuple[np.ndarray, np.ndarray]) -> BankData:
 class _Teller:
     """Tells the line how far the chunk is, and gives it each state that was saved since."""
 
-    def __init__(self, line: Line, folder: Path) -> None:
+    def __init__(self, line: Line) -> None:
         self.line = line
-        self.path = folder
+        self.path: Path | None = None
         self.done = 0
         self.stopped = False
         self.told_at = 0.0
@@ -242,6 +258,8 @@ class _Teller:
             return
         self.told_at = now
         self.stopped = self.line.tell(self.done)
+        if self.path is None:
+            return
         saved_at = self.path.stat().st_mtime_ns if self.path.exists() else 0
         if saved_at > self.saved_at:
             self.saved_at = saved_at

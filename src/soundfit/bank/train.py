@@ -145,7 +145,7 @@ def train_members(
             asked if shard is None else (lambda: shard.any(asked())),
             trace,
             checkpoint,
-            Path(folder) if waits_on_disk else None,
+            Path(folder) if waits_on_disk or local else None,
             fingerprint,
             precision == "bf16",
             shard,

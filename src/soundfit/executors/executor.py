@@ -33,6 +33,10 @@ class Executor(Protocol):
         """Jobs that run at a time."""
 
     @property
+    def shares_disk(self) -> bool:
+        """Whether workers read and write the caller's files."""
+
+    @property
     def retries(self) -> int:
         """Jobs that were begun again because their worker died."""
 

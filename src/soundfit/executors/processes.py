@@ -98,6 +98,11 @@ class ProcessExecutor:
         return self._slots
 
     @property
+    def shares_disk(self) -> bool:
+        """Whether workers read and write the caller's files."""
+        return True
+
+    @property
     def retries(self) -> int:
         """Jobs that were begun again because their worker died."""
         return self._retries

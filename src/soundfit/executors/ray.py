@@ -80,6 +80,11 @@ class RayExecutor:
         return max(1, min(int(resources.get("GPU" if self.gpus else "CPU", 1)), _MOST_SLOTS))
 
     @property
+    def shares_disk(self) -> bool:
+        """Whether workers read and write the caller's files."""
+        return False
+
+    @property
     def retries(self) -> int:
         """Jobs that were begun again because their worker died."""
         return self._retries

@@ -229,7 +229,8 @@ def _nearest(
     norms = (points.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
     distances = np.empty((len(asked), k))
     indices = np.empty((len(asked), k), dtype=np.int64)
-    block = max(1, int(3e7 // len(points)))
+    # About 20 bytes a distance while a block is at work.
+    block = max(1, int(5e6 // len(points)))
     for start in range(0, len(asked), block):
         mine = asked[start : start + block]
         squared = norms[None, :] - 2 * (points[mine] @ points.T)
