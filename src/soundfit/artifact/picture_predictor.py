@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ from soundfit.data.picture_arrays import as_pictures
 from soundfit.data.picture_batch import PictureBatch, read_batch
 from soundfit.data.picture_decode import from_image
 from soundfit.data.target import TargetScale
+from soundfit.models.backbone import Backbone, TunedNet, build_head, tuned_augment
 from soundfit.models.conv import build_picture_net
 from soundfit.records import Config
+from soundfit.study.backbone import TUNED
+from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import with_temperature
 
 __all__ = ["PicturePredictor", "build_picture_predictor"]
@@ -40,11 +44,13 @@ class PicturePredictor:
 
     Attributes:
         config: the members' configuration.
-        modules: K nets in evaluation mode, bytes (B, H, W, C) in.
+        modules: K nets in evaluation mode, bytes (B, H, W, C) in; heads where there is a ``backbone``.
         shape: (H, W, C) to which pictures are brought.
         scales: target scales, one per member; empty for classification.
         task, target, classes: as in the table.
         temperature: of class probabilities.
+        interval: of predictions, on the scale of training; None for classification.
+        backbone: the frozen net whose features the members read; None where each is a whole net.
     """
 
     config: Config
@@ -55,6 +61,8 @@ class PicturePredictor:
     target: str
     classes: tuple[Any, ...]
     temperature: float = 1.0
+    interval: PredictionInterval | None = None
+    backbone: Backbone | None = None
 
     kind = "image"
 
@@ -84,45 +92,68 @@ class PicturePredictor:
 
     def outputs(self, pictures: PictureBatch | NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return probabilities (N, C), or values (N,) in target units; NaN for broken pictures."""
-        pixels = pictures.pixels if isinstance(pictures, PictureBatch) else pictures
-        n_outputs = len(self.classes) if self.task == "classification" else 1
-        total = np.zeros((len(pixels), n_outputs))
-        rows = max(1, _ELEMENTS_A_PASS // max(int(np.prod(self.shape)), 1))
-        with torch.inference_mode():
-            for start in range(0, len(pixels), rows):
-                part = torch.from_numpy(np.array(pixels[start : start + rows]))
-                for k, module in enumerate(self.modules):
-                    total[start : start + rows] += self._member(k, module(part).double())
-        mean = total / len(self.modules)
-        if isinstance(pictures, PictureBatch):
-            mean[list(pictures.broken)] = np.nan
-        return mean if self.task == "classification" else mean[:, 0]
+        mean = self._mean(pictures)
+        return mean if self.task == "classification" else self._unit.inverse(mean)
 
-    def bounds(self, pictures: Any) -> None:
-        """Return None: there are no intervals of predictions from pictures yet."""
+    def bounds(
+        self, pictures: PictureBatch | NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return lower and upper bounds (N,) of the targets in their unit; None without an interval."""
+        return self._bounds(self._mean(pictures)) if self.interval is not None else None
 
     def predict(self, source: Source) -> pd.DataFrame:
-        """Return one row per picture: ``file``, ``prediction``, for classes ``probability_<class>``.
+        """Return one row per picture: ``file``, ``prediction``, then bounds or ``probability_<class>``.
 
         A broken picture has a row without values; ``problem`` says what is wrong, where any is broken.
         """
         batch = self.read(source)
-        output = self.outputs(batch)
+        mean = self._mean(batch)
         columns: dict[str, Any] = {"file": list(batch.files)}
         if self.task == "classification":
             labels = np.empty(len(self.classes), dtype=object)
             labels[:] = self.classes
-            known = np.nan_to_num(output, nan=-1.0).argmax(axis=1)
+            known = np.nan_to_num(mean, nan=-1.0).argmax(axis=1)
             named = labels[known]
             named[list(batch.broken)] = None
             columns["prediction"] = named
             for c, label in enumerate(self.classes):
-                columns[f"probability_{label}"] = output[:, c]
+                columns[f"probability_{label}"] = mean[:, c]
         else:
-            columns["prediction"] = output
+            columns["prediction"] = self._unit.inverse(mean)
+            if self.interval is not None:
+                columns["low"], columns["high"] = self._bounds(mean)
         if batch.broken:
             columns["problem"] = [batch.broken.get(i, "") for i in range(len(batch.files))]
         return pd.DataFrame(columns).infer_objects()
+
+    @property
+    def _unit(self) -> TargetScale:
+        """The members' common scale: the transform alone."""
+        low, high = min(s.low for s in self.scales), max(s.high for s in self.scales)
+        return replace(self.scales[0], mean=0.0, sd=1.0, low=low, high=high)
+
+    def _bounds(self, mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        assert self.interval is not None
+        low, high = self.interval.bounds(mean)
+        return self._unit.inverse(low), self._unit.inverse(high)
+
+    def _mean(self, pictures: PictureBatch | NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the members' mean: probabilities (N, C), or transformed values (N,); NaN for broken ones."""
+        pixels = pictures.pixels if isinstance(pictures, PictureBatch) else pictures
+        n_outputs = len(self.classes) if self.task == "classification" else 1
+        total = np.zeros((len(pixels), n_outputs))
+        size = self.shape if self.backbone is None else (*self.backbone.size, 3)
+        rows = max(1, _ELEMENTS_A_PASS // max(int(np.prod(size)), 1))
+        with torch.inference_mode():
+            for start in range(0, len(pixels), rows):
+                part = torch.from_numpy(np.array(pixels[start : start + rows]))
+                seen = part if self.backbone is None else self.backbone(part)
+                for module in self.modules:
+                    total[start : start + rows] += self._member(module(seen).double())
+        mean = total / len(self.modules)
+        if isinstance(pictures, PictureBatch):
+            mean[list(pictures.broken)] = np.nan
+        return mean if self.task == "classification" else mean[:, 0]
 
     def _of_images(self, images: Sequence[Image.Image]) -> PictureBatch:
         pixels = [from_image(image, *self.shape) for image in images]
@@ -130,12 +161,12 @@ class PicturePredictor:
         stacked = np.stack(pixels) if pixels else np.zeros((0, *self.shape), dtype=np.uint8)
         return PictureBatch(names, stacked, {})
 
-    def _member(self, k: int, outputs: torch.Tensor) -> NDArray[np.float64]:
-        if self.task == "classification":
-            shares = torch.softmax(outputs, dim=1).numpy()
-            return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)
-        scale = self.scales[k]
-        return scale.inverse((outputs.numpy() - scale.mean) / scale.sd)
+    def _member(self, outputs: torch.Tensor) -> NDArray[np.float64]:
+        if self.task != "classification":
+            values: NDArray[np.float64] = outputs.numpy()
+            return values
+        shares = torch.softmax(outputs, dim=1).numpy()
+        return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)
 
 
 def build_picture_predictor(
@@ -148,17 +179,28 @@ def build_picture_predictor(
     target: str,
     classes: Sequence[Any],
     temperature: float = 1.0,
+    interval: PredictionInterval | None = None,
+    backbone: Backbone | None = None,
 ) -> PicturePredictor:
     """Build the members' nets and load their weights and statistics.
 
+    With a ``backbone`` members are heads on its features, or where the configuration says so all of it tuned.
+
     Raises:
+        UsageError: timm is missing where it is needed.
         RuntimeError: weights do not fit the architecture.
     """
     height, width, channels = shape
     n_outputs = len(classes) if task == "classification" else 1
     modules = []
     for state in states:
-        module = build_picture_net(config, (height, width, channels), n_outputs)
+        module: nn.Module
+        if backbone is None:
+            module = build_picture_net(config, (height, width, channels), n_outputs)
+        else:
+            module = build_head(config, backbone.n_features, n_outputs)
+            if config.model == TUNED:
+                module = TunedNet(deepcopy(backbone), module, tuned_augment(config))
         module.load_state_dict(state)
         modules.append(module.eval().requires_grad_(False))
     return PicturePredictor(
@@ -170,4 +212,7 @@ def build_picture_predictor(
         target,
         tuple(classes),
         temperature,
+        interval,
+        # A tuned member holds its own.
+        backbone.eval().requires_grad_(False) if backbone is not None and config.model != TUNED else None,
     )

@@ -21,11 +21,17 @@ from soundfit.artifact.weights import read_weights
 from soundfit.data.sequence_layout import Layout
 from soundfit.data.target import TargetScale
 from soundfit.errors import DataError, UsageError
+from soundfit.models.backbone import Backbone
+from soundfit.models.backbone_weights import parse_backbone
+from soundfit.records import Config
+from soundfit.study.backbone import TUNED
 from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import LIMITS
 
 __all__ = ["SCHEMA", "load_predictor", "save_predictor"]
 
+#: What stands before the names of weights that all members share.
+_SHARED = "backbone."
 _MAX_WIDTH, _MAX_MEMBERS, _MAX_SIDE, _MAX_STEPS = 65_536, 1_000, 4_096, 100_000
 #: What reading damaged or forged JSON and weights raises.
 _DAMAGE = (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)
@@ -43,6 +49,11 @@ def save_predictor(predictor: AnyPredictor, folder: Path) -> None:
         for k, module in enumerate(predictor.modules)
         for name, tensor in module.state_dict().items()
     }
+    backbone = getattr(predictor, "backbone", None)
+    if backbone is not None:
+        # Once for all members.
+        shared = backbone.state_dict()
+        tensors |= {f"{_SHARED}{name}": tensor.contiguous() for name, tensor in shared.items()}
     save_file(tensors, str(folder / "model.safetensors"))
     (folder / "model.json").write_text(
         json.dumps(
@@ -92,6 +103,8 @@ def _describe_pictures(predictor: PicturePredictor) -> dict[str, Any]:
         "members": len(predictor.modules),
         "scales": [s.to_dict() for s in predictor.scales],
         "temperature": predictor.temperature,
+        "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
+        "backbone": predictor.config.get("backbone"),
     }
 
 
@@ -171,6 +184,8 @@ def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> Pict
     n_members, shape, classes = described["members"], described["shape"], described["classes"]
     scales = [TargetScale.from_dict(s) for s in described["scales"]]
     temperature = float(described["temperature"])
+    # Models saved before there were intervals and backbones have none.
+    given = described.get("interval")
     regression = described["task"] == "regression"
     sane = (
         isinstance(n_members, int)
@@ -182,19 +197,42 @@ def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> Pict
         and all(isinstance(n, int) and 1 <= n <= _MAX_SIDE for n in shape)
         and shape[2] in (1, 3)
         and LIMITS[0] <= temperature <= LIMITS[1]
+        and (regression or given is None)
     )
     if not sane:
         raise ValueError("model.json's sizes, task and members do not fit together")
+    tensors = load_file(str(weights_path))
+    backbone = _backbone(described.get("backbone"), config, tuple(shape), tensors)
     return build_picture_predictor(
         config,
-        _states(load_file(str(weights_path)), n_members),
+        _states(tensors, n_members),
         shape=tuple(shape),
         scales=scales,
         task=described["task"],
         target=str(described["target"]),
         classes=classes,
         temperature=temperature,
+        interval=PredictionInterval.from_dict(given) if given is not None else None,
+        backbone=backbone,
     )
+
+
+def _backbone(
+    name: Any, config: Config, shape: tuple[int, int, int], tensors: dict[str, torch.Tensor]
+) -> Backbone | None:
+    """Return the net that the members read features of, and take its weights out of ``tensors``."""
+    if name is None:
+        return None
+    if not isinstance(name, str) or name != config.get("backbone"):
+        raise ValueError(f"a backbone is the name of a net, that of the configuration, however: {name!r}")
+    parse_backbone(f"timm:{name}", None)
+    state = {k.removeprefix(_SHARED): tensors.pop(k) for k in list(tensors) if k.startswith(_SHARED)}
+    if any(not torch.isfinite(t.float()).all() for t in state.values()):
+        raise ValueError("the backbone's weights hold values that are not finite")
+    net = Backbone(name, shape)
+    if config.model != TUNED:
+        net.load_state_dict(state)
+    return net
 
 
 def _describe_sequences(predictor: SequencePredictor) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "Accept",
+    "Backbone",
     "Budget",
     "Data",
     "Device",
@@ -27,6 +28,7 @@ __all__ = [
     "TaskName",
     "Test",
     "Time",
+    "Weights",
 ]
 
 _SPLIT = "How rows are split"
@@ -51,6 +53,22 @@ ImageSize = Annotated[
     typer.Option(
         help="Longer side in pixels that pictures are scaled to.",
         show_default="from the pictures",
+        rich_help_panel=_DATA,
+    ),
+]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="timm:NAME, a pretrained net for pictures (soundfit[vision]); none; auto: one that lies on this "
+        "machine, where pictures are few.",
+        rich_help_panel=_DATA,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="File of the backbone's weights.",
+        show_default="from this machine's caches",
         rich_help_panel=_DATA,
     ),
 ]

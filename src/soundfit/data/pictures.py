@@ -77,6 +77,8 @@ def read_pictures(
     task: str = "auto",
     image_size: int | None = None,
     device: str = "cpu",
+    most: int | None = None,
+    shape: tuple[int, int, int] | None = None,
     on_total: Callable[[int], None] = lambda n: None,
     on_picture: Callable[[int], None] = lambda n: None,
 ) -> Pictures:
@@ -90,6 +92,8 @@ def read_pictures(
         task: ``auto``, ``regression`` or ``classification``; folders and arrays of codes are classes.
         image_size: the longer side after scaling; chosen from the pictures if None.
         device: ``cpu`` or ``cuda``, by which the largest size is chosen.
+        most: the largest size instead, which smaller pictures do not reach.
+        shape: (H, W, C) exactly, as an earlier reading chose it.
 
     Raises:
         DataError: no pictures, too few, or one class.
@@ -100,15 +104,15 @@ def read_pictures(
             "--image-size is the longer side in pixels, 4 to 1024", received=str(image_size), fix="use 64"
         )
     source = list_pictures(Path(path), target=target)
-    most = image_size or MOST_PIXELS.get(device, 64)
+    most = image_size or most or MOST_PIXELS.get(device, 64)
     if source.arrays is not None:
         on_total(len(source))
-        pixels = _fitted(source.arrays, most)
+        pixels = _fitted(source.arrays, shape or _array_shape(source.arrays, most))
         content = [array_hash(p) for p in source.arrays]
         broken: dict[int, str] = {}
         on_picture(len(source))
     else:
-        shape = _choose_shape(source, most, exact=image_size is not None)
+        shape = shape or _choose_shape(source, most, exact=image_size is not None)
         decoded = decode_all(source.root, source.files, shape, on_total=on_total, on_picture=on_picture)
         pixels, content, broken = decoded.pixels, list(decoded.content), decoded.broken
     return _labelled(source, pixels, content, broken, task)
@@ -283,15 +287,20 @@ def _has_colour(paths: Sequence[Path]) -> bool:
     return False
 
 
-def _fitted(arrays: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
-    """Return arrays as they are, or scaled down where they are larger than ``most``."""
+def _array_shape(arrays: NDArray[np.uint8], most: int) -> tuple[int, int, int]:
+    """Return the shape of arrays, or a smaller one where they are larger than ``most``."""
     height, width, channels = arrays.shape[1:]
     if max(height, width) <= most:
+        return height, width, channels
+    scale = most / max(height, width)
+    return _even(height * scale), _even(width * scale), channels
+
+
+def _fitted(arrays: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return arrays as they are, or brought to ``shape``."""
+    if arrays.shape[1:] == shape:
         return arrays
     from PIL import Image
 
-    scale = most / max(height, width)
-    size = (_even(height * scale), _even(width * scale))
-    return np.stack(
-        [resized(Image.fromarray(a[..., 0] if channels == 1 else a), *size, channels) for a in arrays]
-    )
+    grey = arrays.shape[3] == 1
+    return np.stack([resized(Image.fromarray(a[..., 0] if grey else a), *shape) for a in arrays])

@@ -19,7 +19,15 @@ from soundfit.models.dropout import CounterDropout
 from soundfit.models.net import Linear, Mlp
 from soundfit.records import Config
 
-__all__ = ["PICTURE_MODELS", "Cnn", "PictureNet", "ResNet", "build_picture_net", "multiply_adds"]
+__all__ = [
+    "PICTURE_MODELS",
+    "Cnn",
+    "PictureNet",
+    "ResNet",
+    "build_picture_net",
+    "multiply_adds",
+    "stem_stride",
+]
 
 PICTURE_MODELS = ("linear", "mlp", "cnn", "resnet")
 # Convolutions start at this resolution or below: a stem halves larger pictures first.
@@ -129,7 +137,7 @@ class Cnn(nn.Module):
     def __init__(self, shape: Shape, n_outputs: int, *, width: int, depth: int, dropout: float = 0.0) -> None:
         super().__init__()
         height, wide, channels = shape
-        stride = _stem_stride(height, wide)
+        stride = stem_stride(height, wide)
         size = min(height, wide) // stride
         layers: list[nn.Module] = []
         fan_in, fan_out = channels, width
@@ -184,7 +192,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         height, wide, channels = shape
-        self.stem = _convolution(channels, width, _stem_stride(height, wide))
+        self.stem = _convolution(channels, width, stem_stride(height, wide))
         blocks, fan_in = [], width
         for stage in range(3):
             for i in range(depth):
@@ -245,7 +253,7 @@ def _output(fan_in: int, n_outputs: int) -> nn.Linear:
     return layer
 
 
-def _stem_stride(height: int, width: int) -> int:
+def stem_stride(height: int, width: int) -> int:
     """Return 1 for small pictures, else what brings them near 32 pixels."""
     size, stride = max(height, width), 1
     while size / stride > _FULL_RESOLUTION:

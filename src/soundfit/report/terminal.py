@@ -159,6 +159,8 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
     if not view.get("chosen"):
         return []
     shape = str(view.get("chosen", "model", default="–"))
+    if view.get("data", "backbone", "name"):
+        shape += " (" + str(view.get("data", "backbone", "name")) + ")"
     if finite(view.get("chosen", "width")) and finite(view.get("chosen", "depth")):
         shape += f" {count(view.get('chosen', 'width'))} × {count(view.get('chosen', 'depth'))}"
     line = Text(_("Chosen") + "  ", style="bold")

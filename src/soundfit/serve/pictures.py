@@ -38,9 +38,14 @@ def picture_answer(predictor: PicturePredictor, content: bytes) -> dict[str, Any
         decoded = decode_content(content, *predictor.shape, formats=FORMATS, most_pixels=MOST_PIXELS)
     except BrokenPicture as error:
         raise Refusal(422, f"The body is one picture file, however: {error}.") from None
-    output = predictor.outputs(decoded.pixels[None])[0]
+    pixels = decoded.pixels[None]
     if predictor.task == "regression":
-        return {"prediction": float(output)}
+        answer = {"prediction": float(predictor.outputs(pixels)[0])}
+        bounds = predictor.bounds(pixels)
+        return (
+            answer if bounds is None else {**answer, "low": float(bounds[0][0]), "high": float(bounds[1][0])}
+        )
+    output = predictor.outputs(pixels)[0]
     labels = [c.item() if isinstance(c, np.generic) else c for c in predictor.classes]
     return {
         "prediction": labels[int(output.argmax())],
@@ -54,6 +59,8 @@ def picture_routes(app: FastAPI, predictor: PicturePredictor) -> None:
     pool = ThreadPoolExecutor(1, thread_name_prefix="model")
     number = {"type": "number"}
     answer: dict[str, Any] = {"prediction": number}
+    if predictor.interval is not None:
+        answer |= {"low": number, "high": number}
     if predictor.task == "classification":
         answer = {"prediction": {}, "probabilities": {"type": "object", "additionalProperties": number}}
     body = {"image/*": {"schema": {"type": "string", "format": "binary"}}}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundfit.data.pictures import Pictures
-from soundfit.models.conv import build_picture_net, multiply_adds
+from soundfit.models.conv import build_picture_net, multiply_adds, stem_stride
 from soundfit.records import Config, Plan
 from soundfit.study.tensors import Family, TensorViews, rows_within, tensor_views
 from soundfit.study.views import median_rows
@@ -80,12 +80,16 @@ def picture_cost(config: Config, shape: Shape, n_train: int) -> float:
 
 
 def picture_epochs(n_train: int) -> tuple[int, int, int]:
-    """Return batch size, epochs and the CNN's width: some 400 to 4,000 steps, wider where there is more."""
+    """Return batch size, epochs and width of convolutional nets: some 400 steps, then what rows allow."""
     if n_train < 2_000:
         return 32, int(np.clip(400 * 32 // max(n_train, 32), 16, 60)), 16
-    if n_train < 10_000:
-        return 64, 14, 16
-    return 128, 14, 24
+    return 64, int(np.clip(600_000 // n_train, 4, 14)), 16
+
+
+def cnn_depth(shape: Shape) -> int:
+    """Return the stages of a CNN: each but the last halves, down to maps of three or four pixels."""
+    side = min(shape[:2])
+    return 4 if side // stem_stride(*shape[:2]) >= 24 else 3
 
 
 def picture_configurations(
@@ -116,15 +120,23 @@ def _candidates(n_train: int, shape: Shape, device: str) -> Sequence[Config]:
     if device == "cuda":
         epochs, width = 2 * epochs, 2 * width
     base = Config(batch_size=batch, epochs=epochs, patience=0, options={"beta2": 0.98})
-    flat = base.with_(epochs=20 if n_train >= 10_000 else 2 * epochs, learning_rate=0.03)
+    many = n_train >= 10_000
+    flat = base.with_(
+        epochs=20 if many else 2 * epochs, batch_size=128 if many else batch, learning_rate=0.03
+    )
     moved, mirrored = {"shift": 0.1}, {"shift": 0.1, "flip": 0.5}
     # A step moves a logit by up to the rate times the number of pixels.
     rate = min(0.005, 1.5 / int(np.prod(shape)))
     linear = flat.with_(model="linear", width=0, depth=0, warmup=0.0, learning_rate=rate, weight_decay=0.02)
-    mlp = flat.with_(
-        model="mlp", width=512 if n_train >= 10_000 else 256, depth=2, dropout=0.3, weight_decay=0.1
+    mlp = flat.with_(model="mlp", width=512 if many else 256, depth=2, dropout=0.3, weight_decay=0.1)
+    cnn = base.with_(
+        model="cnn",
+        width=width,
+        depth=cnn_depth(shape),
+        dropout=0.2,
+        learning_rate=0.004,
+        weight_decay=0.05,
     )
-    cnn = base.with_(model="cnn", width=width, depth=3, dropout=0.2, learning_rate=0.004, weight_decay=0.05)
     resnet = base.with_(model="resnet", width=width, depth=2, learning_rate=0.004, weight_decay=0.05)
     return (
         linear,

@@ -35,6 +35,9 @@ def train(
     nested: bool = False,
     out: str | Path | None = None,
     resume: bool = False,
+    image_size: int | None = None,
+    backbone: str = "auto",
+    weights: str | Path | None = None,
     sequence: str = "",
     executor: str = "local",
     ray_address: str | None = None,
@@ -64,6 +67,10 @@ def train(
         nested: also score the whole procedure, selection included, by nested cross-validation.
         out: also write the run folder there.
         resume: go on with the training that ``out`` holds unfinished, to the same result.
+        image_size: longer side in pixels that pictures are scaled to; from the pictures if None.
+        backbone: ``timm:NAME``, a pretrained net on whose features heads are trained, ``none``, or ``auto``:
+            one that lies on this machine, for folders of few pictures.
+        weights: file of the backbone's weights; looked for in the caches of this machine if None.
         sequence: a column of arrays, or with ``time`` the column that says whose step a row is.
         executor: ``local`` (the cores of this machine) or ``ray`` (a Ray cluster).
         ray_address: of a running cluster; one is started on this machine if None.
@@ -93,6 +100,9 @@ def train(
         keep_sealed=keep_sealed,
         nested=nested,
         resume=resume,
+        image_size=image_size,
+        backbone=backbone,
+        weights=None if weights is None else str(weights),
         sequence=sequence,
         executor=executor,
         ray_address=ray_address,

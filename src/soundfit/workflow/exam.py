@@ -87,7 +87,7 @@ def _pictures(document: dict[str, Any]) -> _SealedData:
         data["path"],
         target=data["target"],
         task=data["task"],
-        image_size=max(size["height"], size["width"]),
+        shape=(size["height"], size["width"], size["channels"]),
     )
     if pictures.table.sha256 != data["sha256"]:
         raise _changed(data["path"])

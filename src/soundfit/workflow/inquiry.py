@@ -96,8 +96,11 @@ def inquire(
     on_total: Callable[[int], None],
     on_epoch: Callable[[int], None],
     train: Callable[..., list[Outcome]] = train_members,
+    deepen: Callable[..., StudyRun] | None = None,
 ) -> Inquiry:
     """Ask all questions; ``train`` stands in for :func:`soundfit.bank.train_members`.
+
+    ``deepen`` goes on from the study, see :class:`soundfit.workflow.material.Material`.
 
     Raises:
         StopError: nothing could be trained.
@@ -129,6 +132,9 @@ def inquire(
 
     on_stage("trying what the verdict prescribes")
     study, tried = prescribe(views, study, judge, model=model, seed=seed, device=device, hooks=hooks)
+    if deepen is not None and not deadlines.training_over():
+        on_stage("training the whole net")
+        study = deepen(views, study, seed=seed, device=device, hooks=hooks)
     curve = None
     if not deadlines.questions_over():
         on_stage("measuring the learning curve")

@@ -56,6 +56,8 @@ class Material:
         stability: what ``run.json`` says under that name beside what it says of any study, from views
             and study.
         record: what ``run.json`` says of the data beside what it says of any table.
+        deepen: goes on from a study to what is too dear for a grid, ``deepen(views, study, seed=…, device=…,
+            hooks=…)``, and returns the study of both.
         refit: trains the chosen configuration on more rows than the study could hold; instead of
             ``predictor``.
     """
@@ -72,6 +74,7 @@ class Material:
     write: Callable[..., None] | None = None
     stability: Callable[..., dict[str, Any]] | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    deepen: Callable[..., StudyRun] | None = None
     refit: Callable[[Any, StudyRun, Hooks], AnyPredictor] | None = None
 
 

@@ -49,6 +49,8 @@ class Options:
     lang: str = "en"
     log_to: str | None = None
     image_size: int | None = None
+    backbone: str = "auto"
+    weights: str | None = None
     sequence: str = ""
     command: str = "<python>"
 

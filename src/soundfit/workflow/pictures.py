@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from soundfit.artifact.picture_predictor import PicturePredictor, build_picture_predictor
 from soundfit.data.picture_split import split_pictures
-from soundfit.data.pictures import read_pictures
-from soundfit.study.cross_validation import StudyRun
+from soundfit.data.pictures import Pictures, read_pictures
+from soundfit.errors import UsageError
+from soundfit.models.backbone import Backbone, native_side
+from soundfit.models.backbone_weights import (
+    BackboneChoice,
+    cached_backbone,
+    choose_backbone,
+    parse_backbone,
+)
+from soundfit.records import Plan
+from soundfit.study.backbone import head_views, tune
+from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.pictures import picture_views
 from soundfit.study.tensors import TensorViews
-from soundfit.workflow.final import class_temperature, speaking_members
+from soundfit.workflow.final import class_temperature, speaking_members, value_interval
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.options import Options
 from soundfit.workflow.picture_record import write_picture_record
 
 __all__ = ["picture_material"]
+
+#: With so many pictures a class or fewer, a pretrained backbone that lies on this machine is used unasked.
+_FEW_A_CLASS = 20
 
 
 def picture_material(source: str | Path, options: Options, steps: Steps, device: torch.device) -> Material:
@@ -27,16 +44,20 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
     Raises:
         UsageError: data or options cannot be used as given.
     """
+    name = parse_backbone(options.backbone, options.weights)
     steps.on_stage("reading the pictures")
-    pictures = read_pictures(
-        source,
-        target=options.target,
-        task=options.task,
-        image_size=options.image_size,
-        device=device.type,
-        on_total=steps.on_total,
-        on_picture=steps.on_unit,
-    )
+    choice = None if name in (None, "auto") else choose_backbone(str(name), options.weights)
+    pictures = _read(source, options, steps, device, choice)
+    if name == "auto" and options.model == "auto" and _few(pictures):
+        choice = cached_backbone(device.type)
+        if choice is not None:
+            pictures = _read(source, options, steps, device, choice)
+    if choice is not None and options.model != "auto":
+        raise UsageError(
+            "A backbone comes with heads of its own",
+            received=f"--backbone timm:{choice.name} and --model {options.model}",
+            fix="leave one of the two out",
+        )
     steps.on_stage("looking for copies and damage")
     split = split_pictures(
         pictures,
@@ -51,7 +72,11 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
     )
     pictures, plan = split.pictures, split.plan
     height, width, channels = pictures.pixels.shape[1:]
-    return Material(
+    record: dict[str, Any] = {
+        "kind": "pictures",
+        "pictures": {"height": height, "width": width, "channels": channels},
+    }
+    material = Material(
         pictures.table,
         plan,
         (*pictures.table.findings, *split.findings),
@@ -60,20 +85,85 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
         lambda rows: pictures.pixels[rows],
         pictures.content,
         write=partial(write_picture_record, pictures=pictures),
-        record={"kind": "pictures", "pictures": {"height": height, "width": width, "channels": channels}},
+        record=record,
+    )
+    return material if choice is None else _with_backbone(material, pictures, choice, options, device)
+
+
+def _read(
+    source: str | Path, options: Options, steps: Steps, device: torch.device, choice: BackboneChoice | None
+) -> Pictures:
+    return read_pictures(
+        source,
+        target=options.target,
+        task=options.task,
+        image_size=options.image_size,
+        device=device.type,
+        most=None if choice is None else native_side(choice.name),
+        on_total=steps.on_total,
+        on_picture=steps.on_unit,
     )
 
 
-def final_picture_predictor(views: TensorViews, study: StudyRun) -> PicturePredictor:
+def _few(pictures: Pictures) -> bool:
+    """Return whether a typical class has few pictures."""
+    table = pictures.table
+    return table.task == "classification" and float(np.median(np.bincount(table.target))) <= _FEW_A_CLASS
+
+
+def _with_backbone(
+    material: Material, pictures: Pictures, choice: BackboneChoice, options: Options, device: torch.device
+) -> Material:
+    """Return material whose configurations are heads on the features of a pretrained net."""
+    height, width, channels = pictures.pixels.shape[1:]
+    backbone = Backbone(choice.name, (height, width, channels), weights=choice.weights)
+    digest = hashlib.sha256(choice.weights.read_bytes()).hexdigest()
+    described = {
+        "name": f"timm:{choice.name}",
+        "weights": choice.weights.name,
+        "sha256": digest,
+        "features": backbone.n_features,
+    }
+
+    def deepen(
+        views: TensorViews, study: StudyRun, *, seed: int, device: torch.device, hooks: Hooks
+    ) -> StudyRun:
+        return tune(views, study, pictures, material.plan, backbone, seed=seed, device=device, hooks=hooks)
+
+    def views(plan: Plan) -> TensorViews:
+        return head_views(pictures, plan, backbone, device=device)
+
+    def predictor(views: TensorViews, study: StudyRun) -> PicturePredictor:
+        return final_picture_predictor(views, study, shape=(height, width, channels), backbone=backbone)
+
+    return replace(
+        material,
+        views=views,
+        predictor=predictor,
+        # A nested study would train the whole net as often as there are folds.
+        deepen=None if options.nested else deepen,
+        record={**material.record, "backbone": described},
+    )
+
+
+def final_picture_predictor(
+    views: TensorViews,
+    study: StudyRun,
+    *,
+    shape: tuple[int, ...] | None = None,
+    backbone: Backbone | None = None,
+) -> PicturePredictor:
     """Average the chosen configuration's fold members, with calibrated probabilities."""
     speaking = speaking_members(views, study)
     return build_picture_predictor(
         study.result.chosen_config,
         [o.module.state_dict() for _, o in speaking],
-        shape=tuple(views.data.inputs_VN.shape[2:]),
+        shape=shape or tuple(views.data.inputs_VN.shape[2:]),
         scales=[views.scales[m.fold] for m, _ in speaking] if views.scales else [],
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
         temperature=class_temperature(views, study.result),
+        interval=value_interval(views, study.result),
+        backbone=backbone,
     )

@@ -202,6 +202,7 @@ def _train(
             on_total=watcher.on_total,
             on_epoch=watcher.on_epoch,
             train=members,
+            deepen=material.deepen,
         )
         blend = blend_study(views, inquiry.study, most=material.blends)
         if material.refit is not None and not watcher.interrupted():
@@ -357,7 +358,8 @@ def _baselines(views: StudyViews, inquiry: Inquiry) -> list[dict[str, Any]]:
     linear = [
         float(result.scores_CK[i].mean())
         for i, c in enumerate(result.configurations)
-        if c.model == "linear" and np.isfinite(result.scores_CK[i].mean())
+        # On a backbone's features linear is no baseline.
+        if c.model == "linear" and not c.get("backbone") and np.isfinite(result.scores_CK[i].mean())
     ]
     if "linear" in references.scores_K:
         linear.append(float(references.scores_K["linear"].mean()))
