@@ -86,10 +86,10 @@ def picture_epochs(n_train: int) -> tuple[int, int, int]:
     return 64, int(np.clip(600_000 // n_train, 4, 14)), 16
 
 
-def cnn_depth(shape: Shape) -> int:
-    """Return the stages of a CNN: each but the last halves, down to maps of three or four pixels."""
-    side = min(shape[:2])
-    return 4 if side // stem_stride(*shape[:2]) >= 24 else 3
+def cnn_depth(n_train: int, shape: Shape) -> int:
+    """Return the stages of a CNN: four, of which three halve, where pictures and rows are enough for it."""
+    side = min(shape[:2]) // stem_stride(*shape[:2])
+    return 4 if side >= 24 and n_train >= 2_000 else 3
 
 
 def picture_configurations(
@@ -132,7 +132,7 @@ def _candidates(n_train: int, shape: Shape, device: str) -> Sequence[Config]:
     cnn = base.with_(
         model="cnn",
         width=width,
-        depth=cnn_depth(shape),
+        depth=cnn_depth(n_train, shape),
         dropout=0.2,
         learning_rate=0.004,
         weight_decay=0.05,
