@@ -4,12 +4,14 @@
     python scripts/messages.py --check   # change nothing; exit 1 where one is not up to date or not whole
 
 Texts are found where they are written: ``_("…")`` and ``_.many("…", "…", n)`` in code and templates,
-``say("…")`` for sentences of records. Babel reads Python; templates are read by Jinja's own parser.
+``say("…")`` for sentences of records, the names of stages (``on_stage("…")``), and the rule, what was received
+and the fix of an error that is raised. Python's own parser reads code, Jinja's the templates.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import io
 import re
 import sys
@@ -19,7 +21,6 @@ from pathlib import Path
 
 import jinja2
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2 import nodes
@@ -29,7 +30,8 @@ PACKAGE = ROOT / "src" / "soundfit"
 LOCALE = PACKAGE / "report" / "locale"
 LANGUAGES = ("zh",)
 DATE = datetime(2026, 11, 25, tzinfo=UTC)
-KEYWORDS = {"_": None, "say": None, "many": (1, 2)}
+TEXTS = {"_", "say", "on_stage", "stage"}
+ERRORS = {"UsageError", "DataError", "StopError", "Interrupted", "SoundfitError"}
 
 Found = tuple[str, int, str | tuple[str, str]]
 
@@ -37,9 +39,10 @@ Found = tuple[str, int, str | tuple[str, str]]
 def messages() -> Iterator[Found]:
     """Yield (file, line, text) or (file, line, (one, more)) of every text that a reader may see."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        with path.open("rb") as file:
-            for line, message, _comments, _context in extract("python", file, keywords=KEYWORDS):
-                yield str(path.relative_to(ROOT)), line, message
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                for text in _texts(node):
+                    yield str(path.relative_to(ROOT)), node.lineno, text
     environment = jinja2.Environment()
     for path in sorted(PACKAGE.rglob("*.j2")):
         for call in environment.parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
@@ -50,6 +53,29 @@ def messages() -> Iterator[Found]:
                 yield str(path.relative_to(ROOT)), call.lineno, texts[0]
             elif plural and len(texts) == 2:
                 yield str(path.relative_to(ROOT)), call.lineno, (texts[0], texts[1])
+
+
+def _texts(call: ast.Call) -> Iterator[str | tuple[str, str]]:
+    """Yield the texts of one call in Python."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in TEXTS and call.args:
+        yield from _constants(call.args[0])
+    elif name == "many" and len(call.args) >= 2:
+        one, more = ([*_constants(a)] for a in call.args[:2])
+        if one and more:
+            yield one[0], more[0]
+    elif name in ERRORS:
+        for part in (*call.args[:1], *(k.value for k in call.keywords if k.arg in ("received", "fix"))):
+            yield from _constants(part)
+
+
+def _constants(node: ast.expr) -> Iterator[str]:
+    """Yield a text that is written out, or either of two that a condition chooses from."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _constants(node.body)
+        yield from _constants(node.orelse)
 
 
 def template() -> Catalog:

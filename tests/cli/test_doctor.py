@@ -86,5 +86,5 @@ def test_a_missing_script_or_folder_is_refused_before_anything_runs(tmp_path: Pa
     assert "The script must be a file" in made.stderr
     made = doctor(tmp_path, SHOWS, "train.py", "--json", "no/out.json")
     assert made.returncode == 2
-    assert "The folder of --json must exist" in made.stderr
+    assert "The folder that --json and --html write into must exist" in made.stderr
     assert made.stdout == ""

@@ -6,6 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
+from soundfit.records.said import say
 from soundfit.report.progress import training_progress
 
 
@@ -31,6 +32,17 @@ def test_a_pipe_gets_one_plain_line_per_stage() -> None:
     lines = shown(tty=False).splitlines()
     assert [line.rpartition(" (")[0] for line in lines] == ["reading [the] table", "training"]
     assert "\x1b" not in "".join(lines)
+
+
+def test_stages_are_named_in_the_readers_language() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, color_system=None, legacy_windows=False)
+    with training_progress(console, lang="zh") as progress:
+        progress.stage("training")
+        progress.stage(say("logging to {tracker}", tracker="mlflow"))
+        progress.stage("a stage of somebody else")
+    names = [line.rpartition(" (")[0] for line in stream.getvalue().splitlines()]
+    assert names == ["训练", "记录到 mlflow", "a stage of somebody else"]
 
 
 def test_a_terminal_gets_a_bar_with_counts_and_a_tick_per_stage() -> None:

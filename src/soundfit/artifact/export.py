@@ -7,6 +7,7 @@ from pathlib import Path
 from soundfit.artifact.predictor import Predictor
 from soundfit.artifact.store import load_predictor
 from soundfit.errors import UsageError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["FORMATS", "export_run"]
 
@@ -29,18 +30,22 @@ def export_run(run: str | Path, format_name: str, output: Path | None = None) ->
     if format_name not in FORMATS:
         raise UsageError(
             "A model is exported as onnx or torch",
-            received=f"--format {format_name}",
+            received=say("--format {format_name}", format_name=format_name),
             fix=did_you_mean(format_name, FORMATS),
         )
     path = output if output is not None else Path(run) / f"model{FORMATS[format_name]}"
     if path.is_dir():
         file = path / f"model{FORMATS[format_name]}"
-        raise UsageError("An export is one file", received=f"-o {path}, a folder", fix=f"write -o {file}")
+        raise UsageError(
+            "An export is one file",
+            received=say("-o {path}, a folder", path=path),
+            fix=say("write -o {file}", file=file),
+        )
     predictor = load_predictor(run)
     if not isinstance(predictor, Predictor):
         raise UsageError(
             "Export knows models on tables",
-            received=f"{run}, a model of kind {predictor.kind!r}",
+            received=say("{run}, a model of kind {kind!r}", run=run, kind=predictor.kind),
             fix="predict with soundfit predict or soundfit serve",
         )
     if format_name == "onnx":

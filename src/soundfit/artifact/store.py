@@ -24,6 +24,7 @@ from soundfit.errors import DataError, UsageError
 from soundfit.models.backbone import Backbone
 from soundfit.models.backbone_weights import parse_backbone
 from soundfit.records import Config
+from soundfit.records.said import say
 from soundfit.study.backbone import TUNED
 from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import LIMITS
@@ -121,7 +122,7 @@ def load_predictor(run: str | Path) -> AnyPredictor:
         if not path.is_file():
             raise UsageError(
                 "A run folder holds model/model.json and model/model.safetensors",
-                received=f"no file {path}",
+                received=say("no file {path}", path=path),
                 fix="name the folder that soundfit train wrote with --out",
             )
     try:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from soundfit.errors import UsageError
+from soundfit.records.said import say
 
 __all__ = ["CONTEXT", "doctor_command", "own_options"]
 
@@ -43,7 +44,11 @@ def own_options(args: Sequence[str], source: str) -> tuple[dict[str, str], list[
         elif name in _WITH_VALUE and name not in source:
             if not equals:
                 if not todo or todo[0] == "--":
-                    raise UsageError(f"{name} needs a value", received=word, fix=f"write {name} VALUE")
+                    raise UsageError(
+                        say("{name} needs a value", name=name),
+                        received=word,
+                        fix=say("write {name} VALUE", name=name),
+                    )
                 value = todo.pop(0)
             own[name] = value
         else:

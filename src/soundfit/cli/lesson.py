@@ -34,15 +34,15 @@ def lesson_command(
     from soundfit.report.progress import training_progress
     from soundfit.report.words import Words
 
-    console, words = Console(), Words(lang)
+    console, _ = Console(), Words(lang)
     if not name:
-        _list([(e.name, told(e.title, words), told(e.question, words)) for e in LESSONS], console)
+        _list([(e.name, told(e.title, _), told(e.question, _)) for e in LESSONS], console, _)
         return
     every = name == "all"
     chosen = LESSONS if every else (entry_named(name),)
     lessons, took = [], []
-    with training_progress(console, quiet=quiet) as progress:
-        progress.stage(told(chosen[0].title, words) if not every else words("Lessons"))
+    with training_progress(console, quiet=quiet, lang=lang) as progress:
+        progress.stage(told(chosen[0].title, _) if not every else _("Lessons"))
         progress.total(len(chosen))
         for entry in chosen:
             start = time.perf_counter()
@@ -57,17 +57,17 @@ def lesson_command(
         paths.append(write_index(lessons, out, lang=lang))
     if not quiet:
         for entry, lesson in zip(chosen, lessons, strict=True):
-            console.print(told(entry.title, words), style="bold", markup=False, highlight=False)
+            console.print(told(entry.title, _), style="bold", markup=False, highlight=False)
             for sentence in lesson.sentences:
-                console.print(f"- {told(sentence, words)}", markup=False, highlight=False)
-    typer.echo(f"wrote {paths[-1]}")
+                console.print(f"- {told(sentence, _)}", markup=False, highlight=False)
+    typer.echo(_("wrote {path}").format(path=paths[-1]))
     if open_:
         import webbrowser
 
         webbrowser.open(paths[-1].absolute().as_uri())
 
 
-def _list(rows: list[tuple[str, str, str]], console: Any) -> None:
+def _list(rows: list[tuple[str, str, str]], console: Any, _: Any) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -76,4 +76,4 @@ def _list(rows: list[tuple[str, str, str]], console: Any) -> None:
     for name, title, question in rows:
         table.add_row(name, f"{title}. {question}".replace("[", "\\["))
     console.print(table)
-    console.print("soundfit lesson NAME, or all", style="dim")
+    console.print(_("soundfit lesson NAME, or all"), style="dim")

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time as time_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -129,13 +130,16 @@ def train(
 
     Example:  soundfit train examples/ames.csv --target Sale_Price --out run/
     """
+    from soundfit.records.said import retell
     from soundfit.report.progress import training_progress
     from soundfit.report.terminal import print_summary
+    from soundfit.report.words import Words
     from soundfit.workflow.folder import default_folder, unfinished_folder, write_json_line
     from soundfit.workflow.options import Options, parse_budget, parse_memory
     from soundfit.workflow.resume import go_on_command
     from soundfit.workflow.train import Watcher, train_data
 
+    _ = Words(lang)
     command = shlex.join(["soundfit", *sys.argv[1:]])
     if out is None:
         out = (unfinished_folder(data) if resume else None) or default_folder(data)
@@ -177,10 +181,12 @@ def train(
     console = _console()
     silent = quiet or json
     with (
-        training_progress(console, quiet=silent) as progress,
+        training_progress(console, quiet=silent, lang=lang) as progress,
         asking_to_stop(
             lambda: progress.stage("stopping after this epoch, keeping what is done"),
-            last_words=lambda: f"Stopped at once: what was saved last is kept. Go on with:  {go_on}",
+            last_words=lambda: _(
+                "Stopped at once: what was saved last is kept. Go on with:  {command}"
+            ).format(command=go_on),
             patient=False,
         ) as asked,
     ):
@@ -195,11 +201,16 @@ def train(
     elif not quiet:
         print_summary(run.document, console, path=run.path, lang=lang)
         for remark in run.remarks:
-            console.print(remark)
+            console.print(retell(remark, {}, _))
     if run.interrupted:
-        sealed = "; its test rows stay sealed" if run.exam is None else ""
-        _say(f"Interrupted: what was done is kept{sealed}. The run so far is in {run.path}.")
-        _say(f"Go on with:  {go_on}")
+        if run.exam is None:
+            kept = _(
+                "Interrupted: what was done is kept; its test rows stay sealed. The run so far is in {path}."
+            )
+        else:
+            kept = _("Interrupted: what was done is kept. The run so far is in {path}.")
+        _say(kept.format(path=run.path))
+        _say(_("Go on with:  {command}").format(command=go_on))
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
@@ -232,7 +243,9 @@ def exam(
     json: opt.Json = False,
 ) -> None:
     """Open the sealed test rows of a run and score its model on them (counted in the ledger)."""
+    from soundfit.records.said import retell
     from soundfit.report.terminal import print_summary
+    from soundfit.report.words import Words
     from soundfit.workflow.exam import exam_run
     from soundfit.workflow.folder import write_json_line
 
@@ -243,7 +256,7 @@ def exam(
     console = _console()
     print_summary(document, console, path=run, lang=lang)
     for remark in remarks:
-        console.print(remark)
+        console.print(retell(remark, {}, Words(lang)))
 
 
 @app.command()
@@ -316,12 +329,14 @@ def report(
     """Write a run's report.html anew, or compare several runs side by side."""
     from soundfit.report.compare import write_comparison
     from soundfit.report.html import write_report
+    from soundfit.report.words import Words
     from soundfit.workflow.folder import read_run
 
     for run in runs:
         read_run(run)
     path = write_report(runs[0], lang=lang) if len(runs) == 1 else write_comparison(runs, output, lang=lang)
-    typer.echo(f"wrote {path}")
+    _ = Words(lang)
+    typer.echo(_("wrote {path}").format(path=path))
     if open_:
         import webbrowser
 
@@ -345,8 +360,24 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _lang() -> str:
+    """Return the language that the command line or the environment asks for, before they are parsed."""
+    words = sys.argv[1:]
+    named = [word.removeprefix("--lang=") for word in words if word.startswith("--lang=")]
+    named += [after for word, after in pairwise(words) if word == "--lang"]
+    asked = named[-1] if named else os.environ.get("SOUNDFIT_LANG", "en")
+    return asked if asked in ("en", "zh") else "en"
+
+
+def _words() -> Any:
+    from soundfit.report.words import Words
+
+    return Words(_lang())
+
+
 def _interrupted() -> NoReturn:
-    _say("Interrupted before training began: nothing was written.")
+    _ = _words()
+    _say(_("Interrupted before training began: nothing was written."))
     sys.exit(EXIT_INTERRUPTED)
 
 
@@ -374,21 +405,25 @@ def run() -> None:
     except SoundfitError as error:
         if debug:
             raise
+        from soundfit.report.error_words import error_paragraph
+
         findings = getattr(error, "findings", ())
         if findings:
             from rich.console import Console
 
             from soundfit.report.terminal import print_findings
 
-            print_findings(findings, Console(stderr=True))
-            _say(f"error: {error.rule}. Fix: {error.fix}.")
-        else:
-            _say(f"error: {error.paragraph()}")
+            print_findings(findings, Console(stderr=True), lang=_lang())
+            # What was received are the findings themselves.
+            error.received = ""
+        _ = _words()
+        _say(_("error: {what}").format(what=error_paragraph(error, _)))
         sys.exit(error.exit_code)
     except MemoryError:
         if debug:
             raise
-        _say("error: The work needs more memory than this machine gives. Fix: use fewer rows or columns.")
+        _ = _words()
+        _say(_("error: The work needs more memory than this machine gives. Fix: use fewer rows or columns."))
         sys.exit(1)
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # Typer's and Click's own usage errors

@@ -12,17 +12,10 @@ from soundfit.cli import options as opt
 from soundfit.cli.interrupt import asking_to_stop
 
 if TYPE_CHECKING:
+    from soundfit.report.words import Words
     from soundfit.study.curve import Curve
 
 __all__ = ["Question", "study_command"]
-
-
-_LEGEND = (
-    "at the end: without early stopping. VC ≥: points that some weights of this shape could label at will "
-    "(Bartlett et al. 2019; a linear model d + 1). fits noise, d.o.f.: share of random targets fitted on "
-    "some of the rows, and the effective number of parameters that this takes. None of them says how a "
-    "size does on this table; the validation column does."
-)
 
 
 class Question(StrEnum):
@@ -52,16 +45,6 @@ _COLUMNS = {
     "lr": ("batch_size", "limit", "interval", "lowest_at", "suggested"),
     "cv": ("size", "training", "validation", "interval", "se"),
 }
-_HEADS = {
-    "interval": "95 % interval",
-    "final_validation": "at the end",
-    "reach": "±",
-    "vc_lower": "VC ≥",
-    "random_fit": "fits noise",
-    "degrees_of_freedom": "d.o.f.",
-    "limit": "stable up to",
-    "lowest_at": "lowest loss at",
-}
 
 
 def study_command(
@@ -87,6 +70,7 @@ def study_command(
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     budget: opt.Budget = None,
+    lang: opt.Lang = "en",
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
@@ -97,6 +81,7 @@ def study_command(
     from rich.console import Console
 
     from soundfit.report.progress import training_progress
+    from soundfit.report.words import Words
     from soundfit.study.cross_validation import Hooks
     from soundfit.workflow.folder import write_json_line
     from soundfit.workflow.options import Options, parse_budget
@@ -120,7 +105,7 @@ def study_command(
     )
     console = Console()
     with (
-        training_progress(console, quiet=quiet or json) as progress,
+        training_progress(console, quiet=quiet or json, lang=lang) as progress,
         asking_to_stop(lambda: progress.stage("stopping after this epoch, keeping what is done")) as asked,
     ):
         progress.stage("training")
@@ -131,34 +116,80 @@ def study_command(
     if json:
         write_json_line(curve.to_dict())
     elif not quiet:
-        _print(curve, console)
+        _print(curve, console, Words(lang))
     if asked():
         raise typer.Exit(3)
 
 
-def _print(curve: Curve, console: Any) -> None:
+def _head(column: str, _: Words) -> str:
+    heads = {
+        "size": _("size"),
+        "parameters": _("parameters"),
+        "training": _("training"),
+        "validation": _("validation"),
+        "rows": _("rows"),
+        "interval": _("95 % interval"),
+        "final_validation": _("at the end"),
+        "reach": "±",
+        "vc_lower": "VC ≥",
+        "random_fit": _("fits noise"),
+        "degrees_of_freedom": _("d.o.f."),
+        "weight_decay": _("weight decay"),
+        "dropout": _("dropout"),
+        "batch_size": _("batch size"),
+        "limit": _("stable up to"),
+        "lowest_at": _("lowest loss at"),
+        "suggested": _("suggested"),
+        "se": "SE",
+    }
+    return heads.get(column, column.replace("_", " "))
+
+
+def _title(curve: Curve, _: Words) -> str:
+    from soundfit.report.metric_words import metric_words
+
+    titles = {
+        "capacity": _("capacity"),
+        "learning": _("learning"),
+        "regularization": _("regularization"),
+        "lr": _("learning rate"),
+        "cv": _("cross-validation"),
+    }
+    metric = metric_words(curve.metric, _, greater_is_better=curve.greater_is_better)
+    return f"{titles.get(curve.question, curve.question)}: {metric.label}"
+
+
+def _print(curve: Curve, console: Any, _: Words) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{curve.question}: {curve.metric.replace('_', ' ')}", title_justify="left")
+    from soundfit.records.said import retell
+
+    table = Table(title=_title(curve, _), title_justify="left")
     made = ("interval", "reach", "size")
     columns = [c for c in _COLUMNS[curve.question] if c in made or any(c in p for p in curve.points)]
     for column in columns:
-        table.add_column(_HEADS.get(column, column.replace("_", " ")), justify="right")
+        table.add_column(_head(column, _), justify="right")
     for point in curve.points:
         style = "bold" if point.get("chosen") else ""
-        table.add_row(*(_cell(point, column) for column in columns), style=style)
+        table.add_row(*(_cell(point, column, _) for column in columns), style=style)
     console.print(table)
-    console.print(curve.sentence)
+    console.print(retell(curve.sentence, {}, _))
     if curve.question == "capacity":
-        console.print(_LEGEND, style="dim")
+        legend = _(
+            "at the end: without early stopping. VC ≥: points that some weights of this shape could label at "
+            "will (Bartlett et al. 2019; a linear model d + 1). fits noise, d.o.f.: share of random targets "
+            "fitted on some of the rows, and the effective number of parameters that this takes. None of "
+            "them says how a size does on this table; the validation column does."
+        )
+        console.print(legend, style="dim")
 
 
-def _cell(point: Any, column: str) -> str:
+def _cell(point: Any, column: str, _: Words) -> str:
     if column == "interval":
         low, high = point.get("low"), point.get("high")
         return "" if low is None or high is None else f"{low:.4g} – {high:.4g}"
     if column == "size":
-        return f"{point['depth']} × {point['width']}" if point["depth"] else "linear"
+        return f"{point['depth']} × {point['width']}" if point["depth"] else _("linear")
     if column == "reach":
         low, high = point.get("low"), point.get("high")
         return "" if low is None or high is None else f"{(high - low) / 2:.2g}"

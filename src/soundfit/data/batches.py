@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from soundfit.data.delimited import delimited_head
 from soundfit.data.source import unique_names
 from soundfit.errors import DataError
+from soundfit.records.said import say
 
 __all__ = ["BATCH_ROWS", "BatchedFile", "available_bytes", "batched", "bytes_in_memory"]
 
@@ -82,7 +83,12 @@ class BatchedFile:
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 "A table file is whole and of one shape from start to end",
-                received=f"{self.path}: {str(error).splitlines()[0][:200]} after row {start:,}",
+                received=say(
+                    "{path}: {splitlines} after row {start:,}",
+                    path=self.path,
+                    splitlines=str(error).splitlines()[0][:200],
+                    start=start,
+                ),
                 fix="check the file there, or write it again",
             ) from None
 
@@ -145,7 +151,7 @@ def _as_parquet(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError):
         raise DataError(
             "A file with this ending must be Parquet",
-            received=f"{path}, which cannot be read as Parquet",
+            received=say("{path}, which cannot be read as Parquet", path=path),
             fix="write the file again, or give it the ending of its format",
         ) from None
 

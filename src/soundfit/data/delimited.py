@@ -13,6 +13,7 @@ import pyarrow.csv
 
 from soundfit.data.values import MISSING, to_text
 from soundfit.errors import DataError
+from soundfit.records.said import say
 
 __all__ = ["delimited_head", "parse_delimited"]
 
@@ -56,7 +57,7 @@ def parse_delimited(content: bytes, *, source: str) -> pd.DataFrame:
     if not text:
         raise DataError(
             "A table needs a header line and rows below it",
-            received=f"an empty file, {source}",
+            received=say("an empty file, {source}", source=source),
             fix="check how the file was written; it holds nothing",
         )
     if b"\n" not in text and b"\r" in text:
@@ -132,7 +133,7 @@ def _checked(content: bytes, source: str) -> bytes:
 def _binary(source: str) -> DataError:
     return DataError(
         "A table file must be text (CSV, TSV), Parquet or Feather",
-        received=f"{source}, whose bytes are not text",
+        received=say("{source}, whose bytes are not text", source=source),
         fix="export the table as CSV in UTF-8, or give the file its format's ending (.parquet, .feather)",
     )
 
@@ -194,7 +195,11 @@ def _find_head(sample: str, source: str) -> _Head:
         found = (",", _rows(sample, ","))
     delimiter, rows = found
     if not rows:
-        raise DataError("A table needs a header line", received=f"{source}, which has none", fix="add one")
+        raise DataError(
+            "A table needs a header line",
+            received=say("{source}, which has none", source=source),
+            fix="add one",
+        )
     names, n_lines = rows[0]
     body_rows = [fields for fields, _ in rows[1:]]
     extra = ""
@@ -265,8 +270,12 @@ def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: byt
     if first.expected_columns == 1 or len(ragged) > 0.5 * text.count(b"\n"):
         return DataError(
             "The first line must hold the column names, with the delimiter between them",
-            received=f"{source}, whose first line has {_fields(first.expected_columns)} "
-            f"and whose rows have {first.actual_columns}",
+            received=say(
+                "{source}, whose first line has {fields} and whose rows have {actual_columns}",
+                source=source,
+                fields=_fields(first.expected_columns),
+                actual_columns=first.actual_columns,
+            ),
             fix="remove lines above the column names; comma, semicolon, tab and | are known delimiters",
         )
     shown = first.text if len(first.text) <= 60 else first.text[:59] + "…"
@@ -276,9 +285,19 @@ def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: byt
     more = f" ({len(ragged):,} such rows)" if len(ragged) > 1 else ""
     return DataError(
         "Every row must have as many fields as the header",
-        received=f"{source}, {line}: {_fields(first.actual_columns)} where "
-        f"{first.expected_columns} are expected, {shown!r}{more}",
-        fix=f"put quotes around text that holds the delimiter {head.delimiter!r}, or complete the row",
+        received=say(
+            "{source}, {line}: {fields} where {expected_columns} are expected, {shown!r}{more}",
+            source=source,
+            line=line,
+            fields=_fields(first.actual_columns),
+            expected_columns=first.expected_columns,
+            shown=shown,
+            more=more,
+        ),
+        fix=say(
+            "put quotes around text that holds the delimiter {delimiter!r}, or complete the row",
+            delimiter=head.delimiter,
+        ),
     )
 
 

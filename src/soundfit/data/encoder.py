@@ -17,6 +17,7 @@ from soundfit.data.layout import Block, Layout, plan_features
 from soundfit.data.saved import finite_floats, unreadable
 from soundfit.data.values import text_codes, to_booleans, to_dates, to_numbers
 from soundfit.errors import DataError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["CLIP", "SMOOTH", "Encoder", "Layout", "fit_encoder", "plan_features", "raw_features"]
 
@@ -243,8 +244,12 @@ def _readable(layout: Layout, frame: pd.DataFrame) -> pd.DataFrame:
         shown = ", ".join(repr(name) for name in absent[:10]) + (", …" if len(absent) > 10 else "")
         raise DataError(
             "Prediction needs every column that the model was trained on",
-            received=f"a table without {shown}",
-            fix=f"add {'it' if len(absent) == 1 else 'them'}, empty cells are allowed; {hints}",
+            received=say("a table without {shown}", shown=shown),
+            fix=say(
+                "add {value}, empty cells are allowed; {hints}",
+                value="it" if len(absent) == 1 else "them",
+                hints=hints,
+            ),
         )
     return pd.DataFrame(
         {block.column: _read_column(block, frame.iloc[:, names[block.column]]) for block in layout.blocks},
@@ -265,9 +270,9 @@ def _read_column(block: Block, series: pd.Series) -> pd.Series:
     if bad.any() and read.isna().all():
         held = {"numeric": "numbers", "boolean": "yes or no", "date": "dates"}[block.kind]
         raise DataError(
-            f"Column {block.column!r} held {held} when the model was trained",
+            say("Column {column!r} held {held} when the model was trained", column=block.column, held=held),
             received=f"{series[bad].iloc[0]!r}"
-            + (f" and {int(bad.sum()) - 1:,} more" if bad.sum() > 1 else ""),
-            fix=f"write {held} in it, or leave cells empty where the value is unknown",
+            + (say(" and {value:,} more", value=int(bad.sum()) - 1) if bad.sum() > 1 else ""),
+            fix=say("write {held} in it, or leave cells empty where the value is unknown", held=held),
         )
     return read

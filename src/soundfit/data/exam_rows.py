@@ -10,6 +10,7 @@ from soundfit.data.folds import Keys, rank_before
 from soundfit.data.options import MIN_ROWS, TestRows, too_few_rows
 from soundfit.data.table import Table
 from soundfit.errors import DataError, UsageError
+from soundfit.records.said import say
 
 __all__ = ["draw_exam", "exam_positions", "given_exam"]
 
@@ -35,7 +36,7 @@ def draw_exam(table: Table, keys: Keys, share: float, rng: np.random.Generator) 
         if n_groups < 3:
             raise DataError(
                 "A split by group needs at least 3 groups: one for the exam and two for the folds",
-                received=f"{n_groups} group{'s' * (n_groups != 1)}",
+                received=say("{n_groups} group{plural}", n_groups=n_groups, plural="s" * (n_groups != 1)),
                 fix="choose another group column, or none",
             )
         strata = keys.strata(np.arange(n_rows), 2) if keys.classes else None
@@ -52,7 +53,11 @@ def _latest_rows(keys: Keys, share: float, rng: np.random.Generator) -> tuple[Ro
     if len(time.points) < 3:
         raise DataError(
             "A split by time needs at least 3 different times: for training, validation and the exam",
-            received=f"{len(time.points)} different time{'s' * (len(time.points) != 1)}",
+            received=say(
+                "{n_points} different time{plural}",
+                n_points=len(time.points),
+                plural="s" * (len(time.points) != 1),
+            ),
             fix="choose another time column, or none",
         )
     first = max(2, splitters.cut_by_time(time.rank, share))
@@ -62,7 +67,11 @@ def _latest_rows(keys: Keys, share: float, rng: np.random.Generator) -> tuple[Ro
     if before < 2:
         raise UsageError(
             "The gap leaves at least two different times before the test rows",
-            received=f"a gap of {keys.gap} before a test set of the last {int(later.sum()):,} rows",
+            received=say(
+                "a gap of {gap} before a test set of the last {sum:,} rows",
+                gap=keys.gap,
+                sum=int(later.sum()),
+            ),
             fix="use a smaller gap or a smaller test fraction",
         )
     if keys.group is not None:
@@ -70,7 +79,10 @@ def _latest_rows(keys: Keys, share: float, rng: np.random.Generator) -> tuple[Ro
         if len(np.unique(keys.group[earlier])) < 2 or not later.any():
             raise DataError(
                 "A split by time and group needs at least two groups before the exam and one in it",
-                received=f"{len(np.unique(keys.group)):,} groups, too few of them before the cut in time",
+                received=say(
+                    "{n_unique:,} groups, too few of them before the cut in time",
+                    n_unique=len(np.unique(keys.group)),
+                ),
                 fix="use only the time, to forecast groups that are known; or only the group",
             )
     return np.flatnonzero(later).astype(np.int64), np.flatnonzero(~later & ~earlier).astype(np.int64)
@@ -92,7 +104,11 @@ def given_exam(table: Table, keys: Keys, test_rows: TestRows) -> tuple[Rows, Row
         if both.size:
             raise UsageError(
                 "No group is both in the test rows and outside them",
-                received=f"{both.size:,} group{'s' * (both.size != 1)} on both sides of the given test rows",
+                received=say(
+                    "{size:,} group{plural} on both sides of the given test rows",
+                    size=both.size,
+                    plural="s" * (both.size != 1),
+                ),
                 fix="take these groups out of one side, or leave the group option out",
             )
     if keys.time is not None:
@@ -101,7 +117,7 @@ def given_exam(table: Table, keys: Keys, test_rows: TestRows) -> tuple[Rows, Row
         if late:
             raise UsageError(
                 "With time, all given test rows are later than the other rows",
-                received=f"{late:,} training rows at or after the first test row",
+                received=say("{late:,} training rows at or after the first test row", late=late),
                 fix="remove these rows, give a later test file, or leave the time option out",
             )
         left_out = ~mask & (keys.time.rank >= rank_before(keys.time, first, keys.gap))
@@ -118,8 +134,10 @@ def exam_positions(table: Table, test_rows: TestRows) -> Rows:
     positions = np.unique(given).astype(np.int64) if given.size else np.empty(0, dtype=np.int64)
     if not len(positions) or positions[0] < 0 or positions[-1] >= len(table):
         raise UsageError(
-            f"Test rows are positions in the table, from 0 to {len(table) - 1:,}",
-            received="none" if not len(positions) else f"{positions[0]:,} to {positions[-1]:,}",
+            say("Test rows are positions in the table, from 0 to {value:,}", value=len(table) - 1),
+            received="none"
+            if not len(positions)
+            else say("{positions:,} to {positions2:,}", positions=positions[0], positions2=positions[-1]),
             fix="give the positions of the rows that are the exam",
         )
     return positions

@@ -16,6 +16,7 @@ from soundfit.data import splitters
 from soundfit.data.keys import TimeKey
 from soundfit.errors import DataError, UsageError
 from soundfit.records import Fold
+from soundfit.records.said import say
 
 __all__ = [
     "AUTO_HOLDOUT_ROWS",
@@ -124,7 +125,7 @@ def need_rows(n_rows: int, k: int) -> None:
     if n_rows < k:
         raise UsageError(
             "There are at most as many folds as training rows",
-            received=f"{k:,} folds for {n_rows:,} training rows",
+            received=say("{k:,} folds for {n_rows:,} training rows", k=k, n_rows=n_rows),
             fix="use fewer folds, or `auto`",
         )
 
@@ -134,8 +135,13 @@ def need_groups(n_groups: int, k: int) -> None:
     if n_groups < k:
         raise UsageError(
             "Each fold validates at least one whole group",
-            received=f"{k:,} folds for {n_groups:,} group{'s' * (n_groups != 1)} outside the test rows",
-            fix=f"use at most {n_groups:,} folds, or `auto`"
+            received=say(
+                "{k:,} folds for {n_groups:,} group{plural} outside the test rows",
+                k=k,
+                n_groups=n_groups,
+                plural="s" * (n_groups != 1),
+            ),
+            fix=say("use at most {n_groups:,} folds, or `auto`", n_groups=n_groups)
             if n_groups > 1
             else "choose another group column",
         )
@@ -162,7 +168,11 @@ def _forward_folds(rows: Rows, k: int, keys: Keys, rng: np.random.Generator) -> 
     if len(present) < k + 1:
         raise UsageError(
             "Folds by time need one more different time than folds: each trains on what came before",
-            received=f"{k:,} folds for {len(present):,} different times outside the test rows",
+            received=say(
+                "{k:,} folds for {n_present:,} different times outside the test rows",
+                k=k,
+                n_present=len(present),
+            ),
             fix="use fewer folds, `auto`, or a time column that is finer",
         )
     if k == 1:
@@ -187,11 +197,13 @@ def _nothing_left(i: int, k: int, keys: Keys) -> DataError:
     if keys.gap:
         return DataError(
             "Every fold by time trains on rows that lie before its validation rows by at least the gap",
-            received=f"a gap of {keys.gap} that leaves fold {i} of {k} without training rows",
+            received=say(
+                "a gap of {gap} that leaves fold {i} of {k} without training rows", gap=keys.gap, i=i, k=k
+            ),
             fix="use a smaller gap or fewer folds",
         )
     return DataError(
         "Every fold by time and group trains on earlier rows of groups that it does not validate",
-        received=f"fold {i} of {k}, where no such rows are left",
+        received=say("fold {i} of {k}, where no such rows are left", i=i, k=k),
         fix="use fewer folds; or only the time, to forecast groups that are known; or only the group",
     )

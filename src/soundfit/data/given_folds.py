@@ -10,6 +10,7 @@ from soundfit.data.options import SplitOptions
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.records import Fold, Plan
+from soundfit.records.said import say
 
 __all__ = ["given_folds"]
 
@@ -28,7 +29,11 @@ def given_folds(table: Table, name: str, options: SplitOptions) -> Plan:
         if test.any():
             raise UsageError(
                 "The test rows are given once",
-                received=f"test rows of their own, and {int(test.sum()):,} rows marked test in {name!r}",
+                received=say(
+                    "test rows of their own, and {sum:,} rows marked test in {name!r}",
+                    sum=int(test.sum()),
+                    name=name,
+                ),
                 fix="leave one of them out",
             )
         test = np.zeros(len(table), dtype=bool)
@@ -43,7 +48,13 @@ def given_folds(table: Table, name: str, options: SplitOptions) -> Plan:
     if not len(exam) or len(present) < (1 if holdout else 2):
         raise UsageError(
             "A fold column names at least two folds besides the test rows",
-            received=f"{name!r}: {len(present)} fold{'s' * (len(present) != 1)}, {len(exam):,} test rows",
+            received=say(
+                "{name!r}: {n_present} fold{plural}, {n_exam:,} test rows",
+                name=name,
+                n_present=len(present),
+                plural="s" * (len(present) != 1),
+                n_exam=len(exam),
+            ),
             fix="number three or more folds, or mark rows with the word `test`",
         )
     made = tuple(

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from soundfit.data.table import Table
 from soundfit.errors import DataError, UsageError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["FILE_ORDER", "TimeKey", "fold_labels", "group_codes", "joined_codes", "time_gap", "time_key"]
 
@@ -46,14 +47,14 @@ class TimeKey:
 def _column(table: Table, name: str, option: str) -> pd.Series[Any]:
     if name == table.target_name:
         raise UsageError(
-            f"The {option} column is a feature, never the target",
-            received=f"{option} {name!r}, which is also the target",
-            fix=f"name another column for {option}, or leave the option out",
+            say("The {option} column is a feature, never the target", option=option),
+            received=say("{option} {name!r}, which is also the target", option=option, name=name),
+            fix=say("name another column for {option}, or leave the option out", option=option),
         )
     if name not in table.frame.columns:
         known = [str(c) for c in table.frame.columns]
         raise UsageError(
-            f"The {option} option names a column of the table",
+            say("The {option} option names a column of the table", option=option),
             received=repr(name),
             fix=did_you_mean(str(name), known),
         )
@@ -94,7 +95,12 @@ def time_key(table: Table, name: str) -> TimeKey:
         if missing:
             raise DataError(
                 "Every row needs a time to be split by time",
-                received=f"{missing:,} of {len(column):,} rows without a value in {name!r}",
+                received=say(
+                    "{missing:,} of {n_column:,} rows without a value in {name!r}",
+                    missing=missing,
+                    n_column=len(column),
+                    name=name,
+                ),
                 fix="fill or remove these rows, or choose another time column",
             )
         values, is_date = _times(column, name)
@@ -122,9 +128,12 @@ def _times(column: pd.Series[Any], name: str) -> tuple[NDArray[Any], bool]:
     example = next((v for v in text if pd.isna(pd.to_datetime(v, errors="coerce"))), text.iloc[0])
     raise DataError(
         "The time column holds dates or numbers",
-        received=f"{name!r} with values such as {str(example)[:40]!r}",
-        fix="write the times as ISO dates (2024-01-31 18:00) or numbers, or use the file's order with"
-        f" time={FILE_ORDER!r}",
+        received=say("{name!r} with values such as {example!r}", name=name, example=str(example)[:40]),
+        fix=say(
+            "write the times as ISO dates (2024-01-31 18:00) or numbers, or use the file's order "
+            "with time={FILE_ORDER!r}",
+            FILE_ORDER=FILE_ORDER,
+        ),
     )
 
 
@@ -177,7 +186,12 @@ def fold_labels(table: Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.
     if missing:
         raise DataError(
             "Every row needs a fold",
-            received=f"{missing:,} of {len(column):,} rows without a value in {name!r}",
+            received=say(
+                "{missing:,} of {n_column:,} rows without a value in {name!r}",
+                missing=missing,
+                n_column=len(column),
+                name=name,
+            ),
             fix="write a fold, or `test`, in each row",
         )
     words = column.astype(object).map(lambda v: v.strip().casefold() if isinstance(v, str) else v)
@@ -196,8 +210,13 @@ def fold_labels(table: Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.
     if len(rest) > max(50, len(table) // 4) or len(rest) > len(table) // 2:
         raise UsageError(
             "A fold column has few different values, one a fold",
-            received=f"{name!r} with {len(rest):,} different values in {len(table):,} rows",
-            fix=f"number the folds, or use group={name!r} if its values are groups",
+            received=say(
+                "{name!r} with {n_rest:,} different values in {n_table:,} rows",
+                name=name,
+                n_rest=len(rest),
+                n_table=len(table),
+            ),
+            fix=say("number the folds, or use group={name!r} if its values are groups", name=name),
         )
     order = sorted(rest, key=lambda v: (isinstance(v, str), v))
     position = {value: i for i, value in enumerate(order)}

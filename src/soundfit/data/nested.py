@@ -15,6 +15,7 @@ from soundfit.data.keys import group_codes, time_gap, time_key
 from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.records import Fold, Plan
+from soundfit.records.said import say
 
 __all__ = ["nested"]
 
@@ -89,8 +90,16 @@ def _inner_folds(
         return make_folds(rows, k, keys, np.random.default_rng(seed))
     except UsageError as error:
         raise UsageError(
-            f"Nested cross-validation splits the training rows of each outer fold again ({error.rule})",
-            received=f"in outer fold {seed[-1] + 1} of {n_outer}: {error.received}",
+            say(
+                "Nested cross-validation splits the training rows of each outer fold again ({rule})",
+                rule=error.rule,
+            ),
+            received=say(
+                "in outer fold {value} of {n_outer}: {received}",
+                value=seed[-1] + 1,
+                n_outer=n_outer,
+                received=error.received,
+            ),
             fix="use fewer inner or outer folds",
         ) from error
 

@@ -18,6 +18,7 @@ from soundfit.data.encoder import CLIP, SMOOTH, Encoder, raw_features
 from soundfit.data.layout import Block, Layout
 from soundfit.data.values import FALSE_WORDS, FILLERS, TRUE_WORDS, number_of, text_of
 from soundfit.errors import DataError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["RowEncoder", "RowReader"]
 
@@ -98,8 +99,11 @@ class RowReader:
             if column not in row:
                 raise DataError(
                     "Prediction needs every column that the model was trained on",
-                    received=f"a row without {column!r}",
-                    fix=f"send it, null where the value is unknown; {did_you_mean(column, row)}",
+                    received=say("a row without {column!r}", column=column),
+                    fix=say(
+                        "send it, null where the value is unknown; {did_you_mean}",
+                        did_you_mean=did_you_mean(column, row),
+                    ),
                 )
             read(out, row[column])
         return out
@@ -186,7 +190,7 @@ def _date(block: Block, start: int) -> Callable[[NDArray[np.float64], Any], None
 def _unreadable(column: str, held: str, value: Any) -> DataError:
     shown = repr(value)
     return DataError(
-        f"Column {column!r} held {held} when the model was trained",
+        say("Column {column!r} held {held} when the model was trained", column=column, held=held),
         received=shown if len(shown) <= 80 else shown[:79] + "…",
-        fix=f"write {held} in it, or leave cells empty where the value is unknown",
+        fix=say("write {held} in it, or leave cells empty where the value is unknown", held=held),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from soundfit.data.keys import FILE_ORDER
 from soundfit.errors import DataError, UsageError
+from soundfit.records.said import say
 
 __all__ = ["MIN_ROWS", "SplitOptions", "too_few_rows"]
 
@@ -79,7 +80,9 @@ class SplitOptions:
         if options.folds is not None and test_rows is None and options.folds > n_rows:
             raise UsageError(
                 "There are at most as many folds as training rows",
-                received=f"{options.folds:,} folds for a table of {n_rows:,} rows",
+                received=say(
+                    "{folds:,} folds for a table of {n_rows:,} rows", folds=options.folds, n_rows=n_rows
+                ),
                 fix="use fewer folds, or `auto`",
             )
         return options
@@ -96,21 +99,23 @@ def _refuse_contradictions(options: SplitOptions) -> None:
     if options.fold_column is not None and any(others.values()):
         raise UsageError(
             "A fold column decides the folds alone",
-            received=f"the fold column {options.fold_column!r} together with "
+            received=say("the fold column {fold_column!r} together with ", fold_column=options.fold_column)
             + " and ".join(name for name, given in others.items() if given),
             fix="leave out the fold column or the others",
         )
     if options.time is not None and options.stratify:
         raise UsageError(
             "A split by time cannot be stratified: the past decides what each fold holds",
-            received=f"stratify together with time {options.time!r}",
+            received=say("stratify together with time {time!r}", time=options.time),
             fix="leave out one of them",
         )
     if options.time is None and others["a gap"]:
         raise UsageError(
             "A gap lies between earlier and later rows",
-            received=f"a gap of {options.gap} without a time",
-            fix=f"name a time column, or use time={FILE_ORDER!r} for the file's order",
+            received=say("a gap of {gap} without a time", gap=options.gap),
+            fix=say(
+                "name a time column, or use time={FILE_ORDER!r} for the file's order", FILE_ORDER=FILE_ORDER
+            ),
         )
 
 
@@ -131,7 +136,7 @@ def _fold_count(folds: int | str) -> int | None:
     if k < 2:
         raise UsageError(
             "Cross-validation needs at least 2 folds: with one, nothing is left to train on",
-            received=f"{k} fold{'s' * (k != 1)}",
+            received=say("{k} fold{plural}", k=k, plural="s" * (k != 1)),
             fix="use 2 or more, or `auto`",
         )
     return k
@@ -150,7 +155,10 @@ def _test_share(test: float) -> float:
         )
     if not 0.0 < share < MAX_TEST_SHARE:
         raise UsageError(
-            f"The test fraction is a number above 0 and below {MAX_TEST_SHARE}",
+            say(
+                "The test fraction is a number above 0 and below {MAX_TEST_SHARE}",
+                MAX_TEST_SHARE=MAX_TEST_SHARE,
+            ),
             received=repr(test),
             fix="use 0.2, a fifth of the rows",
         )
@@ -160,7 +168,9 @@ def _test_share(test: float) -> float:
 def too_few_rows(n_rows: int, where: str) -> DataError:
     """Return the refusal of a table that is too small to be split."""
     return DataError(
-        f"A split needs at least {MIN_ROWS} rows: for the exam and for two folds",
-        received=f"{n_rows:,} row{'s' * (n_rows != 1)} {where}".rstrip(),
+        say("A split needs at least {MIN_ROWS} rows: for the exam and for two folds", MIN_ROWS=MIN_ROWS),
+        received=say(
+            "{n_rows:,} row{plural} {where}", n_rows=n_rows, plural="s" * (n_rows != 1), where=where
+        ).rstrip(),
         fix="collect more rows; a score from so few would say nothing",
     )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundfit.errors import DataError
+from soundfit.records.said import say
 
 __all__ = ["Arrays", "array_files", "holds_arrays", "read_arrays", "read_idx"]
 
@@ -116,7 +117,7 @@ def as_pictures(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
     if array.ndim != 4 or array.shape[3] not in (1, 3, 4) or not all(array.shape):
         raise DataError(
             "Pictures come as arrays (N, height, width), with 1, 3 or 4 channels on a last or second axis",
-            received=f"{name}: shape {array.shape}",
+            received=say("{name}: shape {shape}", name=name, shape=array.shape),
             fix="save the array in one of these shapes",
         )
     if array.shape[3] == 4:
@@ -125,7 +126,11 @@ def as_pictures(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
         return np.ascontiguousarray(array)
     values = array.astype(np.float32)
     if not np.isfinite(values).all():
-        raise DataError("Pixels are finite numbers", received=f"{name} holds NaN or infinity", fix="clean it")
+        raise DataError(
+            "Pixels are finite numbers",
+            received=say("{name} holds NaN or infinity", name=name),
+            fix="clean it",
+        )
     low, high = float(values.min()), float(values.max())
     if low < 0:
         values = (values - low) / max(high - low, 1e-12) * 255.0
@@ -163,7 +168,7 @@ def _labels_of(pictures: Path) -> Path:
             return path
     raise DataError(
         "An idx file of pictures has a file of labels beside it",
-        received=f"{pictures}, without {stem}idx1-ubyte",
+        received=say("{pictures}, without {stem}idx1-ubyte", pictures=pictures, stem=stem),
         fix="put the labels there, named as MNIST names them",
     )
 
@@ -232,7 +237,12 @@ def _checked(name: str, pictures: NDArray[np.uint8], labels: NDArray[np.generic]
     if labels.ndim != 1 or len(labels) != len(pictures):
         raise DataError(
             "There is one label per picture",
-            received=f"{name}: {len(pictures):,} pictures and labels of shape {labels.shape}",
+            received=say(
+                "{name}: {n_pictures:,} pictures and labels of shape {shape}",
+                name=name,
+                n_pictures=len(pictures),
+                shape=labels.shape,
+            ),
             fix="save them in the same order",
         )
     return Arrays(name, pictures, labels, role)

@@ -16,6 +16,7 @@ from soundfit.data.picture_decode import from_image
 from soundfit.data.picture_source import list_files, path_column, picture_endings, table_endings
 from soundfit.data.source import read_frame
 from soundfit.errors import DataError
+from soundfit.records.said import say
 
 __all__ = ["PictureBatch", "read_batch"]
 
@@ -47,14 +48,14 @@ def read_batch(source: Path | Sequence[Path], shape: Shape) -> PictureBatch:
         if not files:
             raise DataError(
                 "A folder to predict holds pictures",
-                received=f"{source}, which holds none",
+                received=say("{source}, which holds none", source=source),
                 fix="name the folder of the pictures, or one picture",
             )
         return _of_files(source, files, shape)
     if not source.is_file():
         raise DataError(
             "Pictures to predict are a file or a folder",
-            received=f"{source}, which does not exist",
+            received=say("{source}, which does not exist", source=source),
             fix="check the path for a typing error",
         )
     ending = source.suffix.lower()
@@ -64,7 +65,9 @@ def read_batch(source: Path | Sequence[Path], shape: Shape) -> PictureBatch:
         if column is None:
             raise DataError(
                 "A table of pictures has a column of their paths",
-                received=f"{source} with {', '.join(map(repr, list(frame.columns)[:8]))}",
+                received=say(
+                    "{source} with {list}", source=source, list=", ".join(map(repr, list(frame.columns)[:8]))
+                ),
                 fix="name a folder or a picture, or add the column",
             )
         return _of_files(source.parent, [str(v) for v in frame[column]], shape)

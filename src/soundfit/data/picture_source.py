@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from soundfit.data.picture_arrays import Arrays, array_files, holds_arrays, read_arrays
 from soundfit.data.source import read_frame
 from soundfit.errors import DataError, UsageError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = [
     "ROLES",
@@ -117,7 +118,7 @@ def list_pictures(path: Path, *, target: str = "") -> PictureSource:
         return _from_arrays(path, read_arrays(array_files(path.parent, only=path) or [path]), target)
     raise DataError(
         "Training needs a folder of pictures in sub-folders, one per class",
-        received=f"{path}, a single picture",
+        received=say("{path}, a single picture", path=path),
         fix="name the folder above the classes",
     )
 
@@ -203,7 +204,13 @@ def _from_folder(root: Path, target: str) -> PictureSource:
         inside = ", ".join(sorted({str(label) for label in labels if label is not None})[:3]) or "none"
         raise DataError(
             "A folder of pictures has a sub-folder per class, two or more",
-            received=f"{root} with {len(names):,} pictures and {len(set(labels) - {None})} such ({inside})",
+            received=say(
+                "{root} with {n_names:,} pictures and {n_value} such ({inside})",
+                root=root,
+                n_names=len(names),
+                n_value=len(set(labels) - {None}),
+                inside=inside,
+            ),
             fix="sort the pictures into sub-folders, or give a table with a column of paths and --target",
         )
     return PictureSource(
@@ -260,8 +267,12 @@ def _from_table(path: Path, target: str) -> PictureSource:
     if not target or target not in others:
         raise UsageError(
             "A table of pictures needs --target, the column with their labels",
-            received=f"--target {target!r}, which is not in {path}" if target else "none",
-            fix=did_you_mean(target, others) if target else f"name one of: {', '.join(others[:12])}",
+            received=say("--target {target!r}, which is not in {path}", target=target, path=path)
+            if target
+            else "none",
+            fix=did_you_mean(target, others)
+            if target
+            else say("name one of: {list}", list=", ".join(others[:12])),
         )
     root = path.parent
     files = tuple(
@@ -283,7 +294,7 @@ def _from_arrays(path: Path, parts: list[Arrays], target: str) -> PictureSource:
     if len(shapes) > 1:
         raise DataError(
             "Arrays of pictures have one height, width and number of channels",
-            received=f"{path} with {', '.join(map(str, sorted(shapes)))}",
+            received=say("{path} with {list}", path=path, list=", ".join(map(str, sorted(shapes)))),
             fix="bring them to one size",
         )
     roles = tuple(part.role for part in parts for _ in range(len(part.pictures)))

@@ -23,6 +23,7 @@ from soundfit.data.table import Column, Table
 from soundfit.data.task import read_target
 from soundfit.errors import DataError, UsageError
 from soundfit.records import Finding
+from soundfit.records.said import say
 
 __all__ = ["Pictures", "read_pictures"]
 
@@ -131,8 +132,13 @@ def _labelled(
         first = next(iter(broken.items()), (0, "none was found"))
         raise DataError(
             "Some pictures can be read",
-            received=f"{len(source):,} files in {source.name}, all broken; "
-            f"{source.files[first[0]]}: {first[1]}",
+            received=say(
+                "{n_source:,} files in {name}, all broken; {files}: {first}",
+                n_source=len(source),
+                name=source.name,
+                files=source.files[first[0]],
+                first=first[1],
+            ),
             fix="check the files; paths in a table are relative to it",
         )
     series = pd.Series(list(source.labels), dtype=object)
@@ -145,8 +151,8 @@ def _labelled(
     known = np.flatnonzero(~read.missing & whole)
     if len(known) < MIN_ROWS:
         raise DataError(
-            f"Training needs at least {MIN_ROWS} pictures with a label",
-            received=f"{len(known):,} in {source.name}",
+            say("Training needs at least {MIN_ROWS} pictures with a label", MIN_ROWS=MIN_ROWS),
+            received=say("{n_known:,} in {name}", n_known=len(known), name=source.name),
             fix="add pictures; below a hundred or so, a score says little",
         )
     values, classes = read.values[known], read.classes
@@ -184,7 +190,11 @@ def _present(
     if len(there) < 2:
         raise DataError(
             "There are pictures of two classes or more",
-            received=f"{source.name}, where only {classes[int(there[0])]!r} has pictures that can be read",
+            received=say(
+                "{name}, where only {classes!r} has pictures that can be read",
+                name=source.name,
+                classes=classes[int(there[0])],
+            ),
             fix="check the other sub-folders",
         )
     return codes.astype(np.int64), tuple(classes[int(c)] for c in there)

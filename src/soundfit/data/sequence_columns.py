@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from soundfit.data.columns import as_kinds, infer_columns
 from soundfit.data.sequence_layout import Layout, SequenceSource, check_target, stacked
 from soundfit.errors import DataError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["array_columns", "columns_of_lists", "from_columns"]
 
@@ -111,7 +112,7 @@ def from_columns(
         if column not in frame.columns:
             raise DataError(
                 "New data have the columns that the model reads",
-                received=f"{name} without {column!r}",
+                received=say("{name} without {column!r}", name=name, column=column),
                 fix=did_you_mean(column, [str(c) for c in frame.columns]),
             )
         cells = [_cell(c, f"column {column!r}, row {i}") for i, c in enumerate(frame[column])]
@@ -121,7 +122,13 @@ def from_columns(
         if uneven is not None:
             raise DataError(
                 "All steps of a column have the same channels",
-                received=f"row {uneven} of {column!r} with {cells[uneven].shape[1]} instead of {width}",
+                received=say(
+                    "row {uneven} of {column!r} with {shape} instead of {width}",
+                    uneven=uneven,
+                    column=column,
+                    shape=cells[uneven].shape[1],
+                    width=width,
+                ),
                 fix="write as many values for each step",
             )
         parts.append(cells)
@@ -133,7 +140,7 @@ def from_columns(
         told = ", ".join(f"{n} in {c!r}" for c, n in zip(arrays, lengths[:, i], strict=True))
         raise DataError(
             "Arrays of one row are channels of one sequence and have one length",
-            received=f"row {i} with {told}",
+            received=say("row {i} with {told}", i=i, told=told),
             fix="name the one column to read with --sequence, and leave out the others with --drop",
         )
     rows = [np.concatenate(cells, axis=1) for cells in zip(*parts, strict=True)]
@@ -169,7 +176,7 @@ def _static_values(rest: pd.DataFrame, static: Sequence[str], name: str) -> NDAr
     if missing:
         raise DataError(
             "New data have the columns that the model reads",
-            received=f"{name} without {', '.join(map(repr, missing))}",
+            received=say("{name} without {list}", name=name, list=", ".join(map(repr, missing))),
             fix=did_you_mean(missing[0], [str(c) for c in rest.columns]),
         )
     columns, _ = infer_columns(rest[list(static)])

@@ -36,7 +36,12 @@ def from_long(
     if missing_id.any():
         raise DataError(
             "Each step belongs to a sequence",
-            received=f"{int(missing_id.sum()):,} rows of {name} without a value of {sequence!r}",
+            received=say(
+                "{sum:,} rows of {name} without a value of {sequence!r}",
+                sum=int(missing_id.sum()),
+                name=name,
+                sequence=sequence,
+            ),
             fix="fill it in, or leave these rows out",
         )
     codes, ids = pd.factorize(frame[sequence])
@@ -82,7 +87,13 @@ def _times(column: pd.Series, time: str, name: str) -> NDArray[np.float64]:
     if bad:
         raise DataError(
             "--time holds a number or a date for every step",
-            received=f"{bad:,} of {len(values):,} rows of {name} without one in {time!r}",
+            received=say(
+                "{bad:,} of {n_values:,} rows of {name} without one in {time!r}",
+                bad=bad,
+                n_values=len(values),
+                name=name,
+                time=time,
+            ),
             fix="fill it in, or leave these rows out",
         )
     return values
@@ -98,8 +109,15 @@ def _refuse_varying(
         what = "A sequence has one target" if is_target else "A sequence lies in one group"
         raise UsageError(
             what,
-            received=f"{name!r} with several values in {len(varying):,} of {len(ids):,} sequences, "
-            f"the first {sequence} = {ids[int(varying[0])]!r}",
+            received=say(
+                "{name!r} with several values in {n_varying:,} of {n_ids:,} sequences, the first "
+                "{sequence} = {ids!r}",
+                name=name,
+                n_varying=len(varying),
+                n_ids=len(ids),
+                sequence=sequence,
+                ids=ids[int(varying[0])],
+            ),
             fix="to predict each row, train a model of tables (leave --sequence out); "
             "to predict from the rows before, cut the data into one sequence per prediction"
             if is_target
@@ -123,7 +141,7 @@ def _channels(
     if missing:
         raise DataError(
             "New data have the columns that the model reads",
-            received=f"{name} without {', '.join(map(repr, missing))}",
+            received=say("{name} without {list}", name=name, list=", ".join(map(repr, missing))),
             fix=did_you_mean(missing[0], [str(c) for c in features.columns]),
         )
     parts, names = [], []
@@ -140,7 +158,7 @@ def _channels(
     if not parts:
         raise DataError(
             "Steps hold at least one number or category",
-            received=f"{name}, where no column beside the sequence, time and target does",
+            received=say("{name}, where no column beside the sequence, time and target does", name=name),
             fix="add what was measured at each step",
         )
     return np.column_stack(parts), tuple(names), levels

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from soundfit.data.sequence_layout import Layout, SequenceSource, stacked
 from soundfit.errors import DataError
+from soundfit.records.said import say
 
 __all__ = ["from_npz", "npz_holds_sequences"]
 
@@ -48,7 +49,7 @@ def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
         shapes = ", ".join(f"{n} {a.shape} {a.dtype}" for n, a in list(arrays.items())[:6])
         raise DataError(
             "An npz file of sequences holds numbers X of shape (sequences, steps[, channels])",
-            received=f"{path} with {shapes or 'nothing'}",
+            received=say("{path} with {value}", path=path, value=shapes or "nothing"),
             fix="save it with numpy.savez(file, X=…, y=…), and lengths=… where sequences differ in length",
         )
     lengths_at = next((folded[n] for n in _LENGTH_NAMES if n in folded), None)
@@ -58,7 +59,12 @@ def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
     if layout is not None and channels != len(layout.channels):
         raise DataError(
             "New sequences have the channels of the training data",
-            received=f"{path} with {channels} instead of {len(layout.channels)}",
+            received=say(
+                "{path} with {channels} instead of {n_channels}",
+                path=path,
+                channels=channels,
+                n_channels=len(layout.channels),
+            ),
             fix="save the same channels in the same order",
         )
     wanted = target or next((folded[t] for t in _TARGET_NAMES if t in folded), "")
@@ -69,7 +75,12 @@ def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
         rest = [f"{k} {a.shape}" for k, a in arrays.items() if k != at]
         raise DataError(
             "An npz file of sequences holds one target per sequence, y",
-            received=f"{path} with {n:,} sequences and {', '.join(rest) or 'nothing else'}",
+            received=say(
+                "{path} with {n:,} sequences and {value}",
+                path=path,
+                n=n,
+                value=", ".join(rest) or "nothing else",
+            ),
             fix="save y with one value per sequence, or name its array with --target",
         )
     others = {
@@ -92,7 +103,9 @@ def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise DataError(
-            "The data file must exist", received=f"{path}, which does not", fix="check the path"
+            "The data file must exist",
+            received=say("{path}, which does not", path=path),
+            fix="check the path",
         ) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         pickled = "allow_pickle" in str(error)
@@ -116,7 +129,13 @@ def _aligned(x: NDArray[np.float32], lengths: NDArray[Any] | None, path: Path) -
         if len(x) != len(counts) or counts.max(initial=0) > x.shape[1]:
             raise DataError(
                 "Lengths fit the sequences: one each, none longer than the array",
-                received=f"{path}: X {x.shape}, lengths {counts.shape} up to {counts.max(initial=0)}",
+                received=say(
+                    "{path}: X {shape}, lengths {shape2} up to {max}",
+                    path=path,
+                    shape=x.shape,
+                    shape2=counts.shape,
+                    max=counts.max(initial=0),
+                ),
                 fix="save lengths (N,) beside X (N, steps, channels)",
             )
         x = x[..., None] if x.ndim == 2 else x

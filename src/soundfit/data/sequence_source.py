@@ -100,8 +100,8 @@ def _read(
     for option, column in (("--sequence", sequence), ("--time", time), ("--target", target)):
         if column and column not in frame.columns and not (option == "--target" and layout is not None):
             raise UsageError(
-                f"{option} names a column of the table",
-                received=f"{column!r}, which is not in {name}",
+                say("{option} names a column of the table", option=option),
+                received=say("{column!r}, which is not in {name}", column=column, name=name),
                 fix=did_you_mean(column, [str(c) for c in frame.columns]),
             )
     frame = frame.drop(columns=[c for c in drop if c in frame.columns and c != target])
@@ -113,12 +113,15 @@ def _read(
     if sequence:
         raise UsageError(
             "--sequence names a column of arrays, or with --time the column that says whose step a row is",
-            received=f"{sequence!r} without --time, and its cells are no arrays such as [1, 2, 3]",
+            received=say(
+                "{sequence!r} without --time, and its cells are no arrays such as [1, 2, 3]",
+                sequence=sequence,
+            ),
             fix="add --time with the column that orders the steps",
         )
     raise UsageError(
         "A model of sequences (lstm, gru, rnn) needs to be told what the sequences are",
-        received=f"{name}, where no column holds arrays such as [1, 2, 3]",
+        received=say("{name}, where no column holds arrays such as [1, 2, 3]", name=name),
         fix="name the column that says whose step a row is with --sequence and the steps' order with --time, "
         "or give an npz file with X (sequences, steps, channels) and y",
     )

@@ -19,6 +19,7 @@ from soundfit.data.split import split
 from soundfit.data.table import Column
 from soundfit.errors import UsageError, did_you_mean
 from soundfit.records import Finding, Plan
+from soundfit.records.said import say
 
 __all__ = ["OVERLAP", "SequenceSplit", "split_sequences", "with_overlap"]
 
@@ -65,8 +66,8 @@ def split_sequences(
     for option, name in [("--group", g) for g in group]:
         if name not in known:
             raise UsageError(
-                f"{option} names a column with one value per sequence",
-                received=f"{name!r}, which is not in {sequences.table.source}",
+                say("{option} names a column with one value per sequence", option=option),
+                received=say("{name!r}, which is not in {source}", name=name, source=sequences.table.source),
                 fix=did_you_mean(name, known),
             )
     overlap = find_overlap(sequences)

@@ -74,8 +74,8 @@ def as_sequences(source: SequenceSource, *, task: str = "auto") -> Sequences:
     known = np.flatnonzero(~read.missing & ~empty)
     if len(known) < MIN_ROWS:
         raise DataError(
-            f"Training needs at least {MIN_ROWS} sequences with a target",
-            received=f"{len(known):,} in {source.name}",
+            say("Training needs at least {MIN_ROWS} sequences with a target", MIN_ROWS=MIN_ROWS),
+            received=say("{n_known:,} in {name}", n_known=len(known), name=source.name),
             fix="add sequences; below a hundred or so, a score says little",
         )
     steps = source.steps[known]
@@ -86,7 +86,9 @@ def as_sequences(source: SequenceSource, *, task: str = "auto") -> Sequences:
     if len(set(hashes)) == 1:
         raise DataError(
             "Sequences must differ",
-            received=f"{source.name}, whose {len(known):,} sequences are all the same",
+            received=say(
+                "{name}, whose {n_known:,} sequences are all the same", name=source.name, n_known=len(known)
+            ),
             fix="check how they were written",
         )
     summary = summaries(steps, source.layout.channels)
@@ -192,7 +194,9 @@ def _present(
     if len(there) < 2:
         raise DataError(
             "There are sequences of two classes or more",
-            received=f"{source.name}, where all are {classes[int(there[0])]!r}",
+            received=say(
+                "{name}, where all are {classes!r}", name=source.name, classes=classes[int(there[0])]
+            ),
             fix="add sequences of another class",
         )
     return codes.astype(np.int64), tuple(classes[int(c)] for c in there)

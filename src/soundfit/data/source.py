@@ -117,7 +117,7 @@ def _load(source: str | os.PathLike[str] | pd.DataFrame) -> _Loaded:
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
             "A table is a file or a pandas DataFrame",
-            received=f"an object of type {type(source).__name__}",
+            received=say("an object of type {name}", name=type(source).__name__),
             fix="pass a path, or pandas.DataFrame(…) of the data",
         )
     path = Path(source)
@@ -133,13 +133,17 @@ def _content(path: Path) -> bytes:
         tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in endings)
         inside = f"; it holds {', '.join(tables[:5])}" if tables else ""
         raise DataError(
-            "The data must be one file", received=f"{path}, a folder{inside}", fix="name a file in it"
+            "The data must be one file",
+            received=say("{path}, a folder{inside}", path=path, inside=inside),
+            fix="name a file in it",
         )
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise DataError(
-            "The data file must exist", received=f"{path}, which does not", fix=_near_file(path)
+            "The data file must exist",
+            received=say("{path}, which does not", path=path),
+            fix=_near_file(path),
         ) from None
     except OSError as error:
         raise DataError(
@@ -169,7 +173,7 @@ def _parse(path: Path, content: bytes) -> pd.DataFrame:
         except (OSError, EOFError, zlib.error):
             raise DataError(
                 "A .gz file must be a whole gzip file",
-                received=f"{path}, which is damaged or cut short",
+                received=say("{path}, which is damaged or cut short", path=path),
                 fix="fetch or pack the file again",
             ) from None
         if ending == ".gz":
@@ -182,8 +186,8 @@ def _parse(path: Path, content: bytes) -> pd.DataFrame:
         return parse_delimited(content, source=str(path))
     sheet = ending in (".xlsx", ".xls", ".ods")
     raise DataError(
-        f"The data must be {_ENDINGS}",
-        received=f"{path}, whose ending is {ending!r}",
+        say("The data must be {ENDINGS}", ENDINGS=_ENDINGS),
+        received=say("{path}, whose ending is {ending!r}", path=path, ending=ending),
         fix="save the sheet as CSV" if sheet else "convert the file, or give it the ending of its format",
     )
 
@@ -198,8 +202,8 @@ def _parse_arrow(path: Path, content: bytes, *, parquet: bool) -> pd.DataFrame:
         frame = table.to_pandas(date_as_object=False)
     except (pa.ArrowException, ValueError, OSError):
         raise DataError(
-            f"A file with this ending must be {what}",
-            received=f"{path}, which cannot be read as {what}",
+            say("A file with this ending must be {what}", what=what),
+            received=say("{path}, which cannot be read as {what}", path=path, what=what),
             fix="write the file again, or give it the ending of its format",
         ) from None
     frame.columns = pd.Index(names)
@@ -211,7 +215,7 @@ def _plain(frame: pd.DataFrame) -> tuple[pd.DataFrame, frozenset[str]]:
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(
             "A table has one name for each column",
-            received=f"a DataFrame with {frame.columns.nlevels} levels of column names",
+            received=say("a DataFrame with {nlevels} levels of column names", nlevels=frame.columns.nlevels),
             fix="flatten them: frame.columns = ['_'.join(map(str, c)) for c in frame.columns]",
         )
     plain = frame.reset_index(drop=True)
@@ -259,34 +263,42 @@ def _frame_sha256(frame: pd.DataFrame) -> str:
 def _check_names(loaded: _Loaded, target: str, drop: Collection[str], keep: Collection[str]) -> None:
     names, source = list(loaded.frame.columns), loaded.source
     if not names:
-        raise DataError("A table needs columns", received=f"{source}, which has none", fix="check its making")
+        raise DataError(
+            "A table needs columns",
+            received=say("{source}, which has none", source=source),
+            fix="check its making",
+        )
     if target not in names:
         numeric = sum(_looks_like_number(name) for name in names)
         headless = len(names) > 1 and numeric >= 0.5 * len(names)
         raise UsageError(
             "The target must be a column of the table",
-            received=f"{target!r}, which is not in {source}"
-            + (f", whose first line looks like data, not names: {', '.join(names[:5])}" if headless else ""),
+            received=say("{target!r}, which is not in {source}", target=target, source=source)
+            + (
+                say(", whose first line looks like data, not names: {list}", list=", ".join(names[:5]))
+                if headless
+                else ""
+            ),
             fix="write the column names into the first line" if headless else did_you_mean(target, names),
         )
     if target in loaded.repeated:
         raise DataError(
             "The target must be one column",
-            received=f"several columns named {target!r} in {source}",
+            received=say("several columns named {target!r} in {source}", target=target, source=source),
             fix="give each a name of its own",
         )
     for option, given in (("--drop", drop), ("--keep", keep)):
         for name in given:
             if name not in names:
                 raise UsageError(
-                    f"{option} names a column of the table",
-                    received=f"{name!r}, which is not in {source}",
+                    say("{option} names a column of the table", option=option),
+                    received=say("{name!r}, which is not in {source}", name=name, source=source),
                     fix=did_you_mean(str(name), names),
                 )
     if target in drop:
         raise UsageError(
             "The target is not a feature to drop",
-            received=f"{target!r} as target and in --drop",
+            received=say("{target!r} as target and in --drop", target=target),
             fix="leave it out of --drop",
         )
 
@@ -303,12 +315,16 @@ def _check_rows(frame: pd.DataFrame, source: str) -> None:
     n_rows = len(frame)
     if n_rows == 0:
         raise DataError(
-            "A table needs rows below its header", received=f"{source}, which has none", fix="add the rows"
+            "A table needs rows below its header",
+            received=say("{source}, which has none", source=source),
+            fix="add the rows",
         )
     if frame.shape[1] < 2:
         raise DataError(
             "A table needs a target and at least one feature",
-            received=f"{source}, which has one column, {frame.columns[0]!r}",
+            received=say(
+                "{source}, which has one column, {columns!r}", source=source, columns=frame.columns[0]
+            ),
             fix="check the delimiter: comma, semicolon, tab and | are recognised",
         )
     if n_rows < MIN_ROWS:
@@ -316,7 +332,9 @@ def _check_rows(frame: pd.DataFrame, source: str) -> None:
     if all(_same(frame[name]) for name in frame.columns):
         raise DataError(
             "Rows must differ",
-            received=f"{source}, whose {n_rows:,} rows are all duplicates of one row",
+            received=say(
+                "{source}, whose {n_rows:,} rows are all duplicates of one row", source=source, n_rows=n_rows
+            ),
             fix="check how the table was joined or written",
         )
 
@@ -332,7 +350,10 @@ def _same(series: pd.Series) -> bool:
 
 def _too_few(n_rows: int, where: str) -> DataError:
     return DataError(
-        f"Training needs at least {MIN_ROWS} rows, some to learn from and some to be examined on",
+        say(
+            "Training needs at least {MIN_ROWS} rows, some to learn from and some to be examined on",
+            MIN_ROWS=MIN_ROWS,
+        ),
         received=f"{_rows(n_rows)} {where}",
         fix="add rows; below a hundred or so, a score says little",
     )
@@ -342,7 +363,12 @@ def _no_features(columns: tuple[Column, ...], source: str, target: str) -> DataE
     reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:5]) + ("; …" if len(columns) > 5 else "")
     return DataError(
         "At least one feature column must be usable",
-        received=f"{source}, where none beside {target!r} is ({reasons})",
+        received=say(
+            "{source}, where none beside {target!r} is ({reasons})",
+            source=source,
+            target=target,
+            reasons=reasons,
+        ),
         fix="add columns that measure something, or keep one of these with --keep",
     )
 

@@ -13,6 +13,7 @@ from soundfit.data.columns import numbers_in_text
 from soundfit.data.table import Task
 from soundfit.data.values import date_format, to_numbers, to_text
 from soundfit.errors import DataError, UsageError
+from soundfit.records.said import say
 
 __all__ = ["MAX_INTEGER_CLASSES", "TargetValues", "read_target"]
 
@@ -132,7 +133,7 @@ def _classes_of_text(texts: pd.Series, series: pd.Series, name: str, task: str) 
     if task == "regression":
         raise DataError(
             "Regression needs a target of numbers",
-            received=f"column {name!r} with text such as {str(labels[0])!r}",
+            received=say("column {name!r} with text such as {labels!r}", name=name, labels=str(labels[0])),
             fix="name a column of numbers, or use --task classification",
         )
     if len(labels) > MAX_INTEGER_CLASSES and date_format(texts) is not None:
@@ -172,7 +173,9 @@ def _refuse_all_missing(missing: NDArray[np.bool_], name: str) -> None:
     if missing.all():
         raise DataError(
             "The target must have values",
-            received=f"column {name!r}, which is empty in all {missing.size:,} rows",
+            received=say(
+                "column {name!r}, which is empty in all {size:,} rows", name=name, size=missing.size
+            ),
             fix="fill the column, or name another target",
         )
 
@@ -185,8 +188,13 @@ def _refuse_infinities(numbers: NDArray[np.float64], name: str) -> None:
         rows = ", ".join(str(row) for row in infinite[:5]) + (", …" if infinite.size > 5 else "")
         raise DataError(
             "The target must be finite",
-            received=f"{infinite.size:,} infinite {'values' if infinite.size > 1 else 'value'} "
-            f"in column {name!r} (rows {rows}, counted from 0)",
+            received=say(
+                "{size:,} infinite {value} in column {name!r} (rows {rows}, counted from 0)",
+                size=infinite.size,
+                value="values" if infinite.size > 1 else "value",
+                name=name,
+                rows=rows,
+            ),
             fix="look for a division by zero or the logarithm of zero where the target is made; "
             "leave a cell empty where the target is unknown",
         )
@@ -196,7 +204,12 @@ def _refuse_labels_that_do_not_repeat(n_classes: int, n_rows: int, name: str, nu
     if n_classes > 10 and n_classes > 0.5 * n_rows:
         raise DataError(
             "The classes of a target must repeat",
-            received=f"{n_classes:,} different values in {n_rows:,} rows of column {name!r}",
+            received=say(
+                "{n_classes:,} different values in {n_rows:,} rows of column {name!r}",
+                n_classes=n_classes,
+                n_rows=n_rows,
+                name=name,
+            ),
             fix="use --task regression for a quantity"
             if numbers
             else "name the column that holds the classes",
@@ -207,12 +220,22 @@ def _constant(name: str, value: str, n_rows: int, task: str, *, one_class: bool 
     if one_class or task == "classification":
         return DataError(
             "Classification needs at least two classes",
-            received=f"column {name!r} with one class only, {value}, in all {n_rows:,} rows",
+            received=say(
+                "column {name!r} with one class only, {value}, in all {n_rows:,} rows",
+                name=name,
+                value=value,
+                n_rows=n_rows,
+            ),
             fix="add rows of the other classes, or name another target",
         )
     return DataError(
         "The target must vary",
-        received=f"column {name!r}, which is constant: {value} in all {n_rows:,} rows",
+        received=say(
+            "column {name!r}, which is constant: {value} in all {n_rows:,} rows",
+            name=name,
+            value=value,
+            n_rows=n_rows,
+        ),
         fix="name another target, or check how the column was made",
     )
 
@@ -220,6 +243,6 @@ def _constant(name: str, value: str, n_rows: int, task: str, *, one_class: bool 
 def _dates(name: str) -> DataError:
     return DataError(
         "A target is a quantity or a class",
-        received=f"column {name!r}, which holds dates",
+        received=say("column {name!r}, which holds dates", name=name),
         fix="turn it into a number first, for example days since a fixed date",
     )

@@ -181,8 +181,8 @@ def run_script(
     for name, target in (("--json", json_path), ("--html", html_path)):
         if target is not None and not Path(target).resolve().parent.is_dir():
             raise UsageError(
-                f"The folder of {name} must exist",
-                received=str(target),
+                "The folder that --json and --html write into must exist",
+                received=name + " " + str(target),
                 fix="make the folder, or name another",
             )
     # The script may change its working folder: relative paths are of the folder the command was given in.

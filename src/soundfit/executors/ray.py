@@ -21,6 +21,7 @@ from typing import Any
 
 from soundfit.errors import UsageError
 from soundfit.executors.executor import Line, Poll
+from soundfit.records.said import say
 
 __all__ = ["RayExecutor"]
 
@@ -182,7 +183,9 @@ def _work(job: Callable[..., Any], desk: Any, key: int, versions: dict[str, str]
     if here != versions:
         raise UsageError(
             "All machines of a Ray cluster have the same versions of " + ", ".join(_PACKAGES),
-            received=f"{versions} where the command runs and {here} on a worker",
+            received=say(
+                "{versions} where the command runs and {here} on a worker", versions=versions, here=here
+            ),
             fix="install the same versions everywhere",
         )
     return job(_DeskLine(desk, key), *arguments)

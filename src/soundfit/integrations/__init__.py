@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from soundfit.errors import UsageError
+from soundfit.records.said import say
 
 __all__ = ["LightningDoctor", "TransformersDoctor"]
 
@@ -31,7 +32,7 @@ def __getattr__(name: str) -> Any:
         if error.name is not None and error.name.startswith("soundfit"):
             raise
         raise UsageError(
-            f"{name} needs the library that it plugs into",
-            received=f"no module named {error.name}",
-            fix=f"pip install {library}",
+            say("{name} needs the library that it plugs into", name=name),
+            received=say("no module named {name}", name=error.name),
+            fix=say("pip install {library}", library=library),
         ) from error

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from soundfit.errors import UsageError
 from soundfit.records import StudyResult
+from soundfit.records.said import say
 
 __all__ = ["TRACKERS", "MemberSeries", "TrainingLog", "check_tracker", "training_log", "write_log"]
 
@@ -63,15 +64,17 @@ def check_tracker(name: str) -> None:
     """
     if name not in TRACKERS:
         raise UsageError(
-            f"--log-to is {' or '.join(TRACKERS)}", received=repr(name), fix="leave --log-to out"
+            say("--log-to is {list}", list=" or ".join(TRACKERS)),
+            received=repr(name),
+            fix="leave --log-to out",
         )
     try:
         importlib.import_module(TRACKERS[name])
     except ImportError as error:
         raise UsageError(
-            f"--log-to {name} needs {name}",
-            received=f"an environment without it ({error})",
-            fix=f"pip install 'soundfit[{name}]', or leave --log-to out",
+            say("--log-to {name} needs {name}", name=name),
+            received=say("an environment without it ({error})", error=error),
+            fix=say("pip install 'soundfit[{name}]', or leave --log-to out", name=name),
         ) from None
 
 

@@ -119,7 +119,9 @@ def entry_named(name: str) -> Entry:
     raise UsageError(
         "A lesson is named as 'soundfit lesson' lists it",
         received=repr(name),
-        fix=f"try 'soundfit lesson {near[0]}'" if near else "run 'soundfit lesson' for the list",
+        fix=say("try 'soundfit lesson {near}'", near=near[0])
+        if near
+        else "run 'soundfit lesson' for the list",
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from soundfit.errors import UsageError
+from soundfit.records.said import say
 
 __all__ = ["digits", "house_numbers", "house_prices_file"]
 
@@ -28,7 +29,7 @@ def house_prices_file() -> Path:
             return path
     raise UsageError(
         "This lesson reads ames.csv, which is installed with soundfit",
-        received=f"no such file in {here}",
+        received=say("no such file in {here}", here=here),
         fix="install soundfit again, or run it from its repository",
     )
 

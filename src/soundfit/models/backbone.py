@@ -21,6 +21,7 @@ from soundfit.models.augment import AUGMENTATIONS, PictureAugment
 from soundfit.models.backbone_weights import known_name, need_timm
 from soundfit.models.net import Linear, Mlp
 from soundfit.records import Config
+from soundfit.records.said import say
 
 __all__ = [
     "Backbone",
@@ -265,7 +266,7 @@ def _create(name: str, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]
 
 def _unfit(name: str, weights: Path, why: str) -> UsageError:
     return UsageError(
-        f"--weights are those of the backbone, here timm's {name}",
+        say("--weights are those of the backbone, here timm's {name}", name=name),
         received=f"{weights}: {why}",
         fix="name the net that they were saved from, or another file",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from soundfit.errors import UsageError, did_you_mean
+from soundfit.records.said import say
 
 __all__ = ["BackboneChoice", "cached_backbone", "choose_backbone", "parse_backbone"]
 
@@ -40,7 +41,7 @@ def parse_backbone(backbone: str, weights: str | None) -> str | None:
         if weights is not None:
             raise UsageError(
                 "--weights belong to a backbone",
-                received=f"--weights {weights} without --backbone timm:NAME",
+                received=say("--weights {weights} without --backbone timm:NAME", weights=weights),
                 fix="name the net that they are of, such as --backbone timm:resnet18",
             )
         return "auto" if backbone == "auto" else None
@@ -67,8 +68,12 @@ def choose_backbone(name: str, weights: str | None) -> BackboneChoice:
         path = Path(weights)
         if not path.is_file() or path.suffix not in _ENDINGS:
             raise UsageError(
-                f"--weights is a file of weights ({', '.join(_ENDINGS)})",
-                received=f"{weights}, which {'is none' if path.exists() else 'does not exist'}",
+                say("--weights is a file of weights ({list})", list=", ".join(_ENDINGS)),
+                received=say(
+                    "{weights}, which {value}",
+                    weights=weights,
+                    value="is none" if path.exists() else "does not exist",
+                ),
                 fix="check the path",
             )
         return BackboneChoice(name, path)
@@ -81,9 +86,17 @@ def choose_backbone(name: str, weights: str | None) -> BackboneChoice:
         return BackboneChoice(name, file)
     raise UsageError(
         "A backbone's weights lie on this machine: soundfit fetches none",
-        received=f"no weights of {name!r} in {hub_folder()} or {Path(torch.hub.get_dir()) / 'checkpoints'}",
-        fix=f"add --weights FILE, or fetch them once where there is a network: "
-        f"python -c \"import timm; timm.create_model('{name}', pretrained=True)\"",
+        received=say(
+            "no weights of {name!r} in {hub_folder} or {value}",
+            name=name,
+            hub_folder=hub_folder(),
+            value=Path(torch.hub.get_dir()) / "checkpoints",
+        ),
+        fix=say(
+            'add --weights FILE, or fetch them once where there is a network: python -c "import '
+            "timm; timm.create_model('{name}', pretrained=True)\"",
+            name=name,
+        ),
     )
 
 
@@ -109,7 +122,7 @@ def need_timm(for_what: str) -> None:
     if find_spec("timm") is None:
         raise UsageError(
             "Pretrained backbones need timm",
-            received=f"{for_what} without it",
+            received=say("{for_what} without it", for_what=for_what),
             fix="pip install 'soundfit[vision]'",
         )
 

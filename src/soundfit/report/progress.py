@@ -20,7 +20,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from soundfit.records.said import Said, retell
 from soundfit.report.numbers import duration
+from soundfit.report.words import Words
 
 __all__ = ["TrainingProgress", "training_progress"]
 
@@ -43,8 +45,12 @@ class TrainingProgress(Protocol):
 
 
 @contextmanager
-def training_progress(console: Console, *, quiet: bool = False) -> Iterator[TrainingProgress]:
+def training_progress(
+    console: Console, *, quiet: bool = False, lang: str = "en"
+) -> Iterator[TrainingProgress]:
     """Yield a progress display that is gone, or finished, when the block ends.
+
+    Stages are named in English and shown in the language ``lang``.
 
     In a terminal each stage is a line with a bar and the time left, and a tick once done; elsewhere
     (a log file, a pipe) one line per stage; nothing at all when ``quiet``.
@@ -52,10 +58,10 @@ def training_progress(console: Console, *, quiet: bool = False) -> Iterator[Trai
     if quiet:
         yield _Silent()
     elif console.is_terminal:
-        with _Bars(console) as bars:
+        with _Bars(console, Words(lang)) as bars:
             yield bars
     else:
-        lines = _Lines(console)
+        lines = _Lines(console, Words(lang))
         yield lines
         lines.close()
 
@@ -74,14 +80,15 @@ class _Silent:
 class _Lines:
     """One line per stage, printed when it ends, with the time that it took."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, words: Words) -> None:
         self.console = console
+        self.words = words
         self.name = ""
         self.since = 0.0
 
     def stage(self, name: str) -> None:
         self.close()
-        self.name, self.since = name, time.monotonic()
+        self.name, self.since = _told(name, self.words), time.monotonic()
 
     def total(self, n: float) -> None:
         pass
@@ -99,6 +106,10 @@ class _Lines:
 class _Left(ProgressColumn):
     """How much is done and how long the rest will take; nothing while that is unknown."""
 
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self.words = words
+
     def render(self, task: Task) -> Text:
         """Return ``12/50 · 8 s left``."""
         if not task.total:
@@ -106,20 +117,21 @@ class _Left(ProgressColumn):
         text = Text(f"{task.completed:,.0f}/{task.total:,.0f}")
         left = task.time_remaining
         if left is not None and not task.finished:
-            text.append(f" · {duration(max(left, 1.0))} left", style="dim")
+            text.append(" · " + _left(duration(max(left, 1.0)), self.words), style="dim")
         return text
 
 
 class _Bars:
     """One line with a bar for the stage at work, a ticked line for each stage done."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, words: Words) -> None:
         self.console = console
+        self.words = words
         self.progress = Progress(
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
-            _Left(),
+            _Left(words),
             console=console,
             transient=True,
         )
@@ -139,8 +151,8 @@ class _Bars:
 
     def stage(self, name: str) -> None:
         self._close(is_done=True)
-        self.name, self.since = name, time.monotonic()
-        self.task = self.progress.add_task(name, total=None)
+        self.name, self.since = _told(name, self.words), time.monotonic()
+        self.task = self.progress.add_task(self.name, total=None)
 
     def total(self, n: float) -> None:
         if self.task is not None:
@@ -164,3 +176,12 @@ class _Bars:
 
 def _escaped(text: str) -> str:
     return text.replace("[", "\\[")
+
+
+def _told(name: str, _: Words) -> str:
+    """Return the name of a stage in the reader's language."""
+    return retell(name, {}, _) if isinstance(name, Said) else _(name)
+
+
+def _left(time_left: str, _: Words) -> str:
+    return _("{time} left").format(time=time_left)

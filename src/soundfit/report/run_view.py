@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from soundfit.errors import UsageError
-from soundfit.records.said import retell
+from soundfit.records.said import retell, say
 from soundfit.report.words import Words
 
 __all__ = ["RunView", "labels", "read_run", "view_of"]
@@ -121,13 +121,15 @@ def read_run(folder: Path) -> RunView:
     rule = "A run folder has a run.json, written by soundfit train"
     fix = "name the folder that was given to --out"
     if not path.is_file():
-        raise UsageError(rule, received=f"{folder}, which has none", fix=fix)
+        raise UsageError(rule, received=say("{folder}, which has none", folder=folder), fix=fix)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise UsageError(rule, received=f"{path}, which cannot be read ({error})", fix=fix) from error
+        raise UsageError(
+            rule, received=say("{path}, which cannot be read ({error})", path=path, error=error), fix=fix
+        ) from error
     if not isinstance(record, dict):
-        raise UsageError(rule, received=f"{path}, which holds no JSON object", fix=fix)
+        raise UsageError(rule, received=say("{path}, which holds no JSON object", path=path), fix=fix)
     tables = {
         name: _table(folder / f"{name}.parquet") for name in ("split", "predictions", "trace", "members")
     }

@@ -10,6 +10,7 @@ import gettext
 from importlib.resources import files
 
 from soundfit.errors import UsageError
+from soundfit.records.said import say
 
 __all__ = ["LANGUAGES", "Words"]
 
@@ -22,7 +23,7 @@ class Words:
     def __init__(self, lang: str = "en") -> None:
         if lang not in LANGUAGES:
             raise UsageError(
-                f"A language is one of {', '.join(LANGUAGES)}",
+                say("A language is one of {list}", list=", ".join(LANGUAGES)),
                 received=repr(lang),
                 fix="leave --lang out for English",
             )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from soundfit.models.complexity import capacity_measures
 from soundfit.records import Config, StudyResult
+from soundfit.records.said import joined, say
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.curve import Curve, final_scores, score_point
 from soundfit.study.grid import base_configuration
@@ -143,31 +144,46 @@ def _sentence(points: Sequence[dict[str, Any]], result: StudyResult, peak: int |
     chosen = next(p for p in points if p["chosen"])
     best = (max if result.greater_is_better else min)(points, key=lambda p: p["validation"])
     largest = points[-1]
-    size = f"{chosen['parameters']:,} parameters"
     said = [
-        f"{_name(chosen)} ({size}) is the smallest that validates within one standard error of "
-        f"the best ({result.metric} {chosen['validation']:.4g}; best {best['validation']:.4g} with "
-        f"{best['parameters']:,})."
+        say(
+            "{name} ({parameters:,} parameters) is the smallest that validates within one standard error of "
+            "the best ({metric} {value:.4g}; best {best:.4g} with {size:,}).",
+            name=_name(chosen),
+            parameters=chosen["parameters"],
+            metric=result.metric,
+            value=chosen["validation"],
+            best=best["validation"],
+            size=best["parameters"],
+        )
     ]
     end, good = largest["final_validation"], best["validation"]
     if isinstance(end, float) and isinstance(good, float) and largest is not best:
         worse = (good - end if result.greater_is_better else end - good) / abs(good) if good else 0.0
         said.append(
-            f"Trained to the end without restraint, the largest ({largest['parameters']:,}) is "
-            + (
-                f"{100 * worse:.0f} % worse than the best: it overfits."
-                if worse > 0.05
-                else "no worse than 5 % off."
+            say(
+                "Trained to the end without restraint, the largest ({size:,}) is {share:.0f} % worse than "
+                "the best: it overfits.",
+                size=largest["parameters"],
+                share=100 * worse,
+            )
+            if worse > 0.05
+            else say(
+                "Trained to the end without restraint, the largest ({size:,}) is no worse than 5 % off.",
+                size=largest["parameters"],
             )
         )
     elif largest is best:
-        said.append("It is still falling at the largest size: larger ones may do better.")
+        said.append(say("It is still falling at the largest size: larger ones may do better."))
     if peak is not None:
-        said.append(f"The error peaks at {peak:,} parameters and falls again beyond (double descent).")
+        said.append(
+            say("The error peaks at {peak:,} parameters and falls again beyond (double descent).", peak=peak)
+        )
     if left_out:
-        said.append(f"{left_out} larger sizes did not fit the budget.")
-    return " ".join(said)
+        said.append(say("{n} larger sizes did not fit the budget.", n=left_out))
+    return joined(" ", said)
 
 
 def _name(point: dict[str, Any]) -> str:
-    return "A linear model" if not point["depth"] else f"A net of {point['depth']} × {point['width']} units"
+    if not point["depth"]:
+        return say("A linear model")
+    return say("A net of {depth} × {width} units", depth=point["depth"], width=point["width"])

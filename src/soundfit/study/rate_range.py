@@ -18,6 +18,7 @@ from soundfit.bank import MemberRows, Outcome, train_members
 from soundfit.bank.schedule import multiplier
 from soundfit.models.net import build
 from soundfit.records import Config, Trace
+from soundfit.records.said import say
 from soundfit.study.cross_validation import Hooks
 from soundfit.study.curve import Curve
 from soundfit.study.grid import sized_to_rows
@@ -169,14 +170,17 @@ def _slope(points: Sequence[dict[str, float | None]]) -> float | None:
 
 def _sentence(points: Sequence[dict[str, float | None]], slope: float | None) -> str:
     if not points:
-        return "Training was ended before a limit was found."
+        return say("Training was ended before a limit was found.")
     middle = points[len(points) // 2]
-    said = (
-        f"At batches of {middle['batch_size']} training is stable up to a learning rate of about "
-        f"{middle['limit']:.2g}; start with {middle['suggested']:.2g}, a third of it."
+    said = say(
+        "At batches of {batch} training is stable up to a learning rate of about {limit:.2g}; start with "
+        "{start:.2g}, a third of it.",
+        batch=middle["batch_size"],
+        limit=middle["limit"],
+        start=middle["suggested"],
     )
     if slope is None:
         return said
     if slope < 0.1:
-        return said + " The limit hardly depends on the batch size here."
-    return said + f" The limit grows like batch size to the power of {slope:.1f}."
+        return said + say(" The limit hardly depends on the batch size here.")
+    return said + say(" The limit grows like batch size to the power of {slope:.1f}.", slope=slope)

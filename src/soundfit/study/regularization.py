@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from soundfit.records import StudyResult
+from soundfit.records.said import say
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.curve import Curve, score_point
 from soundfit.study.grid import base_configuration
@@ -76,18 +77,33 @@ def _sentence(result: StudyResult) -> str:
     none = next(
         (i for i, c in enumerate(result.configurations) if c.weight_decay == 0 and c.dropout == 0), None
     )
-    how = f"weight decay {config.weight_decay:g}" + (
-        f" with dropout {config.dropout:g}" if config.dropout else ""
-    )
-    said = f"Validation is best at {how} ({result.metric} {sign * mean_C[best]:.4g})"
-    if none is None or none == best or not np.isfinite(mean_C[none]):
-        return said + ("; restraint does not help here." if none == best else ".")
+    how = say("weight decay {decay:g}", decay=config.weight_decay)
+    if config.dropout:
+        how = say(
+            "weight decay {decay:g} with dropout {dropout:g}",
+            decay=config.weight_decay,
+            dropout=config.dropout,
+        )
+    said = {"how": how, "metric": result.metric, "value": sign * float(mean_C[best])}
+    if none == best:
+        return say(
+            "Validation is best at {how} ({metric} {value:.4g}); restraint does not help here.", **said
+        )
+    if none is None or not np.isfinite(mean_C[none]):
+        return say("Validation is best at {how} ({metric} {value:.4g}).", **said)
     difference = sign * (result.scores_CK[none] - result.scores_CK[best])
     se = float(difference.std(ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else float("nan")
     share = float(difference.mean()) / abs(mean_C[best]) if mean_C[best] else 0.0
     sure = difference.mean() > 2 * se
-    return (
-        said
-        + f": {100 * share:.1f} % better than without (paired SE {se:.2g}), "
-        + ("which is clear." if sure else "which may be chance.")
+    said |= {"share": 100 * share, "se": se}
+    if sure:
+        return say(
+            "Validation is best at {how} ({metric} {value:.4g}): {share:.1f} % better than without (paired "
+            "SE {se:.2g}), which is clear.",
+            **said,
+        )
+    return say(
+        "Validation is best at {how} ({metric} {value:.4g}): {share:.1f} % better than without (paired "
+        "SE {se:.2g}), which may be chance.",
+        **said,
     )

@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from soundfit.data.table import Table
 from soundfit.records import Config, Fold, Plan
+from soundfit.records.said import say
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.curve import Curve
 from soundfit.study.grid import default_configurations
@@ -97,14 +98,25 @@ def repeated_study(
     n_repeats = len(views.folds) // k
     chosen = next(p for p in points if p["chosen"])
     between = float(np.std(chosen["by_repeat"], ddof=1)) if n_repeats > 1 else None
-    sentence = (
-        f"The chosen {chosen['model']} has {result.metric} {chosen['validation']:.4g} over {n_repeats} × {k} "
-        f"folds (95 % interval {chosen['low']:.4g} to {chosen['high']:.4g})."
+    sentence = say(
+        "The chosen {model} has {metric} {value:.4g} over {n} × {k} folds (95 % interval {low:.4g} to "
+        "{high:.4g}).",
+        model=chosen["model"],
+        metric=result.metric,
+        value=chosen["validation"],
+        n=n_repeats,
+        k=k,
+        low=chosen["low"],
+        high=chosen["high"],
     )
     if between is not None:
-        sentence += f" Drawing the folds anew moves its score by {between:.2g} (standard deviation)."
+        sentence += say(
+            " Drawing the folds anew moves its score by {between:.2g} (standard deviation).", between=between
+        )
     elif repeats > 1:
-        sentence += f" Folds of kind {plan.kind} cannot be drawn anew, so there is one set of them."
+        sentence += say(
+            " Folds of kind {kind} cannot be drawn anew, so there is one set of them.", kind=plan.kind
+        )
     return Curve(
         "cv",
         result.metric,

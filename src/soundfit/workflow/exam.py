@@ -22,6 +22,7 @@ from soundfit.data.table import Table
 from soundfit.errors import UsageError
 from soundfit.metrics.scores import metric_named
 from soundfit.records import Plan
+from soundfit.records.said import say
 from soundfit.report.html import write_report
 from soundfit.workflow.examine import examine, run_name
 from soundfit.workflow.folder import read_run, write_record
@@ -137,7 +138,7 @@ def _table(document: dict[str, Any]) -> Table:
 def _gone(path: str) -> UsageError:
     return UsageError(
         "An exam reads the sealed rows from the data files of the training",
-        received=f"no file {path}",
+        received=say("no file {path}", path=path),
         fix="put the file back, or run the command from the folder where you trained",
     )
 
@@ -145,7 +146,7 @@ def _gone(path: str) -> UsageError:
 def _changed(what: str) -> UsageError:
     return UsageError(
         "An exam reads the very rows that were sealed",
-        received=f"{what} has changed since the training",
+        received=say("{what} has changed since the training", what=what),
         fix="restore the file, or train again",
     )
 

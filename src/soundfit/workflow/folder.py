@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from soundfit.errors import UsageError
-from soundfit.records.said import phrases
+from soundfit.records.said import phrases, say
 
 __all__ = [
     "RESUME",
@@ -75,14 +75,14 @@ def check_free(out: Path, *, resume: bool = False) -> None:
     if out.is_file():
         raise UsageError(
             "The run folder is a new or empty folder",
-            received=f"{out} is a file",
+            received=say("{out} is a file", out=out),
             fix="choose another --out",
         )
     inside = {p.name for p in out.iterdir()} if out.is_dir() else set()
     if is_unfinished(out) and not resume:
         raise UsageError(
             "The run folder is new or empty, so that no earlier run is overwritten",
-            received=f"{out}, which holds an unfinished training",
+            received=say("{out}, which holds an unfinished training", out=out),
             fix="go on with it by --resume, choose another --out, or delete the folder first",
         )
     # A training that was killed before it began leaves an empty mark of it.
@@ -90,12 +90,13 @@ def check_free(out: Path, *, resume: bool = False) -> None:
         if resume:
             raise UsageError(
                 "--resume goes on with an unfinished training",
-                received=f"{out}, which holds " + ("a finished run" if "run.json" in inside else "none"),
+                received=say("{out}, which holds ", out=out)
+                + ("a finished run" if "run.json" in inside else "none"),
                 fix="choose another --out, or delete the folder to train again",
             )
         raise UsageError(
             "The run folder is new or empty, so that no earlier run is overwritten",
-            received=f"{out} is not empty",
+            received=say("{out} is not empty", out=out),
             fix="choose another --out, or delete the folder first",
         )
     parent = out.absolute().parent
@@ -104,7 +105,7 @@ def check_free(out: Path, *, resume: bool = False) -> None:
     if not os.access(parent, os.W_OK):
         raise UsageError(
             "The run folder lies where files can be written",
-            received=f"no permission to write in {parent}",
+            received=say("no permission to write in {parent}", parent=parent),
             fix="choose another --out",
         )
 
@@ -212,13 +213,13 @@ def read_run(run: str | Path) -> dict[str, Any]:
     if not path.is_file() and is_unfinished(Path(run)):
         raise UsageError(
             "A run is the folder of a training that is through",
-            received=f"{run}, which holds an unfinished one",
+            received=say("{run}, which holds an unfinished one", run=run),
             fix="go on with it: soundfit train … --resume, with the options of its beginning",
         )
     if not path.is_file():
         raise UsageError(
             "A run is the folder that soundfit train wrote",
-            received=f"{run}, which has no run.json",
+            received=say("{run}, which has no run.json", run=run),
             fix="name the folder given to --out",
         )
     try:
@@ -230,7 +231,10 @@ def read_run(run: str | Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("schema") != 1:
         raise UsageError(
             "run.json is a record of schema 1",
-            received=f"schema {record.get('schema') if isinstance(record, dict) else type(record).__name__}",
+            received=say(
+                "schema {value}",
+                value=record.get("schema") if isinstance(record, dict) else type(record).__name__,
+            ),
             fix="read it with the soundfit version that wrote it, or train again",
         )
     return record

@@ -30,6 +30,7 @@ from soundfit.data.table import Table
 from soundfit.data.values import to_numbers, to_text
 from soundfit.errors import UsageError
 from soundfit.records import Plan
+from soundfit.records.said import say
 from soundfit.study.blocks import Blocks, feeding_views, write_blocks
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.grid import sized_to_rows
@@ -71,12 +72,16 @@ def large_material(source: Any, options: Options, steps: Steps, device: torch.de
     if whole or not _is_fraction(options.test):
         name = whole[0] if whole else "test FILE"
         raise UsageError(
-            f"--{name.replace('_', '-')} needs the whole table in memory",
-            received=f"{file.path}, which needs about {bytes_in_memory(file) / 2**30:.1f} GiB, and "
-            f"{_memory(options) / 2**30:.1f} GiB that may be used",
+            say("--{replace} needs the whole table in memory", replace=name.replace("_", "-")),
+            received=say(
+                "{path}, which needs about {value:.1f} GiB, and {value2:.1f} GiB that may be used",
+                path=file.path,
+                value=bytes_in_memory(file) / 2**30,
+                value2=_memory(options) / 2**30,
+            ),
             fix="use a machine with more memory, a part of the rows or fewer columns; or leave it out",
         )
-    steps.on_stage(f"sampling {file.path.name}, which is larger than memory")
+    steps.on_stage(say("sampling {name}, which is larger than memory", name=file.path.name))
     frame, rows = _sample(file, options)
     steps.on_stage("auditing a sample of the data")
     prepared = prepare(frame, options)

@@ -12,6 +12,7 @@ import torch
 
 from soundfit.errors import UsageError
 from soundfit.executors.executor import Executor
+from soundfit.records.said import say
 
 __all__ = ["Options", "open_executor", "parse_budget", "parse_memory", "pick_device"]
 
@@ -121,7 +122,9 @@ def open_executor(options: Options, device: torch.device) -> Iterator[Executor |
         if options.ray_address is not None:
             raise UsageError(
                 "--ray-address goes with --executor ray",
-                received=f"--ray-address {options.ray_address} and --executor local",
+                received=say(
+                    "--ray-address {ray_address} and --executor local", ray_address=options.ray_address
+                ),
                 fix="add --executor ray",
             )
         yield None
@@ -143,7 +146,7 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError(
             "--device cuda needs a CUDA GPU that torch can use",
-            received=f"torch {torch.__version__} sees none",
+            received=say("torch {version} sees none", version=torch.__version__),
             fix="use --device cpu, or install a CUDA build of torch",
         )
     cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())

@@ -23,6 +23,7 @@ from soundfit.models.backbone_weights import (
     parse_backbone,
 )
 from soundfit.records import Plan
+from soundfit.records.said import say
 from soundfit.study.backbone import head_views, tune
 from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.pictures import picture_views
@@ -55,7 +56,7 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
     if choice is not None and options.model != "auto":
         raise UsageError(
             "A backbone comes with heads of its own",
-            received=f"--backbone timm:{choice.name} and --model {options.model}",
+            received=say("--backbone timm:{name} and --model {model}", name=choice.name, model=options.model),
             fix="leave one of the two out",
         )
     steps.on_stage("looking for copies and damage")

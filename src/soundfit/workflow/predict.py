@@ -8,6 +8,7 @@ import pandas as pd
 
 from soundfit.artifact import load_predictor
 from soundfit.errors import UsageError
+from soundfit.records.said import say
 
 __all__ = ["predict_file"]
 
@@ -23,9 +24,9 @@ def predict_file(run: str | Path, data: str | Path, output: Path | None) -> str:
     """
     if output is not None and output.suffix.lower() not in _ENDINGS:
         raise UsageError(
-            f"Predictions are written as {', '.join(_ENDINGS)}",
-            received=f"-o {output}",
-            fix=f"write -o {output.with_suffix('.csv')}",
+            say("Predictions are written as {list}", list=", ".join(_ENDINGS)),
+            received=say("-o {output}", output=output),
+            fix=say("write -o {with_suffix}", with_suffix=output.with_suffix(".csv")),
         )
     predictor = load_predictor(run)
     predictions = predictor.predict(predictor.read(data))

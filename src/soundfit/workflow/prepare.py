@@ -16,6 +16,7 @@ from soundfit.data.table import Table
 from soundfit.errors import StopError, UsageError, did_you_mean
 from soundfit.records import Finding, Plan
 from soundfit.records.finding import CODES
+from soundfit.records.said import say
 from soundfit.workflow.options import Options
 
 __all__ = ["Prepared", "prepare", "read_table", "stop_on_errors"]
@@ -127,7 +128,9 @@ def read_table(
     if missing:
         raise UsageError(
             "A test file has the columns of the training file",
-            received=f"{test_file} without {', '.join(map(repr, missing[:5]))}",
+            received=say(
+                "{test_file} without {list}", test_file=test_file, list=", ".join(map(repr, missing[:5]))
+            ),
             fix=did_you_mean(str(missing[0]), [str(c) for c in test.columns]),
         )
     both = pd.concat([training, test[training.columns]], ignore_index=True)

@@ -22,6 +22,7 @@ from typing import Any
 from soundfit.data.table import Table
 from soundfit.errors import Interrupted, StopError, UsageError
 from soundfit.records import Plan
+from soundfit.records.said import say
 from soundfit.workflow.folder import RESUME, read_json, write_json
 from soundfit.workflow.hardware import describe_versions
 from soundfit.workflow.options import Options
@@ -179,7 +180,9 @@ def _check_same(kept: dict[str, Any], wanted: dict[str, Any], out: Path) -> None
 
 def _refused(out: Path, received: str, fix: str) -> UsageError:
     return UsageError(
-        f"--resume goes on with the very training that {out} holds unfinished", received=received, fix=fix
+        say("--resume goes on with the very training that {out} holds unfinished", out=out),
+        received=received,
+        fix=fix,
     )
 
 
@@ -200,7 +203,7 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UsageError(
                 "One process at a time trains into a run folder",
-                received=f"{folder.parent}, which another process is working on",
+                received=say("{parent}, which another process is working on", parent=folder.parent),
                 fix="wait for it, or choose another --out",
             ) from None
         yield
@@ -234,7 +237,9 @@ def keeping(checkpoint: Checkpoint | None, options: Options, interrupted: Any) -
         yield
     except KeyboardInterrupt:
         raise Interrupted(
-            "Training was stopped at once", received=f"what was trained is kept in {out}", fix=go_on
+            "Training was stopped at once",
+            received=say("what was trained is kept in {out}", out=out),
+            fix=go_on,
         ) from None
     except StopError:
         if not interrupted():
@@ -242,7 +247,7 @@ def keeping(checkpoint: Checkpoint | None, options: Options, interrupted: Any) -
             raise
         raise Interrupted(
             "Training was interrupted before one configuration was through",
-            received=f"what was trained is kept in {out}",
+            received=say("what was trained is kept in {out}", out=out),
             fix=go_on,
         ) from None
     except UsageError:
@@ -252,14 +257,21 @@ def keeping(checkpoint: Checkpoint | None, options: Options, interrupted: Any) -
         if _no_space(error):
             raise Interrupted(
                 "Writing needs space on the disk and permission",
-                received=f"{error}; what was trained is kept in {out}",
-                fix=f"make room, then {go_on}",
+                received=say("{error}; what was trained is kept in {out}", error=error, out=out),
+                fix=say("make room, then {go_on}", go_on=go_on),
             ) from error
         if _no_memory(error):
             raise Interrupted(
                 "Training needs more memory than there is",
-                received=f"{str(error)[:120] or 'no memory left'}; what was trained is kept in {out}",
-                fix=f"end other programs or use a larger machine, then {go_on}; or use fewer rows or columns",
+                received=say(
+                    "{value}; what was trained is kept in {out}",
+                    value=str(error)[:120] or "no memory left",
+                    out=out,
+                ),
+                fix=say(
+                    "end other programs or use a larger machine, then {go_on}; or use fewer rows or columns",
+                    go_on=go_on,
+                ),
             ) from error
         raise
 

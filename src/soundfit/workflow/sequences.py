@@ -16,6 +16,7 @@ from soundfit.data.sequence_source import read_sequences
 from soundfit.data.sequence_split import split_sequences
 from soundfit.data.sequences import Sequences, as_sequences
 from soundfit.errors import UsageError
+from soundfit.records.said import say
 from soundfit.study.cross_validation import StudyRun
 from soundfit.study.gradients import gradients_record
 from soundfit.study.sequences import sequence_views
@@ -41,7 +42,9 @@ def sequences_of(source: str | Path | pd.DataFrame, options: Options) -> tuple[S
     if npz and (sequence or time):
         raise UsageError(
             "--sequence and --time are for tables; an npz file holds sequences by its shape",
-            received=f"--sequence {sequence}" if sequence else f"--time {time}",
+            received=say("--sequence {sequence}", sequence=sequence)
+            if sequence
+            else say("--time {time}", time=time),
             fix="leave it out",
         )
     if not npz and not sequence and time and len(group) == 1:
@@ -53,7 +56,7 @@ def sequences_of(source: str | Path | pd.DataFrame, options: Options) -> tuple[S
     if long and sequence in group:
         raise UsageError(
             "--group joins whole sequences: it is the same for all steps of one",
-            received=f"{sequence!r} as --sequence and --group",
+            received=say("{sequence!r} as --sequence and --group", sequence=sequence),
             fix="leave --group out, steps of one sequence are never apart",
         )
     return as_sequences(found, task=options.task), replace(

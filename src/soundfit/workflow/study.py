@@ -18,6 +18,7 @@ from soundfit.data.split import split
 from soundfit.data.table import Table
 from soundfit.errors import StopError, UsageError
 from soundfit.records import Config, Plan
+from soundfit.records.said import say
 from soundfit.study.capacity import DEPTHS, WIDTHS, capacity_study
 from soundfit.study.cross_validation import Hooks
 from soundfit.study.curve import Curve, score_point
@@ -385,17 +386,19 @@ def _as_curve(views: TableViews, config: Config, found: LearningCurve) -> Curve:
     loss = float(np.mean(found.validation_SK[-1] ** 2 if root else found.validation_SK[-1]))
     gain, se = found.gain / loss, found.se / loss
     low, high = max(gain - 2 * se, 0.0), max(gain + 2 * se, 0.0)
-    what = "squared error" if root else "log-loss"
-    sentence = (
-        f"Twice the training rows would take about {100 * gain:.1f} % of the {what} "
-        f"(interval {100 * low:.1f} to {100 * high:.1f} %)"
-        + (
-            ": more rows help."
-            if low > 0.02
-            else ": more rows of this kind would hardly help."
-            if high < 0.1
-            else "."
-        )
+    what = say("squared error") if root else say("log-loss")
+    sentence = say(
+        "Twice the training rows would take about {gain:.1f} % of the {what} (interval {low:.1f} to "
+        "{high:.1f} %){outlook}",
+        gain=100 * gain,
+        what=what,
+        low=100 * low,
+        high=100 * high,
+        outlook=say(": more rows help.")
+        if low > 0.02
+        else say(": more rows of this kind would hardly help.")
+        if high < 0.1
+        else ".",
     )
     return Curve(
         "learning",

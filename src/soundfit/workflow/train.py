@@ -22,7 +22,7 @@ from soundfit.bank.threads import one_thread
 from soundfit.errors import Interrupted, UsageError
 from soundfit.integrations.training_log import check_tracker
 from soundfit.metrics.scores import Metric
-from soundfit.records import StudyResult
+from soundfit.records import StudyResult, say
 from soundfit.study.baselines import trivial_name
 from soundfit.study.blend import blend_study
 from soundfit.study.cross_validation import Hooks
@@ -51,7 +51,12 @@ KIND_MODELS = {
     "pictures": ("auto", "linear", "mlp", "cnn", "resnet"),
     "sequences": ("auto", "linear", "mlp", "rnn", "gru", "lstm"),
 }
-KIND_WORDS = {"table": "a table", "large": "a table", "pictures": "pictures", "sequences": "sequences"}
+KIND_WORDS = {
+    "table": say("a table"),
+    "large": say("a table"),
+    "pictures": say("pictures"),
+    "sequences": say("sequences"),
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,11 @@ def train_data(
     kind = data_kind(source, options)
     if options.model not in KIND_MODELS[kind]:
         raise UsageError(
-            f"A model for {KIND_WORDS[kind]} is one of {', '.join(KIND_MODELS[kind])}",
+            say(
+                "A model for {kind} is one of {list}",
+                kind=KIND_WORDS[kind],
+                list=", ".join(KIND_MODELS[kind]),
+            ),
             received=repr(options.model),
             fix="leave --model out to let validation choose",
         )
@@ -128,8 +137,8 @@ def _one_of_several(options: Options, shard: Shard) -> Options:
         if given:
             raise UsageError(
                 "Processes that train one model together take every decision alike",
-                received=f"{name} under torchrun",
-                fix=f"leave {name} out, or start soundfit without torchrun",
+                received=say("{name} under torchrun", name=name),
+                fix=say("leave {name} out, or start soundfit without torchrun", name=name),
             )
     return options if shard.rank == 0 else replace(options, out=None, log_to=None, keep_sealed=True)
 
@@ -168,7 +177,7 @@ def _train_kind(
             watcher.on_stage("writing the run folder and the report")
             run = run.write(options.out, lang=options.lang)
             if options.log_to is not None:
-                watcher.on_stage(f"logging to {options.log_to}")
+                watcher.on_stage(say("logging to {tracker}", tracker=options.log_to))
                 run = run.log(options.log_to)
         if checkpoint is not None and not run.interrupted:
             checkpoint.remove()

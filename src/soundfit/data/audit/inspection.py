@@ -27,6 +27,7 @@ from soundfit.data.table import Table
 from soundfit.errors import UsageError, did_you_mean
 from soundfit.records import Finding, Plan
 from soundfit.records.finding import CODES
+from soundfit.records.said import say
 
 __all__ = ["audit"]
 
@@ -122,8 +123,8 @@ def _check(table: Table, group: tuple[str, ...], time: str | None) -> None:
     for option, name in [("--group", g) for g in group] + ([("--time", time)] if time is not None else []):
         if name not in names and not (option == "--time" and name == "row"):
             raise UsageError(
-                f"{option} names a column of the table",
-                received=f"{name!r}, which is not in {table.source}",
+                say("{option} names a column of the table", option=option),
+                received=say("{name!r}, which is not in {source}", name=name, source=table.source),
                 fix=did_you_mean(name, names),
             )
 
