@@ -47,7 +47,7 @@ def test_a_lesson_prints_three_sentences_and_writes_one_page_that_loads_nothing(
     assert 'src="http' not in page
     assert "index.html" not in page
     _, said, _ = cli("half-precision", "--lang", "zh", "--quiet")
-    assert said.strip() == f"wrote {'lessons'}/half-precision.html"
+    assert said.strip() == "已写入 lessons/half-precision.html"
     assert '<html lang="zh">' in (tmp_path / "lessons" / "half-precision.html").read_text(encoding="utf-8")
 
 

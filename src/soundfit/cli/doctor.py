@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from soundfit.errors import UsageError
-from soundfit.records.said import say
 
 __all__ = ["CONTEXT", "doctor_command", "own_options"]
 
@@ -30,6 +29,8 @@ def own_options(args: Sequence[str], source: str) -> tuple[dict[str, str], list[
     Raises:
         UsageError: an option of the doctor's lacks its value.
     """
+    from soundfit.records.said import say
+
     own: dict[str, str] = {}
     rest: list[str] = []
     todo = list(args)
