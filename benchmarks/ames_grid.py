@@ -38,6 +38,7 @@ from torch import nn
 
 import soundfit as sf
 from bank import write
+from clock import cpu_seconds
 from soundfit.records import Config
 from soundfit.workflow.hardware import describe_hardware
 
@@ -67,11 +68,6 @@ def timed(run: Callable[[], np.ndarray]) -> Result:
     wall = time.perf_counter() - wall
     get_reusable_executor().shutdown(wait=True)
     return wall, cpu_seconds() - cpu, scores
-
-
-def cpu_seconds() -> float:
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in usages)
 
 
 def ours(

@@ -36,6 +36,7 @@ from torch import nn
 import soundfit as sf
 from ames_grid import matrix
 from bank import write
+from clock import cpu_seconds
 from soundfit.records import Config
 from soundfit.workflow.hardware import describe_hardware
 
@@ -155,7 +156,7 @@ def clock(device: str) -> float:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
         return time.perf_counter()
-    return time.process_time()
+    return cpu_seconds()
 
 
 def main() -> None:

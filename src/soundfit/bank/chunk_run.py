@@ -55,6 +55,8 @@ class Job:
     fingerprint: str
     autocast: bool = False
     shard: Shard | None = None
+    stay_open: bool = False
+    """Whether chunks that wait at a rung keep their banks too."""
 
 
 class ChunkRun:
@@ -68,7 +70,7 @@ class ChunkRun:
         self._dropped: dict[int, int] = {}
         self._told = 0
         folder = job.checkpoint or job.parking
-        self._path = None if folder is None else folder / f"{chunk_name(chunk, job)}.safetensors"
+        self._path = None if folder is None else folder / f"{chunk_name(chunk, job.fingerprint)}.safetensors"
 
     def advance(self, until: int | None = None) -> None:
         """Train to the end of epoch ``until``, or to the end; where memory runs out, in two halves."""
@@ -160,7 +162,8 @@ class ChunkRun:
     def _park(self) -> None:
         if self.job.parking is not None and self._bank is not None:
             self._save(self._bank)
-            self._bank = None
+            if not self.job.stay_open:
+                self._bank = None
 
     def _close(self, bank: Bank) -> None:
         self._tell(int(bank.n_epochs.sum()))
@@ -266,9 +269,9 @@ def _scales(module: nn.Module, stack: Stack, device: torch.device) -> Scales:
     return Scales(rate, decay)
 
 
-def chunk_name(chunk: Chunk, job: Job) -> str:
+def chunk_name(chunk: Chunk, fingerprint: str) -> str:
     """Name a chunk by everything that its result depends on."""
-    digest = hashlib.blake2b(job.fingerprint.encode(), digest_size=16)
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=16)
     for seat in chunk.seats:
         shapes = [(n, tuple(t.shape)) for n, t in seat.module.state_dict().items()]
         config = json.dumps(seat.config.to_dict(), sort_keys=True, default=repr)

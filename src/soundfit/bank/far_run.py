@@ -12,8 +12,8 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Collection
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class _Terms:
     folder: Path | None
     """Where the caller keeps states, if the worker can write there: then they do not travel."""
     fingerprint: str
+    stay_open: bool
+    """Whether a worker keeps the banks of chunks that wait at a rung, beside their states."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,11 @@ class FarRun:
         self.chunk, self.job, self.executor, self.shared = chunk, job, executor, shared
         self._dropped: dict[int, int] = {}
         self._told = 0
+        #: Where the last stretch was trained.
+        self.place: int | None = None
         self._stretch: _Stretch | None = None
         folder = job.checkpoint or job.parking
-        self._path = None if folder is None else folder / f"{chunk_name(chunk, job)}.safetensors"
+        self._path = None if folder is None else folder / f"{chunk_name(chunk, job.fingerprint)}.safetensors"
         self._held: bytes | None = None
         terms = _Terms(
             job.loss,
@@ -92,16 +96,19 @@ class FarRun:
             job.checkpoint if executor.shares_disk else None,
             folder if executor.shares_disk else None,
             job.fingerprint,
+            job.stay_open and executor.shares_disk and folder is not None,
         )
         self._travels = terms.folder is None
         self._work = executor.put((chunk, terms))
 
-    def advance(self, until: int | None = None) -> None:
-        """Train to the end of epoch ``until``, or to the end."""
+    def advance(self, until: int | None = None, place: int | None = None) -> None:
+        """Train to the end of epoch ``until``, or to the end, at a ``place`` of the executor."""
         if self._stretch is not None and self._stretch.outcomes is not None:
             return
-        arguments = (self._work, self.shared, self._state(), self._dropped, until)
-        stretch: _Stretch = self.executor.call(train_stretch, *arguments, poll=self._poll)
+        stays = place is not None and place == self.place
+        arguments = (self._work, self.shared, self._state(), self._dropped, until, stays)
+        stretch: _Stretch = self.executor.call(train_stretch, *arguments, poll=self._poll, place=place)
+        self.place = place
         self._keep(stretch.state)
         self._stretch = replace(stretch, state=None)
         if self._stretch.outcomes is not None:
@@ -159,84 +166,11 @@ class FarRun:
 # ---- on the worker ---------------------------------------------------------------------------------------
 
 
-def train_stretch(
-    line: Line,
-    work: tuple[Chunk, _Terms],
-    data: tuple[np.ndarray, np.ndarray],
-    state: bytes | None,
-    dropped: dict[int, int],
-    until: int | None,
-) -> _Stretch:
-    """Train a chunk from a state to a rung or to its end, telling ``line`` how far it is."""
-    chunk, terms = work
-    chunk_run.SAVE_SECONDS = terms.save_seconds
-    torch.set_float32_matmul_precision(terms.precision)
-    with (
-        nullcontext(terms.folder)
-        if terms.folder is not None
-        else tempfile.TemporaryDirectory(prefix="soundfit-") as place,
-        one_thread(),
-    ):
-        folder = Path(place)
-        teller = _Teller(line)
-        job = Job(
-            _data(data).to(torch.device(terms.device)),
-            terms.loss,
-            teller.on_epoch,
-            teller.should_stop,
-            terms.trace,
-            folder if terms.folder is None else terms.checkpoint,
-            folder,
-            terms.fingerprint,
-            terms.autocast,
-        )
-        path = folder / f"{chunk_name(chunk, job)}.safetensors"
-        if terms.folder is None:
-            latest = line.latest() or state
-            if latest is not None:
-                path.write_bytes(latest)
-            teller.watch(path)
-        run = ChunkRun(chunk, job)
-        for at, epoch in dropped.items():
-            run.drop([at], epoch)
-        run.advance(until)
-        standings = run.standings()
-        is_through = until is None or all(s.status != "training" for s in standings)
-        outcomes = run.outcomes() if is_through else None
-        state = path.read_bytes() if terms.folder is None and path.exists() else None
-        if outcomes is None:
-            return _Stretch(state, standings, None, [])
-        bare = [(at, replace(o, bank=chunk.bank, module=nn.Identity())) for at, o in outcomes]
-        return _Stretch(state, standings, bare, [_tensors(o.module) for _, o in outcomes])
-
-
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return all parameters and buffers, those that a state_dict leaves out included."""
-    return {n: t.detach() for n, t in (*module.named_parameters(), *module.named_buffers())}
-
-
-def _with_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
-    """Return a copy of ``module`` in evaluation mode with these tensors."""
-    module = copy.deepcopy(module).cpu()
-    with torch.no_grad():
-        for name, tensor in _tensors(module).items():
-            tensor.copy_(tensors[name])
-    return module.eval()
-
-
-def _data(arrays: tuple[np.ndarray, np.ndarray]) -> BankData:
-    # Ray's shared memory is read-only, and so is all that a bank does with its data.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable")
-        inputs, targets = (torch.from_numpy(a) for a in arrays)
-        return BankData(inputs, targets)
-
-
 class _Teller:
     """Tells the line how far the chunk is, and gives it each state that was saved since."""
 
-    def __init__(self, line: Line) -> None:
-        self.line = line
+    def __init__(self) -> None:
+        self.line: Line | None = None
         self.path: Path | None = None
         self.done = 0
         self.stopped = False
@@ -257,6 +191,7 @@ class _Teller:
         if now - self.told_at < _TELL_SECONDS:
             return
         self.told_at = now
+        assert self.line is not None
         self.stopped = self.line.tell(self.done)
         if self.path is None:
             return
@@ -264,3 +199,99 @@ class _Teller:
         if saved_at > self.saved_at:
             self.saved_at = saved_at
             self.line.keep(self.path.read_bytes())
+
+
+# The chunks that wait at a rung in this worker, by name.
+_OPEN: dict[str, tuple[ChunkRun, _Teller]] = {}
+
+
+def train_stretch(
+    line: Line,
+    work: tuple[Chunk, _Terms],
+    data: tuple[np.ndarray, np.ndarray],
+    state: bytes | None,
+    dropped: dict[int, int],
+    until: int | None,
+    stays: bool,
+) -> _Stretch:
+    """Train a chunk from a state to a rung or to its end, telling ``line`` how far it is.
+
+    ``stays`` says that this worker trained the chunk's last stretch.
+    """
+    chunk, terms = work
+    chunk_run.SAVE_SECONDS = terms.save_seconds
+    torch.set_float32_matmul_precision(terms.precision)
+    with _folder(terms) as folder, one_thread():
+        name = chunk_name(chunk, terms.fingerprint)
+        kept = _OPEN.pop(name, None)
+        run, teller = kept if stays and kept is not None else _open(chunk, terms, data, folder)
+        teller.line, teller.stopped = line, False
+        path = folder / f"{name}.safetensors"
+        if terms.folder is None:
+            latest = line.latest() or state
+            if latest is not None:
+                path.write_bytes(latest)
+            teller.watch(path)
+        for at, epoch in dropped.items():
+            run.drop([at], epoch)
+        run.advance(until)
+        standings = run.standings()
+        is_through = until is None or all(s.status != "training" for s in standings)
+        outcomes = run.outcomes() if is_through else None
+        state = path.read_bytes() if terms.folder is None and path.exists() else None
+        if outcomes is None:
+            if terms.stay_open:
+                _OPEN[name] = run, teller
+            return _Stretch(state, standings, None, [])
+        bare = [(at, replace(o, bank=chunk.bank, module=nn.Identity())) for at, o in outcomes]
+        return _Stretch(state, standings, bare, [_tensors(o.module) for _, o in outcomes])
+
+
+@contextmanager
+def _folder(terms: _Terms) -> Iterator[Path]:
+    if terms.folder is not None:
+        yield terms.folder
+        return
+    with tempfile.TemporaryDirectory(prefix="soundfit-") as place:
+        yield Path(place)
+
+
+def _open(
+    chunk: Chunk, terms: _Terms, data: tuple[np.ndarray, np.ndarray], folder: Path
+) -> tuple[ChunkRun, _Teller]:
+    teller = _Teller()
+    job = Job(
+        _data(data).to(torch.device(terms.device)),
+        terms.loss,
+        teller.on_epoch,
+        teller.should_stop,
+        terms.trace,
+        folder if terms.folder is None else terms.checkpoint,
+        folder,
+        terms.fingerprint,
+        terms.autocast,
+        stay_open=terms.stay_open,
+    )
+    return ChunkRun(chunk, job), teller
+
+
+def _data(arrays: tuple[np.ndarray, np.ndarray]) -> BankData:
+    # Ray's shared memory is read-only, and so is all that a bank does with its data.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")
+        inputs, targets = (torch.from_numpy(a) for a in arrays)
+        return BankData(inputs, targets)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return all parameters and buffers, those that a state_dict leaves out included."""
+    return {n: t.detach() for n, t in (*module.named_parameters(), *module.named_buffers())}
+
+
+def _with_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
+    """Return a copy of ``module`` in evaluation mode with these tensors."""
+    module = copy.deepcopy(module).cpu()
+    with torch.no_grad():
+        for name, tensor in _tensors(module).items():
+            tensor.copy_(tensors[name])
+    return module.eval()

@@ -8,14 +8,15 @@ threads of their own never wait for each other.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
-__all__ = ["default_workers", "in_threads", "one_thread"]
+__all__ = ["at_places", "default_workers", "in_threads", "one_thread"]
 
 #: Up to this many cores, each worker trains on one torch thread.
 SMALL_MACHINE = 8
@@ -54,15 +55,49 @@ def in_threads(
     The first error, or Ctrl-C, ends the wait: jobs that have not begun are dropped, and ``give_up`` is called
     to tell those at work to end early.
     """
+    return at_places(lambda job, _: work(job), jobs, n_workers, lambda _: None, give_up)
+
+
+def at_places(
+    work: Callable[[Job, int], Result],
+    jobs: Sequence[Job],
+    n_places: int,
+    place_of: Callable[[Job], int | None],
+    give_up: Callable[[], None] = lambda: None,
+) -> list[Result]:
+    """Return the results of ``work(job, place)`` in order, as :func:`in_threads` does.
+
+    Each place does first the jobs that want it, then those that want none, then the last ones of others.
+    """
     with one_thread():
-        if n_workers <= 1 or len(jobs) <= 1:
-            return [work(job) for job in jobs]
+        if n_places <= 1 or len(jobs) <= 1:
+            return [work(job, 0) for job in jobs]
+        results: dict[int, Result] = {}
+        left = list(range(len(jobs)))
+        lock = threading.Lock()
+
+        def take(place: int) -> int | None:
+            with lock:
+                wanted = [place_of(jobs[at]) for at in left]
+                for wish in (place, None):
+                    if wish in wanted:
+                        return left.pop(wanted.index(wish))
+                return left.pop() if left else None
+
+        def follow(place: int) -> None:
+            while (at := take(place)) is not None:
+                results[at] = work(jobs[at], place)
+
         # The number of OpenMP threads belongs to each thread: set it in every worker.
-        with ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            futures = [pool.submit(work, job) for job in jobs]
+        with ThreadPoolExecutor(n_places, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures = [pool.submit(follow, place) for place in range(n_places)]
             try:
-                return [future.result() for future in futures]
+                for future in as_completed(futures):
+                    future.result()
             except BaseException:
                 give_up()
+                with lock:
+                    left.clear()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        return [results[at] for at in range(len(jobs))]

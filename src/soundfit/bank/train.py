@@ -11,7 +11,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,7 +26,7 @@ from soundfit.bank.race import Race, Rungs, Standing
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.seating import Chunk, MakeModule, seat_banks, seat_chunks, stay_in_memory
 from soundfit.bank.shard import Shard
-from soundfit.bank.threads import default_workers, in_threads
+from soundfit.bank.threads import at_places, default_workers
 from soundfit.executors.executor import Executor
 from soundfit.executors.processes import ProcessExecutor, can_fork
 from soundfit.records import Config
@@ -32,6 +34,7 @@ from soundfit.records import Config
 __all__ = ["Outcome", "train_members"]
 
 Run = ChunkRun | FarRun
+Result = TypeVar("Result")
 
 # What a member-step costs beside its parameters, in parameters; and the sum from which (about a second of
 # work) processes are worth their start.
@@ -149,12 +152,14 @@ def train_members(
             fingerprint,
             precision == "bf16",
             shard,
+            stay_open=not waits_on_disk,
         )
         runs = _open_runs(chunks, job, executor or processes)
+        side_by_side = _SideBySide(runs, n_workers, gave_up)
         if race is not None:
-            _run_race(runs, race, job, n_workers, gave_up)
-        finished = in_threads(_to_the_end, runs, n_workers, gave_up.set)
-    outcomes = dict(pair for pairs in finished for pair in pairs)
+            _run_race(side_by_side, race, job)
+        finished = side_by_side.do(_to_the_end)
+    outcomes = dict(finished)
     return [outcomes[i] for i in range(len(configs))]
 
 
@@ -176,12 +181,45 @@ def _open_runs(chunks: Sequence[Chunk], job: Job, executor: Executor | None) -> 
     return [FarRun(chunk, job, executor, shared) for chunk in chunks]
 
 
-def _to_the_end(run: Run) -> list[tuple[int, Outcome]]:
-    run.advance()
+@dataclass(frozen=True)
+class _SideBySide:
+    """The runs of a call, ``n_workers`` at a time, each where it was trained before if that is free."""
+
+    runs: Sequence[Run]
+    n_workers: int
+    gave_up: threading.Event
+
+    def do(self, work: Callable[[Run, int], list[Result]]) -> list[Result]:
+        """Return what ``work(run, place)`` finds for all runs."""
+        found = at_places(work, self.runs, self.n_workers, _place_of, self.gave_up.set)
+        return [one for part in found for one in part]
+
+
+def _place_of(run: Run) -> int | None:
+    return run.place if isinstance(run, FarRun) else None
+
+
+def _advance(run: Run, until: int | None, place: int) -> None:
+    if isinstance(run, FarRun):
+        run.advance(until, place)
+    else:
+        run.advance(until)
+
+
+def _to_the_end(run: Run, place: int) -> list[tuple[int, Outcome]]:
+    _advance(run, None, place)
     return run.outcomes()
 
 
-def _run_race(runs: Sequence[Run], race: Race, job: Job, n_workers: int, gave_up: threading.Event) -> None:
+def _to_rung(epoch: int) -> Callable[[Run, int], list[Standing]]:
+    def advance(run: Run, place: int) -> list[Standing]:
+        _advance(run, epoch, place)
+        return run.standings()
+
+    return advance
+
+
+def _run_race(side_by_side: _SideBySide, race: Race, job: Job) -> None:
     """Train to each rung, let the losers go, and leave the rest ready for the last stretch."""
     path = None
     if job.checkpoint is not None:
@@ -190,22 +228,12 @@ def _run_race(runs: Sequence[Run], race: Race, job: Job, n_workers: int, gave_up
     rungs = Rungs(race, path)
     for epoch in race.epochs:
         if epoch not in rungs.left:
-            standings = [
-                s for part in in_threads(_to_rung(epoch), runs, n_workers, gave_up.set) for s in part
-            ]
+            standings = side_by_side.do(_to_rung(epoch))
             if job.should_stop():
                 return
             rungs.judge(epoch, sorted(standings, key=lambda s: s.at))
-        for run in runs:
+        for run in side_by_side.runs:
             run.drop(rungs.left[epoch], epoch)
-
-
-def _to_rung(epoch: int) -> Callable[[Run], list[Standing]]:
-    def advance(run: Run) -> list[Standing]:
-        run.advance(epoch)
-        return run.standings()
-
-    return advance
 
 
 @contextmanager

@@ -43,8 +43,10 @@ class Executor(Protocol):
     def put(self, value: Any) -> Any:
         """Bring a value where all workers can read it, and return what stands for it in ``call``."""
 
-    def call(self, job: Callable[..., Any], *arguments: Any, poll: Poll) -> Any:
+    def call(self, job: Callable[..., Any], *arguments: Any, poll: Poll, place: int | None = None) -> Any:
         """Run ``job(line, *arguments)`` on a worker, wait for it, and return what it returned.
+
+        ``place`` asks for one of the ``slots``, where workers remember what they did; any if None.
 
         Safe to call from several threads. What the job raises is raised here.
         """

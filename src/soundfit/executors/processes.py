@@ -12,7 +12,6 @@ import mmap
 import multiprocessing
 import os
 import pickle
-import queue
 import signal
 import sys
 import threading
@@ -74,12 +73,10 @@ class ProcessExecutor:
     def __init__(self, workers: int) -> None:
         self._slots = workers
         self._placed: list[Any] = []
-        self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
-        self._workers: list[_Worker] = []
-        self._lock = threading.Lock()
+        self._workers: dict[int, _Worker] = {}
+        self._idle = set(range(workers))
+        self._turn = threading.Condition()
         self._retries = 0
-        for _ in range(workers):
-            self._idle.put(None)
 
     def __enter__(self) -> ProcessExecutor:
         return self
@@ -87,10 +84,9 @@ class ProcessExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            for worker in self._workers:
-                _end(worker)
-            self._workers.clear()
+        with self._turn:
+            for place in list(self._workers):
+                self._end(place)
 
     @property
     def slots(self) -> int:
@@ -115,67 +111,68 @@ class ProcessExecutor:
         Raises:
             RuntimeError: a job is at work.
         """
-        if self._workers:
-            idle = [self._idle.get() for _ in range(self._idle.qsize())]
-            for worker in idle:
-                self._idle.put(None)
-                if worker is not None:
-                    self._forget(worker)
-            if len(idle) < self._slots:
+        with self._turn:
+            if len(self._idle) < self._slots:
                 raise RuntimeError("values are put while no job is at work: workers inherit them")
+            for place in list(self._workers):
+                self._end(place)
         self._placed.append(value)
         return _Placed(len(self._placed) - 1)
 
-    def call(self, job: Callable[..., Any], *arguments: Any, poll: Poll) -> Any:
+    def call(self, job: Callable[..., Any], *arguments: Any, poll: Poll, place: int | None = None) -> Any:
         """Run ``job(line, *arguments)`` on a worker, wait for it, and return what it returned.
 
         Raises:
             RuntimeError: workers died at this job again and again.
         """
-        worker = self._idle.get()
+        with self._turn:
+            self._turn.wait_for(lambda: self._idle if place is None else place in self._idle)
+            here = min(self._idle) if place is None else place
+            self._idle.remove(here)
         state: bytes | None = None
         try:
             for attempt in range(_RETRIES):
-                worker = self._fork() if worker is None else worker
                 try:
-                    return _await(worker, pickle.dumps((job, arguments, state)), poll)
+                    return _await(self._worker(here), pickle.dumps((job, arguments, state)), poll)
                 except _Died as died:
-                    self._forget(worker)
-                    worker, state = None, died.state or state
-                    if attempt + 1 < _RETRIES:
-                        with self._lock:
-                            self._retries += 1
+                    state = died.state or state
+                    with self._turn:
+                        self._end(here)
+                        self._retries += attempt + 1 < _RETRIES
             raise RuntimeError(
                 "Workers of this machine finish their part of a training. Received: a worker that the system "
                 f"ended {_RETRIES} times at the same part, as it does where memory runs out. Fix: give "
                 "--memory a limit, or a smaller --width"
             )
         finally:
-            self._idle.put(worker)
+            with self._turn:
+                self._idle.add(here)
+                self._turn.notify_all()
 
-    def _fork(self) -> _Worker:
-        context = multiprocessing.get_context("fork")
-        ours, theirs = context.Pipe()
-        flag = mmap.mmap(-1, 1)
-        with self._lock, warnings.catch_warnings():
+    def _worker(self, place: int) -> _Worker:
+        """Return the worker at a place, forked now if there is none."""
+        with self._turn, warnings.catch_warnings():
+            if place in self._workers:
+                return self._workers[place]
             # Python warns of locks that other threads hold at the fork: those of a progress bar, which the
             # worker never takes.
             warnings.simplefilter("ignore", DeprecationWarning)
-            others = [w.line for w in self._workers]
-            process = context.Process(
-                target=_work, args=(theirs, flag, self._placed, [ours, *others]), daemon=True
-            )
+            context = multiprocessing.get_context("fork")
+            ours, theirs = context.Pipe()
+            flag = mmap.mmap(-1, 1)
+            not_mine = [ours, *(w.line for w in self._workers.values())]
+            process = context.Process(target=_work, args=(theirs, flag, self._placed, not_mine), daemon=True)
             process.start()
             theirs.close()
-            worker = _Worker(process, ours, flag)
-            self._workers.append(worker)
-        return worker
+            self._workers[place] = _Worker(process, ours, flag)
+            return self._workers[place]
 
-    def _forget(self, worker: _Worker) -> None:
-        with self._lock:
-            if worker in self._workers:
-                self._workers.remove(worker)
-        _end(worker)
+    def _end(self, place: int) -> None:
+        worker = self._workers.pop(place, None)
+        if worker is not None:
+            worker.line.close()
+            worker.process.kill()
+            worker.process.join()
 
 
 class _Died(Exception):
@@ -184,12 +181,6 @@ class _Died(Exception):
     def __init__(self, state: bytes | None) -> None:
         super().__init__("a worker died")
         self.state = state
-
-
-def _end(worker: _Worker) -> None:
-    worker.line.close()
-    worker.process.kill()
-    worker.process.join()
 
 
 def _await(worker: _Worker, request: bytes, poll: Poll) -> Any:

@@ -94,7 +94,7 @@ class RayExecutor:
         """Bring a value where all workers can read it: once per machine, not once per job."""
         return self._ray.put(value)
 
-    def call(self, job: Callable[..., Any], *arguments: Any, poll: Poll) -> Any:
+    def call(self, job: Callable[..., Any], *arguments: Any, poll: Poll, place: int | None = None) -> Any:
         """Run ``job(line, *arguments)`` on a worker, wait for it, and return what it returned."""
         ray, key = self._ray, next(self._numbers)
         options = {"num_cpus": 1, "num_gpus": 1 if self.gpus else 0, "max_retries": _RETRIES}
