@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 import soundfit as sf
+from soundfit.executors.processes import can_fork
+from soundfit.study import references
 from soundfit.study.references import measure_references
 from soundfit.study.views import table_views
 
@@ -74,3 +76,17 @@ def test_classes_get_probabilities_and_a_stop_leaves_only_the_trivial_one():
     assert len(references.scores_K["boosted-trees"]) == 5
     stopped = measure_references(views, should_stop=lambda: True)
     assert set(stopped.scores_K) == {"trivial"}
+
+
+@pytest.mark.skipif(not can_fork(), reason="no forked workers on this system")
+def test_fits_in_workers_equal_fits_in_this_process(monkeypatch):
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(200, 3))
+    views = _views(x, np.where(x[:, 0] + rng.normal(size=200) > 0, "a", "b"))
+    here = measure_references(views)
+    monkeypatch.setattr(references, "_WORTH_A_FORK", 0)
+    monkeypatch.setattr(references, "default_workers", lambda device: 2)
+    there = measure_references(views)
+    assert here.scores_K.keys() == there.scores_K.keys() == {"trivial", "linear", "boosted-trees"}
+    for name, rows in here.rows.items():
+        np.testing.assert_array_equal(rows, there.rows[name])

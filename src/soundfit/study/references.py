@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -22,6 +24,9 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from soundfit.bank import BankData
+from soundfit.bank.threads import at_places, default_workers
+from soundfit.executors.executor import Line
+from soundfit.executors.processes import ProcessExecutor, can_fork
 from soundfit.metrics.scores import MeanMetric, Metric
 from soundfit.records import Fold
 
@@ -35,6 +40,8 @@ _MOST_NEIGHBOUR_ROWS = 3_000
 _MOST_QUERIES = 1_000
 _MOST_CLASSES_FOR_TREES = 20
 _SEED = 0
+# Numbers of the inputs from which a fit lasts longer than the start of a worker.
+_WORTH_A_FORK = 50_000
 
 
 class Views(Protocol):
@@ -112,27 +119,63 @@ def measure_references(
         fits["boosted-trees"] = _trees(n_classes)
     rows: dict[str, Array] = {}
     scores: dict[str, Array] = {}
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for name, fit in fits.items():
-            losses, per_fold = np.full(n, np.nan), []
-            for k, fold in enumerate(views.folds):
-                if name != "trivial" and should_stop():
-                    break
-                x, y = _fold_data(views, k)
-                train = _sample(fold.train, _MOST_ROWS)
-                output = fit(x[train], y[train], x[fold.validation])
-                if n_classes:
-                    output = _log_shares(output, n_classes)
-                predicted = views.predictions(k, output)
-                losses[fold.validation] = metric.per_row(views.target[fold.validation], predicted)
-                per_fold.append(metric(views.target[fold.validation], predicted))
-            if len(per_fold) == len(views.folds):
-                rows[name], scores[name] = losses, np.array(per_fold)
+    answers = _ask_all(_Question(views, fits), should_stop)
+    for name in fits:
+        if any((name, k) not in answers for k in range(len(views.folds))):
+            continue
+        losses, per_fold = np.full(n, np.nan), []
+        for k, fold in enumerate(views.folds):
+            output = answers[name, k]
+            predicted = views.predictions(k, _log_shares(output, n_classes) if n_classes else output)
+            losses[fold.validation] = metric.per_row(views.target[fold.validation], predicted)
+            per_fold.append(metric(views.target[fold.validation], predicted))
+        rows[name], scores[name] = losses, np.array(per_fold)
+    with threadpool_limits(1):
         near, floor = _neighbours(views, n_classes)
     if near is not None:
         rows["neighbours"] = near
     return References(rows, scores, floor)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of each reference on each fold: its outputs for the validation rows."""
+
+    views: Views
+    fits: Mapping[str, Callable[[Array, Any, Array], Any]]
+
+    def answer(self, name: str, k: int) -> Any:
+        """Return outputs (n, 1), or classes and probabilities (n, C)."""
+        fold = self.views.folds[k]
+        x, y = _fold_data(self.views, k)
+        train = _sample(fold.train, _MOST_ROWS)
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return self.fits[name](x[train], y[train], x[fold.validation])
+
+
+def _ask_all(question: _Question, should_stop: Callable[[], bool]) -> dict[tuple[str, int], Any]:
+    """Return all answers, each reference on each fold, side by side where that is worth it."""
+    jobs = [(name, k) for name in question.fits for k in range(len(question.views.folds))]
+    inputs = question.views.data.inputs_VN
+    n_workers = default_workers(torch.device("cpu"))
+    forks = n_workers > 1 and inputs[0].numel() > _WORTH_A_FORK and can_fork()
+
+    def ask(job: tuple[str, int], place: int) -> tuple[tuple[str, int], Any] | None:
+        if job[0] != "trivial" and should_stop():
+            return None
+        if executor is None:
+            return job, question.answer(*job)
+        return job, executor.call(_answer, asked, *job, poll=lambda done, state: should_stop(), place=place)
+
+    with ProcessExecutor(n_workers) if forks else nullcontext() as executor:
+        asked = None if executor is None else executor.put(question)
+        answers = at_places(ask, jobs, n_workers if forks else 1, lambda job: None)
+    return dict(answer for answer in answers if answer is not None)
+
+
+def _answer(line: Line, question: _Question, name: str, k: int) -> Any:
+    return question.answer(name, k)
 
 
 def _fold_data(views: Views, k: int) -> tuple[Array, Any]:
