@@ -4,8 +4,8 @@
     python scripts/messages.py --check   # change nothing; exit 1 where one is not up to date or not whole
 
 Texts are found where they are written: ``_("…")`` and ``_.many("…", "…", n)`` in code and templates,
-``say("…")`` for sentences of records, the names of stages (``on_stage("…")``), and the rule, what was received
-and the fix of an error that is raised. Python's own parser reads code, Jinja's the templates.
+``say("…")`` for sentences of records, the names of stages (``on_stage("…")``), and the rule, what was
+received and the fix of an error that is raised. Python's own parser reads code, Jinja's the templates.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import soundfit
 from soundfit.artifact import AnyPredictor
@@ -200,7 +201,8 @@ def _train(
     views = material.views(material.plan)
     # Time that earlier sessions took is spent.
     deadlines = Deadlines(options.budget, started - spent, watcher.interrupted)
-    with one_thread():
+    # BLAS threads wait for each other as OpenMP's do: small products take many times longer so.
+    with one_thread(), threadpool_limits(1, "blas"):
         inquiry = inquire(
             views,
             model=options.model,
