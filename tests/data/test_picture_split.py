@@ -136,6 +136,36 @@ def test_given_roles_are_kept_and_copies_of_the_exam_are_left_out_of_training(tm
     assert any("left out (train/disc/same.png)" in f.message for f in made.findings)
 
 
+def test_near_copies_planted_across_given_roles_never_stay_on_two_sides(tmp_path):
+    """Saved again, scaled, brightened, blurred: left out where the exam or validation has them."""
+    from PIL import ImageEnhance, ImageFilter
+
+    changes = {
+        "saved.jpg": lambda p: p,
+        "scaled.png": lambda p: p.resize((24, 24)),
+        "bright.png": lambda p: ImageEnhance.Brightness(p).enhance(1.15),
+        "blurred.png": lambda p: p.filter(ImageFilter.GaussianBlur(0.8)),
+    }
+    pictures = iter(scenes(120, seed=4))
+    for role, n in (("train", 60), ("val", 30), ("test", 30)):
+        for i in range(n):
+            place = tmp_path / "p" / role / "ab"[i % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            as_image(next(pictures)).save(place / f"{i:02d}.png")
+    planted = set()
+    for source, into in (("test", "train"), ("val", "train"), ("test", "val")):
+        for i, (name, change) in enumerate(changes.items()):
+            label = "ab"[i % 2]
+            with Image.open(tmp_path / "p" / source / label / f"{i:02d}.png") as original:
+                copy = f"{into}/{label}/{source}-{i}-{name}"
+                change(original).save(tmp_path / "p" / copy)
+            planted.add(copy)
+    made = split_pictures(read_pictures(tmp_path / "p"))
+    left = set(made.pictures.table.frame["file"])
+    assert sorted(planted & left) == []
+    assert len(left) == 120
+
+
 def test_without_a_test_folder_the_exam_is_drawn_from_the_training_pictures(tmp_path):
     for name, n, seed in (("train", 60, 0), ("val", 15, 1)):
         write_folder(tmp_path / "p" / name, n, seed=seed)

@@ -1,10 +1,11 @@
-"""Export: a run's model as one file for other programs, raw columns in."""
+"""Export: a run's model as one file for other programs, raw columns or steps in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from soundfit.artifact.predictor import Predictor
+from soundfit.artifact.sequence_predictor import SequencePredictor
 from soundfit.artifact.store import load_predictor
 from soundfit.errors import UsageError, did_you_mean
 from soundfit.records.said import say
@@ -42,18 +43,23 @@ def export_run(run: str | Path, format_name: str, output: Path | None = None) ->
             fix=say("write -o {file}", file=file),
         )
     predictor = load_predictor(run)
-    if not isinstance(predictor, Predictor):
-        raise UsageError(
-            "Export knows models on tables",
-            received=say("{run}, a model of kind {kind!r}", run=run, kind=predictor.kind),
-            fix="predict with soundfit predict or soundfit serve",
-        )
-    if format_name == "onnx":
+    if format_name == "onnx" and isinstance(predictor, Predictor | SequencePredictor):
         from soundfit.artifact.onnx import save_onnx
 
         save_onnx(predictor, path)
-    else:
+    elif format_name == "torch" and isinstance(predictor, Predictor):
         from soundfit.artifact.torch_program import save_torch
 
         save_torch(predictor, path)
+    else:
+        raise UsageError(
+            "Export knows models on tables, and in the format onnx on sequences",
+            received=say(
+                "--format {format} and {run}, a model of kind {kind!r}",
+                format=format_name,
+                run=run,
+                kind=predictor.kind,
+            ),
+            fix="predict with soundfit predict or soundfit serve",
+        )
     return path

@@ -76,7 +76,7 @@ class SequencePredictor:
             DataError: the sequences have other channels than the model reads.
         """
         mean = self._mean(sequences)
-        return mean if self.task == "classification" else self._unit.inverse(mean)
+        return mean if self.task == "classification" else self.unit.inverse(mean)
 
     def bounds(
         self, sequences: SequenceSource | NDArray[np.float32]
@@ -85,7 +85,7 @@ class SequencePredictor:
         if self.interval is None:
             return None
         low, high = self.interval.bounds(self._mean(sequences))
-        return self._unit.inverse(low), self._unit.inverse(high)
+        return self.unit.inverse(low), self.unit.inverse(high)
 
     def predict(self, source: str | os.PathLike[str] | pd.DataFrame | SequenceSource) -> pd.DataFrame:
         """Return one row per sequence, in the order of the source (of a long table: of first appearance).
@@ -112,7 +112,7 @@ class SequencePredictor:
         return pd.DataFrame(columns).infer_objects()
 
     @property
-    def _unit(self) -> TargetScale:
+    def unit(self) -> TargetScale:
         """The members' common scale: the transform alone."""
         scales = self.scales
         low, high = min(s.low for s in scales), max(s.high for s in scales)

@@ -18,7 +18,7 @@ from soundfit.models.scan import CELLS
 from soundfit.models.sequence_input import SequenceInput
 from soundfit.records import Config
 
-__all__ = ["SEQUENCE_MODELS", "FixedNet", "SequenceNet", "build_sequence_net"]
+__all__ = ["SEQUENCE_MODELS", "FixedNet", "SequenceNet", "StepsReader", "SummaryReader", "build_sequence_net"]
 
 SEQUENCE_MODELS = ("linear", "mlp", "rnn", "gru", "lstm")
 _READS = ("summary", "steps")
@@ -82,7 +82,7 @@ def _body(config: Config, n_steps: int, n_outputs: int) -> nn.Module:
     reads = str(config.get("reads", "summary"))
     if reads not in _READS:
         raise ValueError(f"a net of fixed size reads one of {_READS}, however: {reads!r}")
-    reader = _Summary(inputs) if reads == "summary" else _Steps(inputs, n_steps)
+    reader = SummaryReader(inputs) if reads == "summary" else StepsReader(inputs, n_steps)
     if config.model == "linear":
         return FixedNet(reader, Linear(reader.n_outputs, n_outputs))
     if config.model == "mlp":
@@ -109,7 +109,7 @@ class FixedNet(nn.Module):
         return self.net(self.reader(x))
 
 
-class _Summary(nn.Module):
+class SummaryReader(nn.Module):
     """Mean, deviation, minimum, maximum, first and last value of each input, and the length.
 
     Standardised over the batch in training, by running statistics later (``BatchNorm1d``, not affine).
@@ -137,7 +137,7 @@ class _Summary(nn.Module):
         return self.norm(torch.cat(parts).transpose(0, 1))
 
 
-class _Steps(nn.Module):
+class StepsReader(nn.Module):
     """All inputs of all steps side by side, counted from the end, and which steps are there."""
 
     def __init__(self, inputs: SequenceInput, n_steps: int) -> None:

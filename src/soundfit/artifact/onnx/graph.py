@@ -28,10 +28,10 @@ class Graph:
         self.outputs: list[ValueInfoProto] = []
         self.opset = 17
 
-    def input(self, name: str, kind: int) -> str:
-        """Declare a column (rows,), once."""
+    def input(self, name: str, kind: int, shape: Sequence[Any] = ("rows",)) -> str:
+        """Declare an input, a column (rows,) or of another shape, once."""
         if name not in self.inputs:
-            self.inputs[name] = helper.make_tensor_value_info(name, kind, ["rows"])
+            self.inputs[name] = helper.make_tensor_value_info(name, kind, list(shape))
         return name
 
     def output(self, name: str, value: str, kind: int, shape: Sequence[Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,24 +19,14 @@ from soundfit.artifact.onnx.columns import Columns, RawFeatures
 from soundfit.artifact.onnx.graph import BOOL, DOUBLE, FLOAT, INT64, STRING, Graph
 from soundfit.artifact.onnx.nets import add_net
 from soundfit.artifact.predictor import Predictor
-from soundfit.artifact.whole import write_whole
 from soundfit.data.encoder import CLIP, SMOOTH, Encoder
 from soundfit.data.target import TargetScale
 from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import TINY
 
-__all__ = ["onnx_model", "save_onnx"]
+__all__ = ["add_classes", "add_values", "onnx_model"]
 
 _LARGEST_EXPONENT = 709.0
-
-
-def save_onnx(predictor: Predictor, path: Path) -> None:
-    """Write the model whole or not at all.
-
-    Raises:
-        UsageError: a layer that cannot be exported, or a place that cannot be written.
-    """
-    write_whole(path, onnx_model(predictor).SerializeToString())
 
 
 def onnx_model(predictor: Predictor) -> ModelProto:
@@ -61,9 +50,10 @@ def onnx_model(predictor: Predictor) -> ModelProto:
             scaled[id(encoder)] = _scaled(graph, columns.features(encoder.layout), encoder)
         members.append(graph.cast(add_net(module, graph, scaled[id(encoder)]), DOUBLE))
     if predictor.task == "classification":
-        _classes(graph, predictor, members)
+        add_classes(graph, members, predictor.classes, predictor.temperature, predictor.shares)
     else:
-        _values(graph, predictor, members)
+        values = [_unscaled(graph, v, s) for v, s in zip(members, predictor.scales, strict=True)]
+        add_values(graph, values, predictor.scales[0].transform, predictor.interval, predictor.shares)
     model = graph.model(
         name="soundfit",
         doc=_doc(predictor, graph),
@@ -100,21 +90,24 @@ def _scaled(graph: Graph, raw: RawFeatures, encoder: Encoder) -> str:
     return x
 
 
-def _classes(graph: Graph, predictor: Predictor, members: list[str]) -> None:
+def add_classes(
+    graph: Graph, members: list[str], classes: tuple[Any, ...], temperature: float, weights: tuple[float, ...]
+) -> None:
+    """Average members' logits (rows, C), double, as probabilities, and declare the outputs."""
     shares = []
     for logits in members:
         share = graph.op("Softmax", logits, axis=1)
-        if predictor.temperature != 1.0:
+        if temperature != 1.0:
             floor = graph.op("Max", share, _double(graph, TINY))
-            cooled = graph.op("Div", graph.op("Log", floor), _double(graph, predictor.temperature))
+            cooled = graph.op("Div", graph.op("Log", floor), _double(graph, temperature))
             share = graph.op("Softmax", cooled, axis=1)
         shares.append(share)
-    mean = _mean(graph, shares, predictor.shares)
+    mean = _mean(graph, shares, weights)
     best = graph.op("ArgMax", mean, axis=1, keepdims=0)
-    labels, kind = _labels(predictor.classes)
+    labels, kind = _labels(classes)
     prediction = graph.op("Gather", graph.constant(labels), best)
     graph.output(_free("prediction", graph), prediction, kind, ["rows"])
-    graph.output(_free("probabilities", graph), mean, DOUBLE, ["rows", len(predictor.classes)])
+    graph.output(_free("probabilities", graph), mean, DOUBLE, ["rows", len(classes)])
 
 
 def _labels(classes: tuple[Any, ...]) -> tuple[Any, int]:
@@ -129,15 +122,26 @@ def _labels(classes: tuple[Any, ...]) -> tuple[Any, int]:
     return np.array([str(c) for c in plain], dtype=object), STRING
 
 
-def _values(graph: Graph, predictor: Predictor, members: list[str]) -> None:
-    values = [_unscaled(graph, v, s) for v, s in zip(members, predictor.scales, strict=True)]
-    mean = _mean(graph, values, predictor.shares)
+def add_values(
+    graph: Graph,
+    members: list[str],
+    transform: str,
+    interval: PredictionInterval | None,
+    weights: tuple[float, ...],
+    limits: tuple[float, float] | None = None,
+) -> None:
+    """Average members' values (rows, 1), double, on the transformed scale, and declare the outputs.
+
+    ``limits``: what values are clipped to before the transform is undone.
+    """
+    mean = _mean(graph, members, weights)
     outputs = {"prediction": mean}
-    if predictor.interval is not None:
+    if interval is not None:
         for name in ("low", "high"):
-            offset = _interpolated(graph, mean, predictor.interval, name)
-            outputs[name] = graph.op("Add", mean, offset)
-    transform = predictor.scales[0].transform
+            outputs[name] = graph.op("Add", mean, _interpolated(graph, mean, interval, name))
+    if limits is not None:
+        low, high = (_double(graph, limit) for limit in limits)
+        outputs = {name: graph.op("Clip", value, low, high) for name, value in outputs.items()}
     for name, value in outputs.items():
         graph.output(_free(name, graph), graph.flat(_undone(graph, value, transform)), DOUBLE, ["rows"])
 
