@@ -12,7 +12,7 @@ n rows of a fold, R repeats, F matrix columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = ["ColumnImportance", "columns_alike", "permutation_importance"]
 Array = NDArray[np.float64]
 
 LEVEL = 0.95
+_ROWS_A_PASS = 8_192
 _ROWS_FOR_LIKENESS = 2_000
 _ALIKE = 0.5
 
@@ -88,8 +89,8 @@ def permutation_importance(
         loss_n = row_losses(model, model.predict(model.inputs_nF))
         before.append(loss_n)
         givers_Rn = np.stack([_givers(len(loss_n), rng) for _ in range(repeats)])
-        for name in names:
-            rise_Rn = _shuffled_losses(model, places[name], givers_Rn) - loss_n
+        for name, shuffled_Rn in _shuffled_losses(model, [(n, places[n]) for n in names], givers_Rn):
+            rise_Rn = shuffled_Rn - loss_n
             received_n = rise_Rn.mean(axis=0)
             given_n = np.zeros(len(loss_n))
             np.add.at(given_n, givers_Rn.ravel(), rise_Rn.ravel() / repeats)
@@ -112,16 +113,26 @@ def _givers(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return givers
 
 
-def _shuffled_losses(model: FoldModel, place: slice, givers_Rn: NDArray[np.int64]) -> Array:
-    """Return the losses (R, n) of the rows with other rows' values in one column."""
+def _shuffled_losses(
+    model: FoldModel, places: Sequence[tuple[str, slice]], givers_Rn: NDArray[np.int64]
+) -> Iterator[tuple[str, Array]]:
+    """Yield each column's name and the losses (R, n) of the rows with other rows' values in it.
+
+    Columns share a pass: on few rows the calls would cost more than the sums.
+    """
     x_nF = model.inputs_nF
     repeats, n = givers_Rn.shape
-    shuffled = x_nF.repeat(repeats, 1)
     givers = torch.from_numpy(givers_Rn.ravel()).to(x_nF.device)
-    shuffled[:, place] = x_nF[:, place][givers]
-    predictions = model.predict(shuffled)
-    parts = predictions.reshape(repeats, n, *predictions.shape[1:])
-    return np.stack([row_losses(model, part) for part in parts])
+    together = max(_ROWS_A_PASS // (repeats * n), 1)
+    for start in range(0, len(places), together):
+        part = places[start : start + together]
+        shuffled = x_nF.repeat(len(part), repeats, 1)
+        for c, (_, place) in enumerate(part):
+            shuffled[c, :, place] = x_nF[:, place][givers]
+        predictions = model.predict(shuffled.flatten(0, 1))
+        by_column = predictions.reshape(len(part), repeats, n, *predictions.shape[1:])
+        for (name, _), predicted_Rn in zip(part, by_column, strict=True):
+            yield name, np.stack([row_losses(model, one) for one in predicted_Rn])
 
 
 def _estimate(name: str, loss_N: Array, added_N: Array, influence_N: Array, root: bool) -> ColumnImportance:

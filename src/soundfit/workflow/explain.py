@@ -22,7 +22,7 @@ from soundfit.workflow.prescribe import trained_cost
 __all__ = ["importance_record"]
 
 # Of what training cost; or this much, about half a second on one core.
-_SHARE, _LEAST_COST = 0.03, 4e9
+_SHARE, _LEAST_COST = 0.04, 4e9
 # A forward pass is a third of a step.
 _FORWARD = 1.0 / 3.0
 _REPEATS, _FEWEST_REPEATS = 5, 2
@@ -30,6 +30,8 @@ _MOST_ROWS, _FEWEST_ROWS = 5_000, 200
 # Columns that are looked at again, and those whose effects are shown.
 _SECOND_LOOKS, _EFFECTS = 15, 6
 _EFFECTS_SHARE = 0.25
+# Of what importance may cost, for a first look at all columns.
+_FIRST_LOOK = 0.25
 
 
 def importance_record(
@@ -98,6 +100,11 @@ class _Asked:
             device=self.device,
         )
 
+    def alone(self) -> _Asked:
+        """Return the same with the chosen configuration as the model."""
+        chosen = self.study.result.chosen
+        return replace(self, blend=replace(self.blend, configurations=(chosen,), weights=(1.0,)))
+
     def importance(self, columns: list[str], rows: int, repeats: int) -> list[ColumnImportance] | None:
         """Return the importance of columns; None if stopped, or where nothing can be asked."""
         models = self.models(rows)
@@ -109,21 +116,27 @@ class _Asked:
 
 
 def _importance(asked: _Asked, allowed: float) -> list[ColumnImportance] | None:
-    """Ask about all columns with so many predictions; where they are few, twice about the best."""
+    """Ask about all columns with so many predictions.
+
+    Where they are few, the chosen configuration alone is asked about all columns on few rows, and the final
+    model about the best of them on more.
+    """
     columns = [block.column for block in asked.views.encoders[0].layout.blocks]
     if not columns:
         return None
     if allowed >= asked.n_rows * len(columns) * _REPEATS:
         return asked.importance(columns, asked.n_rows, _REPEATS)
-    first = asked.rows(allowed / 3 / (len(columns) * _FEWEST_REPEATS))
-    found = asked.importance(columns, first, _FEWEST_REPEATS)
+    alone = asked.alone()
+    share = _row_price(alone.views, alone.study, alone.blend) / _row_price(
+        asked.views, asked.study, asked.blend
+    )
+    first = asked.rows(_FIRST_LOOK * allowed / (share * len(columns)))
+    found = alone.importance(columns, first, 1)
     if found is None:
         return None
     best = [one.column for one in found[:_SECOND_LOOKS]]
-    left = allowed - first * len(columns) * _FEWEST_REPEATS
+    left = allowed - share * first * len(columns)
     rows = asked.rows(left / (len(best) * _FEWEST_REPEATS))
-    if rows <= first:
-        return found
     repeats = int(min(max(left / (len(best) * rows), _FEWEST_REPEATS), _REPEATS))
     again = asked.importance(best, rows, repeats)
     if again is None:
