@@ -1,6 +1,7 @@
 """Kill a training at random moments, go on with it each time, and compare with a run that nobody killed.
 
     python benchmarks/resume.py --kills 20
+    python benchmarks/resume.py --kills 20 --model mlp --folds 3    # with configurations that leave the race
 
 Each kill is a SIGKILL at a uniformly random share of the time that a session may take. Everything in the
 two run folders must be equal but times and the command; the ledger must have counted one opening.
@@ -36,16 +37,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="linear")
+    parser.add_argument("--folds", default="auto")
     args = parser.parse_args()
     rng = random.Random(args.seed)
+    options = ["--model", args.model, "--folds", args.folds]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         begun = time.perf_counter()
-        assert start(folder / "whole", args.model, folder / "ledger-whole").wait() == 0
+        assert start(folder / "whole", options, folder / "ledger-whole").wait() == 0
         takes = time.perf_counter() - begun
         print(f"a run that nobody kills takes {takes:.1f} s")
         for number in range(args.kills):
-            process = start(folder / "killed", args.model, folder / "ledger-killed")
+            process = start(folder / "killed", options, folder / "ledger-killed")
             try:
                 process.wait(timeout=takes * rng.uniform(0.15, 1.0))
             except subprocess.TimeoutExpired:
@@ -57,16 +60,17 @@ def main() -> None:
                 print(f"through after {number} kills")
                 break
         else:
-            assert start(folder / "killed", args.model, folder / "ledger-killed").wait() == 0
+            assert start(folder / "killed", options, folder / "ledger-killed").wait() == 0
         differences = compare(folder / "whole", folder / "killed")
         openings = count(folder / "ledger-killed")
-    print(f"differences: {differences or 'none'}; openings of the seal: {openings}")
+        left = members_that_left(folder / "whole")
+    print(f"differences: {differences or 'none'}; openings of the seal: {openings}; {left}")
     sys.exit(bool(differences) or openings != 1)
 
 
-def start(out: Path, model: str, ledger: Path) -> subprocess.Popen[bytes]:
+def start(out: Path, asked: list[str], ledger: Path) -> subprocess.Popen[bytes]:
     """Start or go on with a training into ``out``."""
-    options = ["--target", "Salary", "--model", model, "--out", str(out), "--resume", "--quiet"]
+    options = ["--target", "Salary", *asked, "--out", str(out), "--resume", "--quiet"]
     command = [sys.executable, "-c", START, "train", str(TABLE), *options]
     return subprocess.Popen(command, env={**os.environ, "SOUNDFIT_LEDGER": str(ledger)})
 
@@ -75,6 +79,12 @@ def compare(a: Path, b: Path) -> list[str]:
     """Return the names of what differs between two run folders."""
     names = sorted({str(p.relative_to(x)) for x in (a, b) for p in x.rglob("*") if p.is_file()})
     return [name for name in names if name != "report.html" and not equal(a / name, b / name)]
+
+
+def members_that_left(run: Path) -> str:
+    """Return how many members' traces end before the longest of them."""
+    epochs = pd.read_parquet(run / "trace.parquet").groupby("member")["epoch"].max()
+    return f"{len(epochs)} members, {int((epochs < epochs.max()).sum())} of them not to the last epoch"
 
 
 def equal(a: Path, b: Path) -> bool:

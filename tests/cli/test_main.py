@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import soundfit
 from soundfit.cli import main
+
+COMMANDS = ("train", "predict", "exam", "audit", "report", "study", "export", "serve", "lesson", "doctor")
 
 
 @pytest.fixture
@@ -40,11 +43,27 @@ def test_help_imports_no_torch_and_lists_the_commands(soundfit):
     check += "assert not heavy, heavy"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("train", "predict", "exam", "audit", "report"):
+    for command in COMMANDS:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "exam", "audit", "report"])
+def test_the_version_is_told_without_a_command(cli):
+    code, out, _ = cli("--version")
+    assert (code, out) == (0, f"soundfit {soundfit.__version__}\n")
+
+
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "soundfit", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"soundfit {soundfit.__version__}\n")
+
+
+def test_extras_are_named_whole(cli):
+    # In the help's markup a bare [ray] would be a style.
+    assert "soundfit[ray]" in cli("train", "--help")[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself(cli, command):
     code, out, _ = cli(command, "--help")
     assert code == 0

@@ -59,7 +59,9 @@ def own_options(args: Sequence[str], source: str) -> tuple[dict[str, str], list[
 
 def doctor_command(
     context: typer.Context,
-    script: Annotated[Path, typer.Argument(help="The Python script, run as it is.", show_default=False)],
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT", help="The Python script, run as it is.", show_default=False)
+    ],
     fix: Annotated[bool, typer.Option("--fix", help="Try repairs; keep one that is proven better.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the findings to this file.")] = None,
     html_path: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
@@ -68,8 +70,9 @@ def doctor_command(
 ) -> None:
     """Watch an unchanged PyTorch script; say what is wrong with its training, why and where.
 
-    What stands after SCRIPT is the script's own, but for --json, --html, --price and --fix where the script
-    never mentions them (-- ends the doctor's options). Standard output and exit code stay the script's.
+    What stands after SCRIPT is the script's own, but for --json, --html,
+    --price and --fix where the script never mentions them (-- ends the doctor's
+    options). Standard output and exit code stay the script's.
     """
     from soundfit.doctor import script as runner
 

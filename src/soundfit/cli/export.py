@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from soundfit.cli.options import Run
+
 __all__ = ["export_command"]
 
 
 def export_command(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: Run,
     format_name: Annotated[
         str, typer.Option("--format", help="onnx (raw columns in, any ONNX Runtime) or torch (.pt2).")
     ] = "onnx",

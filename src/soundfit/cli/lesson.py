@@ -15,7 +15,10 @@ __all__ = ["lesson_command"]
 
 def lesson_command(
     name: Annotated[
-        str, typer.Argument(help="Lesson to run, or all; without one they are listed.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="NAME", help="Lesson to run, or all; without one they are listed.", show_default=False
+        ),
     ] = "",
     out: Annotated[Path, typer.Option(help="Folder to write the page to.")] = Path("lessons"),
     lang: opt.Lang = "en",

@@ -25,7 +25,8 @@ __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="soundfit",
-    help="Train models on tables and get it right: honest splits, the right capacity, sound numerics.\n\n"
+    help="Train models on tables, pictures and sequences and get it right: honest splits, the right "
+    "capacity, sound numerics.\n\n"
     "Start with:  soundfit train houses.csv --target price",
     no_args_is_help=True,
     add_completion=False,
@@ -39,16 +40,24 @@ _TYPERS_INTERRUPT = 130
 _STARTED = time_module.perf_counter()
 
 
-@app.callback()
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
-) -> None:
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         from soundfit import __version__
 
         typer.echo(f"soundfit {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _common(
+    # Eager: answered before a command is asked for.
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    """Options of every command."""
 
 
 @app.command()
@@ -82,7 +91,7 @@ def train(
         ),
     ] = False,
     executor: Annotated[
-        str, typer.Option(help="local (the cores of this machine) or ray (a Ray cluster; soundfit[ray]).")
+        str, typer.Option(help="local (the cores of this machine) or ray (a Ray cluster; soundfit\\[ray]).")
     ] = "local",
     memory: Annotated[
         str | None,
@@ -216,11 +225,13 @@ def train(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: opt.Run,
     data: Annotated[
         str,
         typer.Argument(
-            help="Table file with the model's columns; or a picture, or a folder of them.", show_default=False
+            metavar="DATA",
+            help="Table file with the model's columns; or a picture, or a folder of them.",
+            show_default=False,
         ),
     ],
     output: Annotated[
@@ -228,7 +239,10 @@ def predict(
         typer.Option("-o", "--output", help="File to write: .csv, .parquet or .json.", show_default="screen"),
     ] = None,
 ) -> None:
-    """Predict the rows of a table, or pictures, with a trained run."""
+    """Predict the rows of a table, or pictures, with a trained run.
+
+    Example:  soundfit predict run/ new.csv -o predictions.csv
+    """
     from soundfit.workflow.predict import predict_file
 
     text = predict_file(run, data, output)
@@ -238,11 +252,14 @@ def predict(
 
 @app.command()
 def exam(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: opt.Run,
     lang: opt.Lang = "en",
     json: opt.Json = False,
 ) -> None:
-    """Open the sealed test rows of a run and score its model on them (counted in the ledger)."""
+    """Open the sealed test rows of a run and score its model on them (counted in the ledger).
+
+    Example:  soundfit exam run/
+    """
     from soundfit.records.said import retell
     from soundfit.report.terminal import print_summary
     from soundfit.report.words import Words
@@ -279,6 +296,8 @@ def audit(
     json: opt.Json = False,
 ) -> None:
     """Check data and their split for leaks, duplicates and other traps, without training.
+
+    Example:  soundfit audit examples/ames.csv --target Sale_Price
 
     Exit code 1 where a finding is an error.
     """
@@ -319,14 +338,19 @@ def audit(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folder, or several.", show_default=False)],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run folder, or several.", show_default=False)
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Page to write where several runs are compared.")
     ] = Path("compare.html"),
     lang: opt.Lang = "en",
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write a run's report.html anew, or compare several runs side by side."""
+    """Write a run's report.html anew, or compare several runs side by side.
+
+    Example:  soundfit report run/ --lang zh --open
+    """
     from soundfit.report.compare import write_comparison
     from soundfit.report.html import write_report
     from soundfit.report.words import Words

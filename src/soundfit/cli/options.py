@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -21,6 +22,7 @@ __all__ = [
     "Json",
     "Lang",
     "Quiet",
+    "Run",
     "Seed",
     "Sequence",
     "Stratify",
@@ -37,10 +39,12 @@ _DATA = "What is read"
 Data = Annotated[
     str,
     typer.Argument(
+        metavar="DATA",
         help="Table file (CSV, TSV, Parquet, Feather), folder of pictures, idx or npz file.",
         show_default=False,
     ),
 ]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 Target = Annotated[
     str,
     typer.Option(

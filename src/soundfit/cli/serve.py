@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from soundfit.cli.options import Run
 
 __all__ = ["serve_command"]
 
@@ -13,7 +14,7 @@ _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 def serve_command(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: Run,
     host: Annotated[
         str, typer.Option(help="Address to listen on; only this machine unless you say otherwise.")
     ] = "127.0.0.1",

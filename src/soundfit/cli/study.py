@@ -48,7 +48,9 @@ _COLUMNS = {
 
 
 def study_command(
-    question: Annotated[Question, typer.Argument(help="What to find out.", show_default=False)],
+    question: Annotated[
+        Question, typer.Argument(metavar="QUESTION", help="What to find out.", show_default=False)
+    ],
     data: opt.Data,
     target: opt.Target = "",
     seeds: Annotated[
@@ -76,7 +78,7 @@ def study_command(
 ) -> None:
     """Measure error over capacity, training rows, restraint or learning rate; test rows stay sealed.
 
-    Example:  soundfit study capacity examples/ames.csv --target Sale_Price --budget 2m
+    Example:  soundfit study capacity examples/ames.csv --target Sale_Price
     """
     from rich.console import Console
 
