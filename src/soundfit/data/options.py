@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class SplitOptions:
             UsageError: an option is out of range or contradicts another.
             DataError: the table has too few rows.
         """
-        if isinstance(seed, bool) or int(seed) != seed or seed < 0:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
             raise UsageError("The seed is a whole number, 0 or more", received=repr(seed), fix="use 0")
         options = SplitOptions(
             folds=_fold_count(folds),

@@ -31,7 +31,7 @@ def array_columns(frame: pd.DataFrame, named: str = "") -> list[str]:
 
     A column that is ``named`` may also hold bare text such as ``1 2 3``; it then stands alone.
     """
-    found = [str(c) for c in frame.columns if _is_array_column(frame[c], bare=False)]
+    found = [str(c) for i, c in enumerate(frame.columns) if _is_array_column(frame.iloc[:, i], bare=False)]
     if named and named in frame.columns and named not in found:
         return [named] if _is_array_column(frame[named], bare=True) else []
     return [named] if named else found

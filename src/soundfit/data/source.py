@@ -254,7 +254,7 @@ def _frame_sha256(frame: pd.DataFrame) -> str:
         digest.update(f"{name}\x00{series.dtype}\x00".encode())
         try:
             hashed = pd.util.hash_pandas_object(series, index=False)
-        except TypeError:
+        except (TypeError, ValueError):  # cells that are no values, or text that is no Unicode
             hashed = pd.util.hash_pandas_object(series.map(repr), index=False)
         digest.update(hashed.to_numpy().tobytes())
     return digest.hexdigest()

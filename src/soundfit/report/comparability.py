@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ def comparability(views: Sequence[RunView], names: Sequence[str], _: Words) -> C
 
     def agree(read: Callable[[RunView], Any], warning: str) -> bool:
         values = [read(view) for view in views]
-        if len(set(values)) == 1:
+        if all(value == values[0] for value in values):
             return True
         listed = "; ".join(f"{name}: {_shown(value)}" for name, value in zip(names, values, strict=True))
         warnings.append(warning.format(list=listed))
@@ -87,10 +87,10 @@ def _shown(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def _same(views: Sequence[RunView], read: Callable[[RunView], Hashable]) -> bool:
+def _same(views: Sequence[RunView], read: Callable[[RunView], Any]) -> bool:
     """Return whether all runs hold the same; what is not recorded cannot be called the same."""
-    values = {read(view) for view in views}
-    return len(values) == 1 and None not in values
+    values = [read(view) for view in views]
+    return values[0] is not None and all(value == values[0] for value in values)
 
 
 def _rows(view: RunView, role: str) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.html import bar, environment, write_page
 from soundfit.report.metric_words import MetricWords, metric_words
 from soundfit.report.numbers import count, duration, finite, percent, significant
-from soundfit.report.run_view import RunView, read_run
+from soundfit.report.run_view import RunView, read_run, whole_records
 from soundfit.report.scoreboard import ScoreLine, score_lines, score_metric
 from soundfit.report.verdict_words import verdict_title, verdict_tone
 from soundfit.report.words import Words
@@ -36,7 +36,9 @@ def write_comparison(run_dirs: Sequence[Path], out: Path, *, lang: str = "en") -
             fix="name two or more, or report on the one alone",
         )
     views = [read_run(folder) for folder in folders]
-    return write_page(Path(out), render_comparison(views, _names(folders), lang=lang))
+    with whole_records(*folders):
+        page = render_comparison(views, _names(folders), lang=lang)
+    return write_page(Path(out), page)
 
 
 def render_comparison(views: Sequence[RunView], names: Sequence[str], *, lang: str = "en") -> str:

@@ -33,7 +33,7 @@ from soundfit.report.metric_words import MetricWords
 from soundfit.report.mistakes import confusion, worst_rows
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.pictures import picture_parts
-from soundfit.report.run_view import RunView, read_run
+from soundfit.report.run_view import RunView, read_run, whole_records
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
 from soundfit.report.verdict_words import (
     final_line,
@@ -57,10 +57,13 @@ def write_report(run_dir: Path, *, lang: str = "en") -> Path:
     Whatever a run lacks (an interrupted one, an older one) is left out.
 
     Raises:
-        UsageError: the folder has no readable ``run.json``.
+        UsageError: the folder has no readable ``run.json``, or a damaged one.
     """
-    view = read_run(Path(run_dir))
-    return write_page(Path(run_dir) / "report.html", render_report(view, lang=lang))
+    folder = Path(run_dir)
+    view = read_run(folder)
+    with whole_records(folder):
+        page = render_report(view, lang=lang)
+    return write_page(folder / "report.html", page)
 
 
 def write_page(path: Path, page: str) -> Path:

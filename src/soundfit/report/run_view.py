@@ -6,19 +6,44 @@ Knows the names of DESIGN's run folder and nothing of pages or pictures.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from jinja2 import TemplateError
 
 from soundfit.errors import UsageError
 from soundfit.records.said import retell, say
 from soundfit.report.words import Words
 
-__all__ = ["RunView", "labels", "read_run", "view_of"]
+__all__ = ["RunView", "labels", "read_run", "view_of", "whole_records"]
+
+#: What pages meet in a record that somebody changed: other types, missing pieces.
+_DAMAGE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, TemplateError)
+
+
+@contextmanager
+def whole_records(*folders: Path) -> Iterator[None]:
+    """Say that a record is damaged where a page cannot be made from it.
+
+    Raises:
+        UsageError: naming the records.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except _DAMAGE as error:
+        named = ", ".join(str(folder / "run.json") for folder in folders)
+        raise UsageError(
+            "A page is written from run.json and its tables as soundfit train wrote them",
+            received=f"{named}: {type(error).__name__}: {str(error)[:200]}",
+            fix="restore the folder from a copy or train again; if nobody changed it, report this bug",
+        ) from error
 
 
 @dataclass(frozen=True)

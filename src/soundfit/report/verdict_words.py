@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from soundfit.report.numbers import count, significant
 from soundfit.report.run_view import RunView
@@ -129,15 +130,19 @@ def _was_tried(p: object) -> bool:
 def _again(view: RunView, option: str) -> str:
     """Return the run's command with one more option; the option alone where the command is unknown."""
     command = view.get("command", default="")
-    words = command if isinstance(command, str) else shlex.join(str(word) for word in command)
+    words = command if isinstance(command, str) else shlex.join(_listed(command))
     return f"{words} {option}".strip()
+
+
+def _listed(command: Any) -> list[str]:
+    return [str(word) for word in command] if isinstance(command, list) else []
 
 
 def run_name(view: RunView) -> str:
     """Return the run folder as the user called it: its ``--out``, else the folder's own name."""
     command = view.get("command", default="")
     try:
-        words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+        words = shlex.split(command) if isinstance(command, str) else _listed(command)
     except ValueError:
         words = []
     for position, word in enumerate(words):

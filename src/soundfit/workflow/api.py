@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from soundfit.errors import UsageError
+from soundfit.records.said import say
 from soundfit.workflow.options import Options, parse_budget, parse_memory
 from soundfit.workflow.run import Run
 from soundfit.workflow.train import Watcher, train_data
@@ -88,11 +90,11 @@ def train(
         task=task,
         folds=str(folds),
         test=str(test),
-        group=_several(group),
+        group=_several("group", group),
         time=time,
         stratify=stratify,
-        drop=_several(drop),
-        accept=_several(accept),
+        drop=_several("drop", drop),
+        accept=_several("accept", accept),
         seed=seed,
         device=device,
         budget=parse_budget(None if budget is None else str(budget)),
@@ -113,5 +115,14 @@ def train(
     return train_data(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))
 
 
-def _several(names: Any) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(option: str, names: Any) -> tuple[str, ...]:
+    if isinstance(names, str):
+        return (names,)
+    try:
+        return tuple(names)
+    except TypeError:
+        raise UsageError(
+            say("The option {option!r} is a name or a list of names", option=option),
+            received=repr(names),
+            fix=say("write {option}=['…'], or leave it out", option=option),
+        ) from None
