@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundfit.bank import BankData, MemberRows, train_members
+from soundfit.bank.chunk import MemberNeed, held_elements, members_at_once
 from soundfit.models.recurrent import RecurrentLayer, RecurrentNet
+from soundfit.models.scan import CELLS
 from soundfit.models.sequence_input import SequenceInput, reversal
 from soundfit.records import Config
 
@@ -130,3 +132,23 @@ def test_unknown_kinds_are_refused_in_words():
         RecurrentLayer("transformer", 1, 2)
     with pytest.raises(ValueError, match="readout is one of"):
         _net(readout="first")
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_a_layer_says_what_it_keeps_for_the_gradient(kind):
+    layer, x = RecurrentLayer(kind, 2, 5), torch.zeros(7, 3, 4)
+    weight = torch.cat([layer.weight_ih, layer.bias.unsqueeze(1), layer.weight_hh], dim=1).detach()
+    kept = CELLS[kind].forward(x.unsqueeze(0), weight.unsqueeze(0), True)
+    assert layer.held_elements(x) == sum(tensor.numel() for tensor in kept)
+
+
+def test_members_over_many_steps_share_memory_instead_of_filling_it():
+    net = RecurrentNet("lstm", SequenceInput([0.0], [1.0]), 1, width=8)
+    short, long = (torch.zeros(4, steps, 2) for steps in (10, 1_000))
+    held = held_elements(net, long)
+    assert held > 50 * held_elements(net, short)
+    assert net.training
+    need = MemberNeed(100, 100, n_held=held)
+    room = 3 * need.peak_bytes
+    assert members_at_once(need, device=torch.device("cpu"), memory_bytes=room) == 3
+    assert held_elements(torch.nn.Linear(2, 2), torch.zeros(3, 2)) == 0

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ __all__ = [
     "MemberNeed",
     "activation_elements",
     "chunk_bounds",
+    "held_elements",
     "members_at_once",
     "usable_bytes",
 ]
@@ -55,6 +57,33 @@ def activation_elements(module: nn.Module, sample: Tensor) -> int:
     return total
 
 
+def held_elements(module: nn.Module, sample: Tensor) -> int:
+    """Return what layers keep of a batch for the gradient beside their outputs, as far as they say so.
+
+    A layer over many steps hands out its last state and keeps all of them: it has ``held_elements(input)``.
+    """
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        nonlocal total
+        held: Any = layer.held_elements
+        total += held(inputs[0])
+
+    layers = [m for m in module.modules() if hasattr(m, "held_elements")]
+    if not layers:
+        return 0
+    handles = [layer.register_forward_pre_hook(count) for layer in layers]
+    was_training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(sample)
+    finally:
+        module.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return total
+
+
 @dataclass(frozen=True)
 class MemberNeed:
     """What one member needs.
@@ -64,12 +93,15 @@ class MemberNeed:
         n_activations: output elements of all its layers for a batch.
         n_inputs: elements of a batch of inputs, of which each member may have its own.
         exam_batches: rows of one pass of an evaluation, in batches.
+        n_held: elements that its layers keep beside their outputs; read step by step, so that they need
+            memory and no cache.
     """
 
     n_parameters: int
     n_activations: int
     n_inputs: int = 0
     exam_batches: float = 0.0
+    n_held: int = 0
 
     @property
     def step_bytes(self) -> int:
@@ -81,7 +113,8 @@ class MemberNeed:
         """What is held at the peak while the member's bank trains."""
         activations = max(_RECORDED_ACTIVATIONS, _EXAM_ACTIVATIONS * self.exam_batches) * self.n_activations
         inputs = 2 * max(1.0, self.exam_batches) * self.n_inputs
-        return 4 * int(_TENSORS_RESIDENT * self.n_parameters + activations + inputs)
+        held = _RECORDED_ACTIVATIONS * self.n_held
+        return 4 * int(_TENSORS_RESIDENT * self.n_parameters + activations + held + inputs)
 
 
 def usable_bytes(device: torch.device) -> int:
@@ -97,11 +130,13 @@ def usable_bytes(device: torch.device) -> int:
 def members_at_once(need: MemberNeed, *, device: torch.device, memory_bytes: int | None = None) -> int:
     """Return how many members to train in lockstep.
 
-    On a CPU as many as fit in :data:`CACHE_BYTES`; on a GPU as many as fit in the memory that is free
-    (with a fifth to spare). Never more than ``memory_bytes`` allows; at least one.
+    On a CPU as many as fit in :data:`CACHE_BYTES`, on any device as many as fit in the memory that a training
+    may fill. Never more than ``memory_bytes`` allows; at least one.
     """
     peak = need.peak_bytes
-    limit = usable_bytes(device) // peak if device.type == "cuda" else CACHE_BYTES // need.step_bytes
+    limit = usable_bytes(device) // peak
+    if device.type != "cuda":
+        limit = min(limit, CACHE_BYTES // need.step_bytes)
     if memory_bytes is not None:
         limit = min(limit, memory_bytes // peak)
     return max(1, limit)

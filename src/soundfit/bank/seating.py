@@ -13,7 +13,14 @@ from torch import nn
 
 from soundfit.bank.alone import is_fast_alone
 from soundfit.bank.architecture import architecture_key
-from soundfit.bank.chunk import MemberNeed, activation_elements, chunk_bounds, members_at_once, usable_bytes
+from soundfit.bank.chunk import (
+    MemberNeed,
+    activation_elements,
+    chunk_bounds,
+    held_elements,
+    members_at_once,
+    usable_bytes,
+)
 from soundfit.bank.evaluation import ROWS_A_PASS
 from soundfit.bank.loss import Loss
 from soundfit.bank.order import steps_per_epoch
@@ -113,6 +120,7 @@ def seat_chunks(
         activation_elements(module, sample),
         n_inputs=sample.numel(),
         exam_batches=exam_rows / len(sample),
+        n_held=held_elements(module, sample),
     )
     if at_once is None:
         at_once = members_at_once(need, device=device, memory_bytes=memory_bytes)

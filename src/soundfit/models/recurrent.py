@@ -78,6 +78,14 @@ class RecurrentLayer(nn.Module):
             return states[-1] if last else states
         return scan(self.kind, x, weight, every=not last)
 
+    def held_elements(self, x: Tensor) -> int:
+        """Return how many values a training pass keeps for the gradient, of all steps."""
+        steps, inputs, batch = x.shape
+        cell = CELLS[self.kind]
+        kept = {"lstm": 5 * self.width, "gru": 4 * self.width, "rnn": 0}[self.kind]
+        states = inputs + cell.states * self.width
+        return batch * ((steps + 1) * states + steps * kept)
+
     def extra_repr(self) -> str:
         """Name kind and sizes."""
         return f"{self.kind!r}, {self.weight_ih.shape[1]}, {self.width}"
