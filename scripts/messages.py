@@ -64,6 +64,8 @@ def _texts(call: ast.Call) -> Iterator[str | tuple[str, str]]:
         one, more = ([*_constants(a)] for a in call.args[:2])
         if one and more:
             yield one[0], more[0]
+    elif name == "diagnose" and len(call.args) >= 2:
+        yield from _constants(call.args[1])
     elif name in ERRORS:
         for part in (*call.args[:1], *(k.value for k in call.keywords if k.arg in ("received", "fix"))):
             yield from _constants(part)

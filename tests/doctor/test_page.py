@@ -18,11 +18,33 @@ def test_the_worst_layer_leads_each_picture() -> None:
     page = doctor_page(trace, {"healthy": True, "diagnoses": [], "repair": None}, "train<1>.py")
     first, second = page.index('aria-label="Gradient by layer'), page.index('aria-label="Share of zeros')
     gradients, zeros = page[first:second], page[second:]
-    assert gradients.index("■ layer1") < gradients.index("■ layer0")
-    assert zeros.index("■ layer2") < zeros.index("■ layer1") < zeros.index("■ layer0")
-    assert "prefers-color-scheme:dark" in page
+    assert (
+        "layer1: 1e-9 at the beginning and at the end. The others ended between 0.01 and 0.03." in gradients
+    )
+    assert "layer2: 1 at the beginning" in zeros
+    key = page[page.index("Share of zeros") : second]
+    assert key.index("layer2") < key.index("layer1") < key.index("layer0")
+    assert "prefers-color-scheme: dark" in page
     assert "train&lt;1&gt;.py" in page
-    assert "http" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_speaks_chinese_but_for_what_a_rule_says_of_this_script() -> None:
+    trace = Trace("step", np.arange(1, 3, dtype=float), {"training_loss": np.array([2.0, 1.0])}, {}, (), {})
+    found = {
+        "code": "vanishing-gradient",
+        "severity": "error",
+        "cause": "gradients vanish on their way to the first layers",
+        "confidence": 0.9,
+        "where": {"module": "", "file": "", "line": 0, "step": None},
+        "evidence": {},
+        "prescription": {"text": "use ReLU", "patch": ""},
+    }
+    page = doctor_page(trace, {"healthy": False, "diagnoses": [found], "repair": None}, "a.py", lang="zh")
+    assert '<html lang="zh">' in page
+    assert "最可能的原因：梯度在传到前几层的途中消失（梯度消失）。" in page
+    assert "训练损失：从 2 变为 1。" in page
+    assert "use ReLU" in page
 
 
 def test_a_repair_is_told_in_words() -> None:

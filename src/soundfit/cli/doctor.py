@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -83,7 +85,9 @@ def doctor_command(
     if html_path is not None:
         from soundfit.report.doctor_page import doctor_page
 
-        runner.PAGE = doctor_page
+        # The doctor's options stop at the script, so its language comes from the environment.
+        lang = "zh" if os.environ.get("SOUNDFIT_LANG") == "zh" else "en"
+        runner.PAGE = partial(doctor_page, lang=lang)
     code = runner.run_script(
         script,
         args,
