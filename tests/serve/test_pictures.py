@@ -33,8 +33,9 @@ def predictor():
 def client(predictor, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app_module, "load_predictor", lambda run: predictor)
-        patch.setattr(app_module, "read_run", lambda run: {"verdict": {"text": "good <fit>"}})
-        app = app_module.make_app(tmp_path_factory.mktemp("run"))
+        run = tmp_path_factory.mktemp("run")
+        (run / "run.json").write_text('{"schema": 1, "verdict": {"text": "good <fit>"}}')
+        app = app_module.make_app(run)
     with TestClient(app) as made:
         yield made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,8 +19,11 @@ def serve_command(
         str, typer.Option(help="Address to listen on; only this machine unless you say otherwise.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8000,
+    lang: Annotated[
+        Literal["en", "zh"], typer.Option(help="Language of the page.", envvar="SOUNDFIT_LANG")
+    ] = "en",
 ) -> None:
-    """Serve predictions: a page with a form, CSV in and out, and an HTTP API (/docs).
+    """Serve predictions: a page with a form or a drop zone, files in and out, and an HTTP API (/docs).
 
     Example:  soundfit serve run/    then open http://127.0.0.1:8000
     """
@@ -29,7 +32,7 @@ def serve_command(
     from soundfit.serve.app import make_app
     from soundfit.serve.socket import open_socket
 
-    app = make_app(run, hosts=_HERE if host in _HERE else ("*",))
+    app = make_app(run, hosts=_HERE if host in _HERE else ("*",), lang=lang)
     listening = open_socket(host, port)
     if host not in _HERE:
         typer.echo(

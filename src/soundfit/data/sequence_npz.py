@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,18 @@ from soundfit.data.sequence_layout import Layout, SequenceSource, stacked
 from soundfit.errors import DataError
 from soundfit.records.said import say
 
-__all__ = ["from_npz", "npz_holds_sequences"]
+__all__ = ["BROKEN_ARCHIVE", "from_npz", "npz_holds_sequences"]
+
+#: What numpy and zipfile raise where an npz file is cut off, damaged, encrypted or packed in a way they lack.
+BROKEN_ARCHIVE = (
+    OSError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 _ARRAY_NAMES = ("x", "sequences", "sequence", "inputs", "data", "values", "arr_0")
 _TARGET_NAMES = ("y", "target", "targets", "label", "labels", "classes", "arr_1")
@@ -107,7 +119,7 @@ def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
             received=say("{path}, which does not", path=path),
             fix="check the path",
         ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (*BROKEN_ARCHIVE, KeyError) as error:
         pickled = "allow_pickle" in str(error)
         raise DataError(
             "An npz file holds arrays of numbers or text, and is whole",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,24 @@ import soundfit
 from soundfit.artifact import AnyPredictor, load_predictor
 from soundfit.artifact.picture_predictor import PicturePredictor
 from soundfit.artifact.predictor import Predictor
-from soundfit.errors import DataError, SoundfitError, UsageError
+from soundfit.artifact.sequence_predictor import SequencePredictor
+from soundfit.errors import DataError
 from soundfit.serve.batcher import Batcher
 from soundfit.serve.body import PlainRoute, Refusal, as_json, in_time, read_body, refused
+from soundfit.serve.files import add_file_route, predicted_file
 from soundfit.serve.model import ServedModel
-from soundfit.serve.page import docs_page, main_page, picture_page
+from soundfit.serve.page import Shown, docs_page, main_page, picture_page, sequence_page, shown_run
 from soundfit.serve.pictures import picture_facts, picture_routes
 from soundfit.serve.schema import answer_schema, row_schema
+from soundfit.serve.sequences import sequence_facts, sequence_routes
 from soundfit.workflow.folder import read_run
 
 __all__ = ["make_app"]
 
-MOST_BYTES, MOST_BATCH_BYTES, MOST_ROWS = 1_000_000, 20_000_000, 100_000
+MOST_BYTES = 1_000_000
 MOST_TEXT = 10_000
 # Handing a pass to a thread and back costs some tenths of a millisecond, and more where both want the GIL.
 _SECONDS_AT_ONCE = 0.003
-_CSV = {"text/csv": {"schema": {"type": "string"}}}
 _OBJECT = "The body is one JSON object, column to value, however"
 _SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -43,36 +43,39 @@ _SAFE = {
 }
 
 
-def make_app(run: str | Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")) -> FastAPI:
+def make_app(
+    run: str | Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1"), lang: str = "en"
+) -> FastAPI:
     """Return the application of a run.
 
     Args:
         run: the run folder.
         hosts: names by which browsers may call it (``*``: any); others are refused, so that no page from
             elsewhere reaches it under a name of its own.
+        lang: language of the pages.
 
     Raises:
-        UsageError: no such run, or a model on sequences, which has no page yet.
+        UsageError: no such run, or no such language.
     """
     folder = Path(run)
-    document = read_run(folder)
+    read_run(folder)
     predictor = load_predictor(folder)
-    if not isinstance(predictor, Predictor | PicturePredictor):
-        raise UsageError(
-            "The page knows models on tables and pictures",
-            received=f"{run}, a model of kind {predictor.kind!r}",
-            fix="predict with soundfit predict",
-        )
+    shown = shown_run(folder, lang)
     # Small products: a second thread waits more than it works.
     torch.set_num_threads(1)
     reads = "pictures"
     if isinstance(predictor, Predictor):
         model = ServedModel(predictor)
         reads = f"{len(model.columns)} columns"
-        page = main_page(model, folder, document)
+        page = main_page(model, shown)
         facts = {"columns": [column.to_dict() for column in model.columns]}
+    elif isinstance(predictor, SequencePredictor):
+        reads = "sequences"
+        page = sequence_page(predictor, shown)
+        facts = sequence_facts(predictor)
     else:
-        page = picture_page(predictor, folder, document)
+        assert isinstance(predictor, PicturePredictor)
+        page = picture_page(predictor, shown)
         facts = picture_facts(predictor)
     app = FastAPI(
         title=f"soundfit: {predictor.target}",
@@ -85,26 +88,28 @@ def make_app(run: str | Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost
     # The name of a test client is no host that a browser could send.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]", "testserver"])
     app.add_exception_handler(Refusal, refused)
-    _pages(app, page, folder, predictor, facts)
+    _pages(app, page, shown, predictor, facts)
     if isinstance(predictor, Predictor):
         _predictions(app, model)
+    elif isinstance(predictor, SequencePredictor):
+        sequence_routes(app, predictor)
     else:
         picture_routes(app, predictor)
     return app
 
 
-def _pages(app: FastAPI, page: str, folder: Path, predictor: AnyPredictor, facts: dict[str, Any]) -> None:
+def _pages(app: FastAPI, page: str, shown: Shown, predictor: AnyPredictor, facts: dict[str, Any]) -> None:
     @app.get("/", include_in_schema=False)
     async def index(_: Request) -> Response:
         return HTMLResponse(page, headers=_SAFE)
 
     @app.get("/docs", include_in_schema=False)
     async def docs(_: Request) -> Response:
-        return HTMLResponse(docs_page(app.openapi()), headers=_SAFE)
+        return HTMLResponse(docs_page(app.openapi(), shown.words), headers=_SAFE)
 
     @app.get("/report", include_in_schema=False)
     async def report(_: Request) -> Response:
-        path = folder / "report.html"
+        path = shown.folder / "report.html"
         if not path.is_file():
             return PlainTextResponse("This run has no report.html; write it with soundfit report.", 404)
         return FileResponse(path, media_type="text/html")
@@ -158,21 +163,14 @@ def _predictions(app: FastAPI, model: ServedModel) -> None:
         why = [{"column": r.column, "effect": r.effect, "error": r.error} for r in reasons]
         return as_json({**answer, "value": value, "typical": typical, "why": why})
 
-    @app.post(
+    add_file_route(
+        app,
         "/predict/csv",
         summary="Predict the rows of a CSV file",
-        tags=["predictions"],
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
-        },
-        responses={200: {"content": _CSV}},
+        media=("text/csv",),
+        work=lambda content: predicted_file(model.predictor, content, ".csv"),
+        pool=batcher.pool,
     )
-    async def predict_csv(request: Request) -> Response:
-        content = await read_body(request, MOST_BATCH_BYTES)
-        loop = asyncio.get_running_loop()
-        text = await in_time(loop.run_in_executor(batcher.pool, _csv, model.predictor, content))
-        name = {"Content-Disposition": 'attachment; filename="predictions.csv"'}
-        return Response(text, media_type="text/csv", headers=name)
 
 
 def _row(content: bytes) -> dict[str, Any]:
@@ -201,19 +199,3 @@ def _encoded(model: ServedModel, row: dict[str, Any]) -> Any:
         return model.encode(row)
     except DataError as error:
         raise Refusal(422, error.paragraph()) from None
-
-
-def _csv(predictor: Predictor, content: bytes) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.csv"
-        path.write_bytes(content)
-        try:
-            frame = predictor.read(path)
-            if len(frame) > MOST_ROWS:
-                raise Refusal(413, f"A file has at most {MOST_ROWS:,} rows, however: {len(frame):,}.")
-            predicted = predictor.predict(frame)
-        except SoundfitError as error:
-            raise Refusal(422, error.paragraph().replace(f"{path}", "the file")) from None
-    out = io.StringIO()
-    predicted.to_csv(out, index=False)
-    return out.getvalue()

@@ -1,4 +1,6 @@
 "use strict";
+const SILENT = "The server does not answer; is soundfit serve still running?";
+const say = (text, values = {}) => (WORDS[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const element = (name, text, className) => {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
@@ -12,5 +14,5 @@ const problem = (place, text) => {
   place.replaceChildren(p);
 };
 async function told(response) {
-  try { return (await response.json()).detail ?? response.statusText; } catch { return `The server answered ${response.status}.`; }
+  try { return (await response.json()).detail ?? response.statusText; } catch { return say("The server answered {status}.", { status: response.status }); }
 }

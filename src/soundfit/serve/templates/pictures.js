@@ -23,7 +23,7 @@ function offer() {
   const names = [...new Set(rows.flatMap((r) => Object.keys(r.given.probabilities ?? {})))];
   const lines = [["file", "prediction", ...names.map((n) => `probability_${n}`)].map(quoted).join(",")];
   rows.forEach((r) => lines.push([quoted(r.name), quoted(r.given.prediction), ...names.map((n) => r.given.probabilities[n])].join(",")));
-  const link = element("a", "Download predictions.csv");
+  const link = element("a", say("Download predictions.csv"));
   link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
   link.download = "predictions.csv";
   document.getElementById("download").replaceChildren(link);
@@ -31,7 +31,7 @@ function offer() {
 async function predict(files) {
   const pictures = [...files];
   for (const [i, file] of pictures.entries()) {
-    state.textContent = `Predicting ${i + 1} of ${pictures.length} …`;
+    state.textContent = say("Predicting {i} of {n} …", { i: i + 1, n: pictures.length });
     const item = element("li"), image = element("img"), told_ = element("div");
     image.alt = ""; image.src = URL.createObjectURL(file);
     image.addEventListener("load", () => URL.revokeObjectURL(image.src));
@@ -43,9 +43,9 @@ async function predict(files) {
       const response = await fetch("/predict", { method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" } });
       if (response.ok) { const given = await response.json(); rows.push({ name: file.name, given }); told_.append(shown(given)); }
       else { const place = element("div"); problem(place, await told(response)); told_.append(place); }
-    } catch { state.textContent = "The server does not answer; is soundfit serve still running?"; return; }
+    } catch { state.textContent = say(SILENT); return; }
   }
-  state.textContent = `${rows.length} predicted, the newest first.`;
+  state.textContent = say("{n} predicted, the newest first.", { n: rows.length });
   offer();
 }
 input.addEventListener("change", async () => { const files = [...input.files]; input.value = ""; await predict(files); });

@@ -8,7 +8,7 @@ function bars(why, unit) {
     const fill = element("i", undefined, r.effect < 0 ? "down" : "up");
     fill.style.left = "0"; fill.style.width = `${100 * Math.abs(r.effect) / most}%`;
     bar.append(fill); meter.append(bar);
-    row.append(head, meter, element("td", `${r.effect < 0 ? "−" : "+"}${number(Math.abs(r.effect) * unit)}${unit === 100 ? " pt" : ""}`));
+    row.append(head, meter, element("td", `${r.effect < 0 ? "−" : "+"}${number(Math.abs(r.effect) * unit)}${unit === 100 ? say(" pt") : ""}`));
     body.append(row);
   });
   table.append(body);
@@ -21,18 +21,18 @@ function show(given) {
     const ranked = Object.entries(given.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 8);
     parts.push(element("p", ranked.map(([name, p]) => `${name} ${(100 * p).toFixed(1)} %`).join(" · "), "what"));
   } else if (given.low !== undefined) {
-    parts.push(element("p", `${number(given.low)} to ${number(given.high)} holds the true value in ${Math.round(100 * LEVEL)} of 100 cases like the training rows.`, "what"));
+    parts.push(element("p", say("{low} to {high} holds the true value in {level} of 100 cases like the training rows.", { low: number(given.low), high: number(given.high), level: Math.round(100 * LEVEL) }), "what"));
   }
-  const unit = classes ? 100 : 1, word = classes ? `probability of ${given.prediction}` : "prediction";
-  parts.push(element("h3", "Why"));
+  const unit = classes ? 100 : 1, word = classes ? say("probability of {class}", { class: given.prediction }) : say("prediction");
+  parts.push(element("h3", say("Why")));
   if (given.why.every((r) => r.effect === 0)) {
-    parts.push(element("p", "This is the typical row, with which others are compared; change a value to see what it does.", "what"));
+    parts.push(element("p", say("This is the typical row, with which others are compared; change a value to see what it does."), "what"));
     answer.replaceChildren(...parts);
     return;
   }
   parts.push(bars(given.why, unit));
   const shown = (x) => classes ? `${(100 * x).toFixed(1)} %` : number(x);
-  parts.push(element("p", `From ${shown(given.typical)} for a row of typical values to ${shown(given.value)}: how far each column moves the ${word} (sampled Shapley values). This says what the model does, not what causes what.`, "what"));
+  parts.push(element("p", say("From {typical} for a row of typical values to {value}: how far each column moves the {word} (sampled Shapley values). This says what the model does, not what causes what.", { typical: shown(given.typical), value: shown(given.value), word }), "what"));
   answer.replaceChildren(...parts);
 }
 form.addEventListener("submit", async (event) => {
@@ -47,26 +47,9 @@ form.addEventListener("submit", async (event) => {
     problem(answer, text);
     const wrong = [...form.querySelectorAll("[name]")].find((field) => text.startsWith(`Column '${field.name}'`));
     if (wrong) { wrong.setAttribute("aria-invalid", "true"); wrong.focus(); }
-  } catch { problem(answer, "The server does not answer; is soundfit serve still running?"); }
+  } catch { problem(answer, say(SILENT)); }
 });
 form.addEventListener("reset", (event) => {
   event.preventDefault();
   form.querySelectorAll("[name]").forEach((field) => { field.value = field.dataset.typical; });
-});
-document.getElementById("batch").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const place = document.getElementById("batch-answer"), file = document.getElementById("file").files[0];
-  if (!file) { problem(place, "Choose a file first."); return; }
-  place.replaceChildren(element("p", "Predicting …", "what"));
-  try {
-    const response = await fetch("/predict/csv", { method: "POST", body: file, headers: { "Content-Type": "text/csv" } });
-    if (!response.ok) { problem(place, await told(response)); return; }
-    const link = element("a", "Download predictions.csv");
-    link.href = URL.createObjectURL(await response.blob());
-    link.download = "predictions.csv";
-    const p = element("p");
-    p.append(link);
-    place.replaceChildren(p);
-    link.focus();
-  } catch { problem(place, "The server does not answer; is soundfit serve still running?"); }
 });
