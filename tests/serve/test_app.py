@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import socket
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from fastapi.testclient import TestClient
 
 import soundfit as sf
 from soundfit.errors import UsageError
+from soundfit.report.words import Words
 from soundfit.serve.app import MOST_BYTES, make_app
 from soundfit.serve.model import ServedModel
+from soundfit.serve.page import script_words
 from soundfit.serve.socket import open_socket
 
 
@@ -175,3 +179,27 @@ def test_a_taken_port_is_a_sentence():
     with pytest.raises(UsageError, match="choose another --port"):
         open_socket("127.0.0.1", taken.getsockname()[1])
     taken.close()
+
+
+def test_pages_speak_the_reader_s_language(served):
+    _, run = served
+    with TestClient(make_app(run.path, lang="zh")) as client:
+        page = client.get("/").text
+        assert '<html lang="zh">' in page
+        assert "单行" in page
+        assert json.dumps("下载 predictions.csv")[1:-1] in page or "下载 predictions.csv" in page
+        assert "请求体示例" in client.get("/docs").text
+    with pytest.raises(UsageError, match="A language is one of"):
+        make_app(run.path, lang="tlh")
+
+
+def test_scripts_say_nothing_that_pages_do_not_translate():
+    """Each text that a script says is among those that the page hands to it in the reader's language."""
+    folder = files("soundfit.serve") / "templates"
+    known = script_words(Words("zh"))
+    for name in ("serve", "common", "pictures", "files"):
+        script = (folder / f"{name}.js").read_text(encoding="utf-8")
+        for text in re.findall(r'say\("((?:[^"\\]|\\.)*)"', script):
+            assert text in known, f"{name}.js: {text}"
+        silent = re.search(r'SILENT = "(.*)";', script)
+        assert silent is None or silent[1] in known
