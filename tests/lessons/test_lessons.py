@@ -28,7 +28,8 @@ from soundfit.lessons import (
 )
 from soundfit.lessons import dropout as dropout_lesson
 from soundfit.lessons.catalogue import LESSONS, entry_named, run_lesson
-from soundfit.lessons.lesson import Lesson, Line, chart
+from soundfit.lessons.learned import accuracy_on
+from soundfit.lessons.lesson import Lesson, Line, chart, lines_of
 from soundfit.lessons.page import told
 from soundfit.records.said import Said, say
 from soundfit.report.words import Words
@@ -237,3 +238,16 @@ def test_every_lesson_has_a_name_of_its_own_and_an_experiment():
 
     for name in names:
         assert callable(importlib.import_module(f"soundfit.lessons.{name.replace('-', '_')}").measure)
+
+
+def test_lines_are_in_the_order_of_their_names_and_accuracy_is_the_share_of_right_answers():
+    lines = lines_of({"b": say("plain"), "a": say("residual")}, {"a": {3: 0.5}, "b": {3: 0.25, 8: 0.5}})
+    assert [(str(line.name), line.points) for line in lines] == [
+        ("plain", [(3, 0.25), (8, 0.5)]),
+        ("residual", [(3, 0.5)]),
+    ]
+    inputs = torch.eye(3).numpy()
+    assert accuracy_on(torch.nn.Identity(), inputs, torch.tensor([0, 1, 0]).numpy()) == pytest.approx(2 / 3)
+    broken = torch.nn.Linear(3, 3)
+    torch.nn.init.constant_(broken.weight, float("nan"))
+    assert math.isnan(accuracy_on(broken, inputs, torch.tensor([0, 1, 0]).numpy()))

@@ -61,7 +61,7 @@ def measure(
                 error=significant(end[best]),
                 worse=percent(end[last] / end[best] - 1),
             )
-            if best != last and training[last] < training[best]
+            if best != last and training[last] < training[best] and end[last] > 1.02 * end[best]
             else say(
                 "Trained to the end, the largest net generalises best ({error}) although it fits its own "
                 "rows almost perfectly ({training}): the textbook's U does not show here.",

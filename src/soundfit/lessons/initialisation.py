@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from soundfit.bank import BankData, MemberRows, train_members
+from soundfit.lessons.learned import accuracy_on
 from soundfit.lessons.lesson import Lesson, Line, chart
 from soundfit.lessons.real_data import digits
-from soundfit.metrics.scores import metric_named
 from soundfit.records import Config
 from soundfit.records.said import say
 from soundfit.report.numbers import percent, significant
-from soundfit.study.views import softmax
 
 __all__ = ["measure", "scaled_net"]
 
@@ -69,13 +68,11 @@ def measure(
         seeds=[seed * 1000 + draw for _, draw in jobs],
         loss="cross_entropy",
     )
-    accuracy = metric_named("accuracy")
     scores = {s: [] for s in scales}  # type: dict[float, list[float]]
     for (scale, _), outcome in zip(jobs, outcomes, strict=True):
-        with torch.no_grad():
-            outputs = outcome.module(x[rest]).double().numpy()
-        hit = accuracy(labels[rest], softmax(outputs)) if np.isfinite(outputs).all() else 0.1
-        scores[scale].append(hit)
+        hit = accuracy_on(outcome.module, pictures[rest], labels[rest])
+        # A net without numbers guesses.
+        scores[scale].append(hit if np.isfinite(hit) else 0.1)
     size = {s: float(np.mean(v)) for s, v in spread.items()}
     hits = {s: float(np.mean(v)) for s, v in scores.items()}
     low, high, best = min(scales), max(scales), max(scales, key=lambda s: hits[s])

@@ -117,7 +117,7 @@ def measure(
                 low=low,
                 other=_signed(flattered[low]),
             )
-            if flattered[high] < flattered[low]
+            if flattered[high] - bias[high] < flattered[low] - bias[low]
             else say(
                 "Where each fold also picks the best epoch on its own validation rows, k = {high} comes "
                 "out {share} off and k = {low} {other}.",

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import nn
 
+from soundfit.metrics.scores import metric_named
 from soundfit.records import MemberResult, StudyResult
+from soundfit.study.views import softmax
 
-__all__ = ["error_at_the_end", "errors_at_the_end", "training_errors_at_the_end"]
+__all__ = ["accuracy_on", "error_at_the_end", "errors_at_the_end", "training_errors_at_the_end"]
+
+
+def accuracy_on(module: nn.Module, inputs: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of rows (N, …) that a classifier is right on; NaN where its outputs are not finite."""
+    with torch.no_grad():
+        outputs = module(torch.as_tensor(inputs, dtype=torch.float32)).double().numpy()
+    if not np.isfinite(outputs).all():
+        return float("nan")
+    return metric_named("accuracy")(labels, softmax(outputs))
 
 
 def errors_at_the_end(result: StudyResult) -> list[float]:

@@ -10,7 +10,7 @@ from soundfit.records.said import Said
 from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.numbers import finite, significant
 
-__all__ = ["Lesson", "Line", "chart"]
+__all__ = ["Lesson", "Line", "chart", "lines_of"]
 
 _COLOURS = ("training", "validation", "test", "baseline", "chosen")
 
@@ -44,6 +44,11 @@ class Line:
     name: Said
     points: Sequence[tuple[float, ...]]
     mark: str = "line"
+
+
+def lines_of(names: Mapping[str, Said], values: Mapping[str, Mapping[Any, float]]) -> list[Line]:
+    """Return a line per kind, in the order of ``names``: its values over what they are known at."""
+    return [Line(name, list(values[kind].items())) for kind, name in names.items()]
 
 
 def chart(

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from soundfit.bank import BankData, MemberRows, train_members
-from soundfit.lessons.lesson import Lesson, Line, chart
-from soundfit.metrics.scores import metric_named
+from soundfit.lessons.learned import accuracy_on
+from soundfit.lessons.lesson import Lesson, chart, lines_of
 from soundfit.models.memory import gradient_by_step
 from soundfit.models.recurrent import RecurrentNet
 from soundfit.models.sequence_input import SequenceInput
 from soundfit.records import Config
 from soundfit.records.said import say
 from soundfit.report.numbers import percent, significant
-from soundfit.study.views import softmax
 
 __all__ = ["first_sign", "measure"]
 
@@ -46,11 +45,9 @@ def measure(
     kinds = {"rnn": ("rnn", False), "lstm": ("lstm", False), "memory": ("lstm", True)}
     score: dict[str, dict[int, float]] = {kind: {} for kind in kinds}
     reach: dict[str, dict[int, float]] = {kind: {} for kind in kinds}
-    accuracy = metric_named("accuracy")
     for steps in lengths:
         x, y = first_sign(rows + held_out, steps, seed=seed)
         train, rest = np.arange(rows), np.arange(rows, rows + held_out)
-        unseen = torch.as_tensor(x[rest], dtype=torch.float32)
 
         def make_module(config: Config, steps: int = steps) -> RecurrentNet:
             cell, spread = kinds[config["kind"]]
@@ -68,16 +65,16 @@ def measure(
             loss="cross_entropy",
         )
         for kind, outcome in zip(kinds, outcomes, strict=True):
-            with torch.no_grad():
-                outputs = outcome.module(unseen).double().numpy()
-            score[kind][steps] = accuracy(y[rest], softmax(outputs))
+            score[kind][steps] = accuracy_on(outcome.module, x[rest], y[rest])
             torch.manual_seed(seed)
             net = make_module(base.with_(kind=kind)).eval()
-            norms = gradient_by_step(net, unseen[:64], _first_output)
+            norms = gradient_by_step(net, torch.as_tensor(x[rest][:64], dtype=torch.float32), _first_output)
             reach[kind][steps] = float(norms[0] / norms[-1])
     short, long = min(lengths), max(lengths)
     names = {"rnn": say("RNN"), "lstm": say("LSTM"), "memory": say("LSTM, started with a long memory")}
-    best = max(kinds, key=lambda kind: score[kind][long])
+    best, second, *_ = sorted(kinds, key=lambda kind: -score[kind][long])
+    # Two standard errors of a difference of shares, at most.
+    chance = 2.0 * (0.5 / held_out) ** 0.5
     return Lesson(
         "lstm",
         (
@@ -106,6 +103,15 @@ def measure(
                 memory=percent(score["memory"][long], 3),
                 best=names[best],
             )
+            if score[best][long] > 0.6 and score[best][long] - score[second][long] > chance
+            else say(
+                "Over {long} steps the RNN is right on {rnn}, the LSTM on {lstm} and the LSTM with a long "
+                "memory on {memory}; the best two do not differ by more than chance.",
+                long=long,
+                rnn=percent(score["rnn"][long], 3),
+                lstm=percent(score["lstm"][long], 3),
+                memory=percent(score["memory"][long], 3),
+            )
             if score[best][long] > 0.6
             else say(
                 "Over {long} steps none of them finds it in this training: {rnn}, {lstm} and {memory}.",
@@ -129,7 +135,7 @@ def measure(
                 "lstm-accuracy",
                 say("Accuracy over the length of the sequence"),
                 say("The label is the sign of the first value; everything after it is noise."),
-                [Line(names[kind], list(score[kind].items())) for kind in kinds],
+                lines_of(names, score),
                 x=say("steps"),
                 y=say("accuracy"),
                 fraction=True,
@@ -138,7 +144,7 @@ def measure(
                 "lstm-gradient",
                 say("Gradient at the first step, relative to the last, over the length"),
                 say("Measured before training: what the first step could be learnt from."),
-                [Line(names[kind], list(reach[kind].items())) for kind in kinds],
+                lines_of(names, reach),
                 x=say("steps"),
                 y=say("ratio of gradient norms"),
                 log_y=True,

@@ -75,6 +75,15 @@ def measure(
                 training=significant(training[low]),
                 test=significant(test[low]),
                 noise=significant(_NOISE),
+            )
+            if min(training[low], test[low]) > 1.5 * _NOISE
+            else say(
+                "Degree {low} errs {training} on the training points and {test} on fresh ones; the noise is "
+                "{noise}.",
+                low=low,
+                training=significant(training[low]),
+                test=significant(test[low]),
+                noise=significant(_NOISE),
             ),
             say(
                 "Fresh points are predicted best at degree {best} ({test}, {training} on the training "
@@ -91,7 +100,15 @@ def measure(
                 test=significant(test[high]),
                 ratio=significant(test[high] / test[best], 2),
             )
-            if training[high] < training[best] and test[high] > test[best]
+            if training[high] < min(training[best], _NOISE) and test[high] > test[best]
+            else say(
+                "Degree {high} errs {training} on the training points and {test} on fresh ones: it does not "
+                "fit the noise here.",
+                high=high,
+                training=significant(training[high]),
+                test=significant(test[high]),
+            )
+            if test[high] > 1.02 * test[best]
             else say(
                 "Degree {high} does no worse on fresh points here ({test}): these points were kind to it.",
                 high=high,

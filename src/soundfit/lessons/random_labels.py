@@ -89,6 +89,13 @@ def measure(
                 width=width,
                 share=percent(fitted["mlp"][most]),
                 many=most,
+            )
+            if fitted["mlp"][most] > 0
+            else say(
+                "A net of {width} hidden units fitted none of the sets of {many} points without a mistake "
+                "in this training.",
+                width=width,
+                many=most,
             ),
             say(
                 "It has {parameters} parameters; theory places its VC dimension between about {lower} and "

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from soundfit.bank import BankData, MemberRows, train_members
-from soundfit.lessons.lesson import Lesson, Line, chart
+from soundfit.lessons.learned import accuracy_on
+from soundfit.lessons.lesson import Lesson, chart, lines_of
 from soundfit.lessons.real_data import digits
-from soundfit.metrics.scores import metric_named
 from soundfit.records import Config
 from soundfit.records.said import say
 from soundfit.report.numbers import percent, significant
-from soundfit.study.views import softmax
 
 __all__ = ["deep_net", "measure"]
 
@@ -69,13 +68,9 @@ def measure(
         seeds=[seed] * len(jobs),
         loss="cross_entropy",
     )
-    accuracy = metric_named("accuracy")
-    unseen = torch.as_tensor(pictures[rest], dtype=torch.float32)
     score: dict[str, dict[int, float]] = {kind: {} for kind in kinds}
     for (kind, d), outcome in zip(jobs, outcomes, strict=True):
-        with torch.no_grad():
-            outputs = outcome.module(unseen).double().numpy()
-        score[kind][d] = accuracy(labels[rest], softmax(outputs))
+        score[kind][d] = accuracy_on(outcome.module, pictures[rest], labels[rest])
     shallow, deep = min(depths), max(depths)
     names = {"plain": say("plain"), "residual": say("residual")}
     return Lesson(
@@ -123,7 +118,7 @@ def measure(
                 "residual-accuracy",
                 say("Accuracy on unseen digits over depth"),
                 say("Both kinds have the same width, data, optimiser and number of steps."),
-                [Line(names[kind], list(score[kind].items())) for kind in kinds],
+                lines_of(names, score),
                 x=say("layers"),
                 y=say("accuracy"),
                 fraction=True,
@@ -132,7 +127,7 @@ def measure(
                 "residual-gradient",
                 say("Gradient of the first layer, relative to the last, over depth"),
                 say("Measured before the first step: what the first layer has to learn from."),
-                [Line(names[kind], list(reach[kind].items())) for kind in kinds],
+                lines_of(names, reach),
                 x=say("layers"),
                 y=say("ratio of gradient norms"),
                 log_y=True,

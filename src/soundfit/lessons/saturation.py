@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from soundfit.lessons.lesson import Lesson, Line, chart
+from soundfit.lessons.lesson import Lesson, Line, chart, lines_of
 from soundfit.lessons.real_data import digits
 from soundfit.records.said import say
 from soundfit.report.numbers import percent, significant
@@ -96,7 +96,7 @@ def measure(seed: int = 0, *, depths: Sequence[int] = DEPTHS, units: int = 100_0
                 "saturation-reach",
                 say("Gradient of the first layer, relative to the last, over depth"),
                 say("A falling straight line on this scale is a gradient that vanishes exponentially."),
-                [Line(names[name], list(found.items())) for name, found in reach.items()],
+                lines_of(names, reach),
                 x=say("hidden layers"),
                 y=say("ratio of gradient norms"),
                 log_y=True,

@@ -83,7 +83,7 @@ def measure(
                 size=count(max(ahead)),
                 many=count(many),
             )
-            if ahead and mlp[-1] < linear[-1] and ahead == list(sizes[: len(ahead)])
+            if ahead and linear[-1] - mlp[-1] > spread["mlp"][-1] and ahead == list(sizes[: len(ahead)])
             else say(
                 "Of {all} sizes tried, the linear model is clearly ahead at {n}: on these columns the "
                 "number of rows does not decide it alone.",
@@ -93,6 +93,13 @@ def measure(
             say(
                 "Every model gains from rows: the net's error fell {ratio}-fold from the fewest to the "
                 "most, and the last doubling took off {share}.",
+                ratio=significant(ratio["mlp"], 2),
+                share=percent(halving),
+            )
+            if halving > 0 and linear[-1] < linear[0]
+            else say(
+                "From the fewest rows to the most the net's error fell {ratio}-fold, and the last doubling "
+                "took off {share}; the linear model's did not fall.",
                 ratio=significant(ratio["mlp"], 2),
                 share=percent(halving),
             )

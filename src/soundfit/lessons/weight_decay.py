@@ -106,6 +106,12 @@ def measure(
                 "under decay, {removed} ended at exactly 0.",
                 all=f"{under_decay:,}",
                 removed=f"{removed:,}",
+            )
+            if removed < 0.01 * under_decay
+            else say(
+                "Of {all} weights under decay, {removed} ended at exactly 0.",
+                all=f"{under_decay:,}",
+                removed=f"{removed:,}",
             ),
         ),
         say(
