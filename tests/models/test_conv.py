@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from soundfit.models.conv import Cnn, PictureNet, ResNet, build_picture_net, multiply_adds
-from soundfit.models.grad_cam import grad_cam, has_grad_cam
+from soundfit.models.grad_cam import grad_cam, with_maps
 from soundfit.records import Config
 
 
@@ -75,10 +75,10 @@ def test_grad_cam_points_at_what_speaks_for_the_class():
     x = torch.zeros(2, 8, 8, 1, dtype=torch.uint8)
     x[:, 5:7, 1:3] = 255
     maps = grad_cam(net, x, torch.tensor([1, 0]))
-    assert has_grad_cam(net)
+    assert with_maps(net) is net
     assert maps.shape == (2, 8, 8)
     assert float(maps[0, 5:7, 1:3].min()) == pytest.approx(1.0)
     assert float(maps[0, :4].max()) < 1e-6
     assert float(maps[1].max()) < 1e-6  # brightness speaks against class 0
     assert all(p.grad is None for p in net.parameters())
-    assert not has_grad_cam(build_picture_net(Config(model="linear"), (8, 8, 1), 2))
+    assert with_maps(build_picture_net(Config(model="linear"), (8, 8, 1), 2)) is None

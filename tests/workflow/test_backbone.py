@@ -21,6 +21,7 @@ from soundfit.workflow.exam import exam_run
 timm = pytest.importorskip("timm")
 
 from soundfit.models.backbone import Backbone, TunedNet, build_head  # noqa: E402
+from soundfit.models.grad_cam import grad_cam, with_maps  # noqa: E402
 from soundfit.records import Config  # noqa: E402
 
 NET = "test_resnet"
@@ -186,6 +187,33 @@ def test_grey_and_small_pictures_are_shown_in_colour_and_larger():
     coloured.load_state_dict(grey.state_dict())
     assert torch.allclose(grey(pixels), coloured(pixels.expand(2, 20, 10, 3)), atol=1e-4)
     assert Backbone("test_vit", (64, 48, 3)).size == (160, 160)
+
+
+def test_what_a_head_looked_at_is_seen_through_the_backbone():
+    """Of a net that only adds up its maps, the map is where the picture makes them large."""
+    backbone = Backbone(NET, (40, 40, 1)).eval().requires_grad_(False)
+    head = build_head(Config(model="linear", depth=0), backbone.n_features, 2)
+    with torch.no_grad():
+        head.body.output.weight[1] = 1.0
+    net = with_maps(head, backbone)
+    picture = torch.zeros(1, 40, 40, 1, dtype=torch.uint8)
+    picture[:, :20, :20] = torch.randint(0, 255, (1, 20, 20, 1), dtype=torch.uint8)
+    before = backbone(picture)
+    heat = grad_cam(net, picture, torch.tensor([1]))[0]
+    assert heat.shape == (40, 40)
+    assert 0.0 <= heat.min() <= heat.max() <= 1.0
+    with torch.no_grad():
+        maps = torch.relu(backbone.net.forward_features(backbone.scaled(picture))).sum(1, keepdim=True)
+    expected = torch.nn.functional.interpolate(maps, size=(40, 40), mode="bilinear", align_corners=False)[
+        0, 0
+    ]
+    assert torch.allclose(heat, expected / expected.max(), atol=1e-4)
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert torch.equal(backbone(picture), before)
+    assert (
+        with_maps(build_head(Config(model="linear", depth=0), 64, 2), Backbone("test_vit", (16, 16, 1)))
+        is None
+    )
 
 
 def test_weights_of_another_net_are_refused(weights, tmp_path):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from soundfit.data.pictures import Pictures
-from soundfit.models.conv import PictureNet
-from soundfit.models.grad_cam import grad_cam, has_grad_cam
+from soundfit.models.backbone import Backbone
+from soundfit.models.grad_cam import grad_cam, with_maps
 from soundfit.study.cross_validation import StudyRun
 from soundfit.study.label_errors import suspected_labels
 from soundfit.study.tensors import TensorViews
@@ -33,8 +33,18 @@ _MISTAKES, _DOUBTS = 16, 16
 _SIDE = 96
 
 
-def write_picture_record(folder: Path, *, pictures: Pictures, views: TensorViews, study: StudyRun) -> None:
-    """Write ``pictures.json`` and ``label-doubts.csv``, and name files in the tables of rows."""
+def write_picture_record(
+    folder: Path,
+    *,
+    pictures: Pictures,
+    views: TensorViews,
+    study: StudyRun,
+    backbone: Backbone | None = None,
+) -> None:
+    """Write ``pictures.json`` and ``label-doubts.csv``, and name files in the tables of rows.
+
+    ``backbone`` is the frozen net whose features the members read, where there is one.
+    """
     names = pd.Series(pictures.table.frame["file"].to_numpy(), index=pictures.table.file_rows)
     for table in ("predictions", "split"):
         path = folder / f"{table}.parquet"
@@ -45,7 +55,7 @@ def write_picture_record(folder: Path, *, pictures: Pictures, views: TensorViews
     record: dict[str, Any] = {"samples": _samples(pictures, views)}
     predicted = study.result.predictions
     if views.table.task == "classification" and predicted is not None:
-        record["mistakes"] = _mistakes(pictures, views, study, predicted)
+        record["mistakes"] = _mistakes(pictures, views, study, predicted, backbone)
         doubts = suspected_labels(views.target, predicted)
         classes = views.table.classes
         listed = pd.DataFrame(
@@ -96,14 +106,18 @@ def _samples(pictures: Pictures, views: TensorViews) -> list[dict[str, Any]]:
 
 
 def _mistakes(
-    pictures: Pictures, views: TensorViews, study: StudyRun, predicted: NDArray[np.float64]
+    pictures: Pictures,
+    views: TensorViews,
+    study: StudyRun,
+    predicted: NDArray[np.float64],
+    backbone: Backbone | None,
 ) -> list[dict[str, Any]]:
     """Return the pictures that were predicted wrongly with most confidence, and what the net looked at."""
     known = np.isfinite(predicted).all(axis=1)
     said = np.where(known, np.nan_to_num(predicted).argmax(axis=1), views.target)
     wrong = np.flatnonzero(said != views.target)
     worst = wrong[np.argsort(-predicted[wrong, said[wrong]], kind="stable")][:_MISTAKES]
-    nets = {m.fold: o.module for m, o in study.outcomes_of(study.result.chosen)}
+    nets = {m.fold: with_maps(o.module, backbone) for m, o in study.outcomes_of(study.result.chosen)}
     fold_of = np.full(len(views.target), -1)
     for k, fold in enumerate(views.folds):
         fold_of[fold.validation] = k
@@ -119,8 +133,7 @@ def _mistakes(
             "picture": _png(pixels),
         }
         net = nets.get(int(fold_of[i]))
-        if net is not None and has_grad_cam(net):
-            assert isinstance(net, PictureNet)
+        if net is not None:
             maps = grad_cam(net, torch.from_numpy(np.array(pixels))[None], torch.tensor([int(said[i])]))
             one["looked_at"] = _png(_overlay(pixels, maps[0].numpy()))
         found.append(one)

@@ -141,6 +141,7 @@ def _with_backbone(
         material,
         views=views,
         predictor=predictor,
+        write=partial(write_picture_record, pictures=pictures, backbone=backbone),
         # A nested study would train the whole net as often as there are folds.
         deepen=None if options.nested else deepen,
         record={**material.record, "backbone": described},
