@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,4 +53,6 @@ def audited(source: Any, options: Options) -> Any:
     from soundfit.workflow.material import Steps
     from soundfit.workflow.options import pick_device
 
-    return material_reader(kind)(source, options, Steps(), pick_device(options.device))
+    # What is found does not depend on what would be trained.
+    plain = replace(options, backbone="none", weights=None)
+    return material_reader(kind)(source, plain, Steps(), pick_device(options.device))

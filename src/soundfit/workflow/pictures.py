@@ -118,7 +118,8 @@ def _with_backbone(
     """Return material whose configurations are heads on the features of a pretrained net."""
     height, width, channels = pictures.pixels.shape[1:]
     backbone = Backbone(choice.name, (height, width, channels), weights=choice.weights)
-    digest = hashlib.sha256(choice.weights.read_bytes()).hexdigest()
+    with choice.weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     described = {
         "name": f"timm:{choice.name}",
         "weights": choice.weights.name,
