@@ -123,7 +123,7 @@ class ProcessExecutor:
         """Run ``job(line, *arguments)`` on a worker, wait for it, and return what it returned.
 
         Raises:
-            RuntimeError: workers died at this job again and again.
+            MemoryError: workers died at this job again and again, as they do where memory runs out.
         """
         with self._turn:
             self._turn.wait_for(lambda: self._idle if place is None else place in self._idle)
@@ -133,16 +133,24 @@ class ProcessExecutor:
         try:
             for attempt in range(_RETRIES):
                 try:
-                    return _await(self._worker(here), pickle.dumps((job, arguments, state)), poll)
+                    kind, value = _await(self._worker(here), pickle.dumps((job, arguments, state)), poll)
                 except _Died as died:
                     state = died.state or state
                     with self._turn:
                         self._end(here)
                         self._retries += attempt + 1 < _RETRIES
-            raise RuntimeError(
-                "Workers of this machine finish their part of a training. Received: a worker that the system "
-                f"ended {_RETRIES} times at the same part, as it does where memory runs out. Fix: give "
-                "--memory a limit, or a smaller --width"
+                    continue
+                except BaseException:
+                    # The worker is still at it: whoever comes next gets another one.
+                    with self._turn:
+                        self._end(here)
+                    raise
+                if kind == "raised":
+                    raise value
+                return value
+            raise MemoryError(
+                f"the system ended a worker {_RETRIES} times at the same part of a training, "
+                "as it does where memory runs out"
             )
         finally:
             with self._turn:
@@ -183,8 +191,8 @@ class _Died(Exception):
         self.state = state
 
 
-def _await(worker: _Worker, request: bytes, poll: Poll) -> Any:
-    """Hand a job to a worker and follow it to its end."""
+def _await(worker: _Worker, request: bytes, poll: Poll) -> tuple[str, Any]:
+    """Hand a job to a worker and follow it to its end: what it ``returned`` or ``raised``."""
     done, newest, kept = 0, None, None
     worker.flag[0] = 0
     looked = time.monotonic()
@@ -193,10 +201,8 @@ def _await(worker: _Worker, request: bytes, poll: Poll) -> Any:
         while True:
             if worker.line.poll(_LOOK_SECONDS):
                 kind, value = pickle.loads(worker.line.recv_bytes())
-                if kind == "returned":
-                    return value
-                if kind == "raised":
-                    raise value
+                if kind in ("returned", "raised"):
+                    return kind, value
                 if kind == "told":
                     done = value
                 else:
