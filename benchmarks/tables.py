@@ -240,7 +240,7 @@ def run_soundfit(cache: Path, names: list[str], label: str) -> None:
             inside = (y_test >= predicted["low"]) & (y_test <= predicted["high"])
             found["coverage"] = float(inside.mean())
         else:
-            shares = predicted[[f"probability_{c}" for c in classes]].to_numpy(float)
+            shares = predicted[[f"probability_{str(c).strip()}" for c in classes]].to_numpy(float)
             found |= scores(y_test, shares, classes)
             found["ece"] = calibration_error(y_test, shares)
         chosen = run.document["chosen"]
