@@ -42,7 +42,7 @@ form.addEventListener("submit", async (event) => {
   form.querySelectorAll("[name]").forEach((field) => { row[field.name] = field.value === "" ? null : field.value; });
   try {
     const response = await fetch("/explain", { method: "POST", body: JSON.stringify(row), headers: { "Content-Type": "application/json" } });
-    if (response.ok) { show(await response.json()); return; }
+    if (response.ok) { show(await response.json()); answer.scrollIntoView({ block: "nearest" }); return; }
     const text = await told(response);
     problem(answer, text);
     const wrong = [...form.querySelectorAll("[name]")].find((field) => text.startsWith(`Column '${field.name}'`));
