@@ -109,6 +109,14 @@ def test_a_curve_rises_falls_turns_or_stays() -> None:
         assert words in said(figure)
 
 
+def test_years_are_written_as_years() -> None:
+    built = effect("Year_Built", "numeric", [(1880, 1.0), (1950, 2.0), (2009, 3.0)])
+    area = effect("area", "numeric", [(442, 1.0), (1100, 2.0), (1950, 3.0)])
+    for one, words in ((built, "from 1 at 1880 to 3 at 2009"), (area, "to 3 at 1,950")):
+        (figure,) = effect_figures(view(effects=[one]), _)
+        assert words in said(figure)
+
+
 def test_points_in_a_corner_are_spread_evenly() -> None:
     crowded = effect("assets", "numeric", [(0, 1), (1, 2), (2, 3), (3, 4), (1000, 5)])
     spread = effect("assets", "numeric", [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])

@@ -43,7 +43,15 @@ def _show(value: Any, effect: Mapping[str, Any]) -> str:
 def _at(value: Any, effect: Mapping[str, Any], _: Words) -> str:
     if effect.get("kind") == "boolean":
         return {"yes": _("yes"), "no": _("no")}.get(str(value), str(value))
+    if _are_years(effect):
+        return f"{value:.0f}"
     return significant(value, 4) if isinstance(value, (int, float)) else str(value)
+
+
+def _are_years(effect: Mapping[str, Any]) -> bool:
+    """Return whether all points are whole numbers that read as years: 2,009 is no year."""
+    found = [p.get("at") for p in effect.get("points", [])]
+    return all(isinstance(v, (int, float)) and v == round(v) and 1000 <= v < 2200 for v in found)
 
 
 def _curve(
@@ -65,6 +73,7 @@ def _curve(
             "mean": finite(effect.get("mean")),
             "date": effect.get("kind") == "date",
             "even": even,
+            "years": _are_years(effect),
             "x": {"label": _("{column}, steps evenly spaced").format(column=column) if even else column},
             "y": {"label": outcome, "fraction": effect.get("class") is not None},
             "words": {"rows": _("rows")},

@@ -86,9 +86,10 @@
       const bars = points.slice(1).map((p, i) => ({ from: points[i].x, to: p.x, rows: p.rows }));
       const [low, high] = d3.extent([...points.map((p) => p.y), d.mean]), foot = low - (high - low) * 0.2;
       const step = Math.ceil((points.length * 46) / width), named = d3.range(0, points.length, step);
+      const place = d.years ? String : whole;
       return frame(figure, width, 225, {
         x: { type: d.date ? "utc" : "linear", insetLeft: 8, insetRight: 8 }, y: { domain: [foot, high], nice: true },
-        marks: [...axes(d, format, d.even ? (i) => whole(d.points[i].x) : d.date ? undefined : whole, d.even ? named : Math.floor(width / 75)),
+        marks: [...axes(d, format, d.even ? (i) => place(d.points[i].x) : d.date ? undefined : place, d.even ? named : Math.floor(width / 75)),
           ...(d.even ? [] : [Plot.rect(bars, { x1: "from", x2: "to", y1: foot, y2: (b) => foot + (high - low) * 0.16 * Math.sqrt(b.rows / most), fill: ink.baseline, fillOpacity: 0.25, inset: 0.5 })]),
           Plot.ruleY([d.mean], { stroke: ink.baseline, strokeWidth: 1.6, strokeDasharray: "5 4" }),
           Plot.lineY(points, { x: "x", y: "y", stroke: ink.validation, strokeWidth: 2.2 }),
