@@ -138,6 +138,30 @@ def test_words_for_healthy_and_for_no_training() -> None:
     )
 
 
+def test_a_verdict_is_told_in_the_readers_language_and_without_numbers_that_are_none() -> None:
+    from soundfit.report.words import Words
+
+    found = {
+        "code": "vanishing-gradient",
+        "severity": "error",
+        "cause": "gradients vanish on their way to the first layers",
+        "confidence": 0.9,
+        "where": {"file": "/somewhere/train.py", "line": 7, "module": "layers.0", "step": None},
+        "evidence": {"score": 0.5},
+        "prescription": {"text": "use ReLU", "patch": ""},
+    }
+    repair = {"accepted": False, "before": 0.465, "after": 0.465, "interval": None, "trials": [{}, {}]}
+    report = {"healthy": False, "diagnoses": [found], "repair": repair}
+    told = verdict_text(report)
+    assert "one thing seems to keep this training" in told
+    assert "at train.py:7, layer layers.0" in told
+    assert "held-out score 0.465 before, 0.465 after (2 trainings)" in told
+    assert "nan" not in told
+    chinese = verdict_text(report, _=Words("zh"))
+    assert "错误：梯度在传到前几层的途中消失（梯度消失） [vanishing-gradient，置信度 0.90]" in chinese
+    assert "位置：train.py:7, 层 layers.0" in chinese
+
+
 def test_a_missing_script_is_a_usage_error() -> None:
     from soundfit.doctor import run_script
 

@@ -82,11 +82,15 @@ def doctor_command(
     own, args = own_options(context.args, source)
     json_path = Path(own["--json"]) if "--json" in own else json_path
     html_path = Path(own["--html"]) if "--html" in own else html_path
+    # The doctor's options stop at the script, so its language comes from the environment.
+    lang = "zh" if os.environ.get("SOUNDFIT_LANG") == "zh" else "en"
+    if lang != "en":
+        from soundfit.report.words import Words
+
+        runner.WORDS = Words(lang)
     if html_path is not None:
         from soundfit.report.doctor_page import doctor_page
 
-        # The doctor's options stop at the script, so its language comes from the environment.
-        lang = "zh" if os.environ.get("SOUNDFIT_LANG") == "zh" else "en"
         runner.PAGE = partial(doctor_page, lang=lang)
     code = runner.run_script(
         script,

@@ -205,7 +205,8 @@ def run_script(
             report["repair"] = repair(script, args, visit, say=out)
     if code not in (0, 130):
         print(f"soundfit doctor: the script ended with exit code {code}.", file=out)
-    print(verdict_text(report, trained=visit is not None and visit.watch.backwards > 0), file=out, flush=True)
+    trained = visit is not None and visit.watch.backwards > 0
+    print(verdict_text(report, trained=trained, _=WORDS), file=out, flush=True)
     if json_path is not None:
         _write(report, json_path)
     if html_path is not None and visit is not None and visit.trace is not None:
@@ -224,3 +225,4 @@ def render(visit: Visit, report: dict[str, Any], path: Path, script: Path) -> No
 
 
 PAGE: Callable[[Any, dict[str, Any], str], str] | None = None
+WORDS: Callable[[str], str] = str
