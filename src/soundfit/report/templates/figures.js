@@ -7,7 +7,7 @@
   const several = ["var(--training)", "var(--validation)", "var(--test)", "var(--baseline)", "#cc79a7", "#56b4e9", "#e69f00", "#a0a000"];
   const big = d3.format("~s");
   const whole = (v) => (Math.abs(v) >= 1e4 ? big(v).replace("G", "B") : d3.format(",~r")(+v.toPrecision(3)));
-  const fine = (v) => (v === 0 ? "0" : Math.abs(v) >= 1e4 ? big(v) : Math.abs(v) >= 1e-4 ? d3.format(",~r")(+v.toPrecision(4)) : v.toExponential(1));
+  const fine = (v) => (v === 0 ? "0" : Math.abs(v) >= 1e4 ? big(v) : Math.abs(v) >= 1e-4 ? d3.format(",~r")(+v.toPrecision(4)) : v.toExponential(1).replace(".0e", "e"));
   const share = d3.format(".1~%");
   const present = (key) => (d) => d[key] !== null && d[key] !== undefined && Number.isFinite(d[key]);
   const wide = (values) => { const [a, b] = d3.extent(values); return a > 0 && b / a > 12; };
@@ -233,13 +233,16 @@
     lines(figure, width) {
       const d = figure.data, format = yFormat(d), points = d.series.flatMap((s) => s.points.map((p) => ({ ...p, name: s.name, colour: ink[s.colour] })));
       const xs = points.map((p) => p.x), ys = points.map((p) => p.y), names = new Map(d.x.ticks);
-      const ticks = names.size ? [...names.keys()] : d.x.log ? logTicks(xs, Math.floor(width / 62)) : Math.floor(width / 62);
+      const most = Math.floor(width / 62), counted = xs.every(Number.isInteger); // no half layers, steps or rows
+      const ticks = names.size ? [...names.keys()] : d.x.log ? logTicks(xs, most)
+        : counted ? d3.ticks(...d3.extent(xs), most).filter(Number.isInteger) : most;
       const yTicks = d.y.log ? logTicks(ys, 7) : 5; // over many decades: every few powers of ten
       const low = Math.floor(Math.log10(d3.min(ys))), high = Math.ceil(Math.log10(d3.max(ys))), step = Math.ceil((high - low) / 6);
       const thinned = d.y.log && high - low > 6 ? d3.range(low, high + 1, step).map((e) => 10 ** e) : yTicks;
       const line = (s, rest) => Plot.lineY(s.points, { x: "x", y: "y", stroke: ink[s.colour], strokeWidth: 2.2, ...rest });
       return frame(figure, width, 290, {
-        x: { type: d.x.log ? "log" : "linear", insetLeft: 10, insetRight: 10 }, y: { type: d.y.log ? "log" : "linear", nice: !d.y.log },
+        x: { type: d.x.log ? "log" : "linear", insetLeft: 10, insetRight: 10 },
+        y: { type: d.y.log ? "log" : "linear", nice: !d.y.log, ...(thinned === yTicks ? {} : { domain: [10 ** low, 10 ** high] }) },
         marks: [...axes(d, format, names.size ? (v) => names.get(v) ?? "" : whole, ticks, thinned),
           ...d.series.filter((s) => s.mark !== "dot").map((s) => line(s, s.mark === "dash" ? { strokeDasharray: "5 4" } : {})),
           Plot.ruleX(points.filter((p) => p.se > 0 && (!d.y.log || p.y > p.se)), { x: "x", y1: (p) => p.y - p.se, y2: (p) => p.y + p.se, stroke: (p) => p.colour, strokeOpacity: 0.7 }),
