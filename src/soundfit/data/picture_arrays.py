@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soundfit.data.archive import BROKEN_ARCHIVE, load_archive, opened_archive
 from soundfit.errors import DataError
 from soundfit.records.said import say
 
@@ -183,10 +183,10 @@ def _role(name: str) -> str:
 def _npz_parts(path: Path) -> list[tuple[str, str, str]]:
     """Return (role, name of pictures, name of labels) of each set in an npz archive."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with opened_archive(path) as archive:
             names = list(archive.files)
             shapes = {name: _npz_header(archive, name) for name in names}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except BROKEN_ARCHIVE:
         return []
     found: dict[str, dict[str, str]] = {}
     for name in names:
@@ -214,14 +214,11 @@ def _npz_header(archive: Mapping[str, NDArray[np.generic]], name: str) -> tuple[
 
 
 def _read_npz(path: Path) -> list[Arrays]:
-    parts = []
-    with np.load(path, allow_pickle=False) as archive:
-        for role, pictures, labels in _npz_parts(path):
-            parts.append(
-                _checked(
-                    pictures, as_pictures(archive[pictures], f"{path}:{pictures}"), archive[labels], role
-                )
-            )
+    archive = load_archive(path, say("save it with numpy.savez(path, images=…, labels=…)"))
+    parts = [
+        _checked(pictures, as_pictures(archive[pictures], f"{path}:{pictures}"), archive[labels], role)
+        for role, pictures, labels in _npz_parts(path)
+    ]
     if not parts:
         raise DataError(
             "An npz of pictures holds images and labels (or train_images, train_labels, …)",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from soundfit.data.archive import load_archive
 from soundfit.data.picture_arrays import array_files, as_pictures, holds_arrays, read_idx
 from soundfit.data.picture_cache import decode_here
 from soundfit.data.picture_decode import from_image
@@ -94,8 +95,7 @@ def _of_arrays(paths: Sequence[Path], shape: Shape) -> PictureBatch:
 def _arrays_of(path: Path) -> list[tuple[str, NDArray[np.uint8]]]:
     if path.suffix.lower() != ".npz":
         return [(path.name.split(".")[0], as_pictures(read_idx(path), str(path)))]
-    with np.load(path, allow_pickle=False) as archive:
-        found = [(n, archive[n]) for n in archive.files]
+    found = load_archive(path, say("save it with numpy.savez(path, images=…)")).items()
     pictures = [(n, as_pictures(a, f"{path}:{n}")) for n, a in found if a.ndim >= 3]
     if not pictures:
         raise DataError(

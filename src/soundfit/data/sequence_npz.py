@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from soundfit.data.archive import load_archive
 from soundfit.data.sequence_layout import Layout, SequenceSource, stacked
 from soundfit.errors import DataError
 from soundfit.records.said import say
 
-__all__ = ["BROKEN_ARCHIVE", "from_npz", "npz_holds_sequences"]
+__all__ = ["from_npz", "npz_holds_sequences"]
 
-#: What numpy and zipfile raise where an npz file is cut off, damaged, encrypted or packed in a way they lack.
-BROKEN_ARCHIVE = (
-    OSError,
-    ValueError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
+_FIX = say("pad sequences to one length and save their lengths beside them: X, lengths, y")
 _ARRAY_NAMES = ("x", "sequences", "sequence", "inputs", "data", "values", "arr_0")
 _TARGET_NAMES = ("y", "target", "targets", "label", "labels", "classes", "arr_1")
 _LENGTH_NAMES = ("lengths", "length", "n_steps", "seq_lengths", "sequence_lengths")
@@ -39,7 +29,7 @@ def npz_holds_sequences(path: Path) -> bool:
     With lengths beside it, X is sequences whatever its numbers are.
     """
     try:
-        arrays = _load_npz(path)
+        arrays = load_archive(path, _FIX)
     except DataError:
         return False
     folded = {name.casefold(): a for name, a in arrays.items()}
@@ -51,7 +41,7 @@ def npz_holds_sequences(path: Path) -> bool:
 
 
 def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
-    arrays = _load_npz(path)
+    arrays = load_archive(path, _FIX)
     folded = {name.casefold(): name for name in arrays}
     at = next((folded[n] for n in _ARRAY_NAMES if n in folded), None)
     if at is None:
@@ -107,25 +97,6 @@ def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
         labels,
         pd.DataFrame(others, index=range(n)),
     )
-
-
-def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError(
-            "The data file must exist",
-            received=say("{path}, which does not", path=path),
-            fix="check the path",
-        ) from None
-    except (*BROKEN_ARCHIVE, KeyError) as error:
-        pickled = "allow_pickle" in str(error)
-        raise DataError(
-            "An npz file holds arrays of numbers or text, and is whole",
-            received=f"{path}: {'an array of Python objects' if pickled else error}",
-            fix="pad sequences to one length and save their lengths beside them: X, lengths, y",
-        ) from None
 
 
 def _aligned(x: NDArray[np.float32], lengths: NDArray[Any] | None, path: Path) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from numpy.lib import format as npy
 
 from soundfit.artifact.sequence_predictor import SequencePredictor
-from soundfit.data.sequence_npz import BROKEN_ARCHIVE
+from soundfit.data.archive import BROKEN_ARCHIVE
 from soundfit.serve.body import Refusal
 from soundfit.serve.files import add_file_route, predicted_file
 
