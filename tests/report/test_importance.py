@@ -76,6 +76,13 @@ def test_rises_are_those_of_the_model_that_was_asked() -> None:
     assert "of the members of the chosen configuration rises by 40 %" in text
 
 
+def test_of_an_error_near_nothing_no_share_in_per_cent_is_told() -> None:
+    record = dict(view([column("area", 0.8, 0.1), column("door", 0.002, 0.001)]).record)
+    record["final"] = {"value": 0.01}
+    assert "rises by 0.80" in said(importance_figure(view_of(record), _))
+    assert "area (×81), door (+20" in importance_line(view_of(record), _)
+
+
 def test_columns_that_tell_the_same_are_said_to_share() -> None:
     shown = view([column("area", 0.8, 0.1, ("rooms", "floor")), column("rooms", 0.2, 0.1, ("area",))])
     assert "area shares with rooms, floor" in said(importance_figure(shown, _))

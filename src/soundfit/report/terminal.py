@@ -103,7 +103,9 @@ def _verdict(view: RunView, _: Words) -> Text:
     line = Text(title, style=TONES[verdict_tone(code)])
     if said:
         # The sentence may open with the verdict's own name: it is not said twice.
-        rest = said[len(title) :].lstrip(" :.,–—-") if said.casefold().startswith(title.casefold()) else said
+        rest = (
+            said[len(title) :].lstrip(" :：.,。–—-") if said.casefold().startswith(title.casefold()) else said
+        )
         line.append(f"  {rest[:1].upper()}{rest[1:]}", style="not bold default")
     doubts = [
         str(f.get("code", "")) for f in view.points("audit", "findings") if f.get("severity") == "error"

@@ -7,7 +7,7 @@ from typing import Any
 
 from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.metric_words import MetricWords, metric_words
-from soundfit.report.numbers import count, finite, percent, signed_percent
+from soundfit.report.numbers import count, finite, percent, signed_percent, significant
 from soundfit.report.run_view import RunView
 from soundfit.report.words import Words
 
@@ -15,6 +15,7 @@ __all__ = ["importance_figure", "importance_line", "important_columns"]
 
 MOST_SHOWN = 12
 MOST_NAMED = 3
+_MOST_SHARE = 3.0
 
 
 def important_columns(view: RunView) -> list[Mapping[str, Any]]:
@@ -92,7 +93,11 @@ def _without_change(view: RunView) -> float | None:
 
 
 def _rise(c: Mapping[str, Any], base: float | None) -> str:
-    return f" ({signed_percent(float(c['value']) / base)})" if base and base > 0 else ""
+    if not base or base <= 0:
+        return ""
+    share = float(c["value"]) / base
+    # Of an error near 0 a share in per cent is a number that nobody reads.
+    return f" ({signed_percent(share)})" if share <= _MOST_SHARE else f" (×{significant(1 + share, 2)})"
 
 
 def _sentences(
@@ -122,7 +127,7 @@ def _sentences(
             metric=metric.label,
             whose=whose,
             rise=percent(float(first["value"]) / base)
-            if base and base > 0
+            if base and base > 0 and float(first["value"]) / base <= _MOST_SHARE
             else metric.show(first["value"], _reach(first)),
         )
     ]
