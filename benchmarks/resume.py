@@ -46,26 +46,35 @@ def main() -> None:
         begun = time.perf_counter()
         assert start(folder / "whole", options, folder / "ledger-whole").wait() == 0
         takes = time.perf_counter() - begun
-        print(f"a run that nobody kills takes {takes:.1f} s")
-        for number in range(args.kills):
-            process = start(folder / "killed", options, folder / "ledger-killed")
-            try:
-                process.wait(timeout=takes * rng.uniform(0.15, 1.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                states = len(list((folder / "killed").rglob("*.safetensors")))
-                print(f"kill {number + 1}: {states} states kept", flush=True)
-            else:
-                print(f"through after {number} kills")
-                break
-        else:
-            assert start(folder / "killed", options, folder / "ledger-killed").wait() == 0
-        differences = compare(folder / "whole", folder / "killed")
-        openings = count(folder / "ledger-killed")
+        print(f"a run that nobody kills takes {takes:.1f} s", flush=True)
+        kills = trainings = 0
+        differences: list[str] = []
+        openings: list[int] = []
+        # A training is through after some kills; then the next begins, until all kills are spent.
+        while kills < args.kills:
+            trainings += 1
+            out, ledger = folder / f"killed{trainings}", folder / f"ledger{trainings}"
+            while True:
+                process = start(out, options, ledger)
+                left_to_live = takes * rng.uniform(0.15, 1.0) if kills < args.kills else None
+                try:
+                    code = process.wait(timeout=left_to_live)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                    kills += 1
+                    states = len(list(out.rglob("*.safetensors")))
+                    print(f"kill {kills}, training {trainings}: {states} states kept", flush=True)
+                else:
+                    assert code == 0, f"exit code {code}"
+                    break
+            differences += [f"{name} of training {trainings}" for name in compare(folder / "whole", out)]
+            openings.append(count(ledger))
+            print(f"training {trainings} is through: {differences or 'no differences'}", flush=True)
         left = members_that_left(folder / "whole")
-    print(f"differences: {differences or 'none'}; openings of the seal: {openings}; {left}")
-    sys.exit(bool(differences) or openings != 1)
+    told = f"differences: {differences or 'none'}; openings of each seal: {openings}"
+    print(f"{kills} kills of {trainings} trainings; {told}; {left}")
+    sys.exit(bool(differences) or set(openings) != {1})
 
 
 def start(out: Path, asked: list[str], ledger: Path) -> subprocess.Popen[bytes]:

@@ -284,3 +284,18 @@ def test_a_signal_before_training_leaves_nothing(cli, monkeypatch, tables, tmp_p
     assert "before training began" in err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_resuming_a_training_that_is_through_says_so(cli, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    record = {"schema": 1, "created": "2026-11-25T20:00"}
+    record["command"] = "soundfit train t.csv --target y --out run"
+    (run / "run.json").write_text(json.dumps(record))
+    given = ("train", "t.csv", "--target", "y", "--out", "run", "--resume")
+    code, out, err = cli(*given)
+    assert (code, out) == (0, "")
+    assert "run is through (2026-11-25T20:00): nothing is left to do" in err
+    # Another command is another training; its file is not even there.
+    code, _, err = cli("train", "t.csv", "--target", "z", "--out", "run", "--resume")
+    assert code == 2

@@ -143,7 +143,13 @@ def train(
     from soundfit.report.progress import training_progress
     from soundfit.report.terminal import print_summary
     from soundfit.report.words import Words
-    from soundfit.workflow.folder import default_folder, unfinished_folder, write_json_line
+    from soundfit.workflow.folder import (
+        default_folder,
+        read_run,
+        through_since,
+        unfinished_folder,
+        write_json_line,
+    )
     from soundfit.workflow.options import Options, parse_budget, parse_memory
     from soundfit.workflow.resume import go_on_command
     from soundfit.workflow.train import Watcher, train_data
@@ -153,6 +159,12 @@ def train(
     if out is None:
         out = (unfinished_folder(data) if resume else None) or default_folder(data)
     go_on = go_on_command(command, out)
+    since = through_since(out, command) if resume else ""
+    if since:
+        _say(f"The training in {out} is through ({since}): nothing is left to do.")
+        if json:
+            write_json_line(read_run(out))
+        return
     options = Options(
         target,
         task=task,

@@ -25,6 +25,7 @@ __all__ = [
     "is_unfinished",
     "read_json",
     "read_run",
+    "through_since",
     "unfinished_folder",
     "whole_folder",
     "write_json",
@@ -62,6 +63,23 @@ def _stem(source: str) -> str:
 def is_unfinished(out: Path) -> bool:
     """Return whether a folder holds a training that can go on."""
     return (out / RESUME / "training.json").is_file()
+
+
+def through_since(out: Path, command: str) -> str:
+    """Return when a folder's training by this very command was through, empty where it was not.
+
+    A training that is killed after its last write is through; whoever starts it once more with ``--resume``
+    is told so.
+    """
+    if is_unfinished(out) or not (out / "run.json").is_file():
+        return ""
+    record = read_run(out)
+    same = _but_resume(record.get("command")) == _but_resume(command)
+    return str(record.get("created", "")) if same else ""
+
+
+def _but_resume(command: Any) -> list[str]:
+    return [word for word in str(command).split() if word != "--resume"]
 
 
 def check_free(out: Path, *, resume: bool = False) -> None:
