@@ -15,9 +15,10 @@ from torch import nn
 
 from soundfit.doctor.edits import changed, drop_call, set_keyword
 from soundfit.doctor.graph import bad_operation, loss_structure, output_activation
+from soundfit.doctor.nonfinite import first_bad_operation
 from soundfit.doctor.reference import fit_reference
 from soundfit.doctor.repair import interval
-from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore, recur
+from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore, mirrored, recur
 from soundfit.doctor.scores import Task, score, task_of
 from soundfit.doctor.speak import verdict_text
 from soundfit.errors import UsageError
@@ -185,3 +186,53 @@ def test_inputs_recur_where_they_cannot_tell_rows_apart() -> None:
     assert recur(Rows(pairs, y))
     assert recur(Rows((torch.randint(0, 2, (500, 10), generator=generator).float(),), y))
     assert not recur(Rows((torch.randint(0, 50, (500, 12), generator=generator),), y))
+
+
+def test_mirrored_and_turned_pictures_are_found_and_others_are_not() -> None:
+    x = torch.randn(200, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    assert mirrored(Rows((x,), torch.zeros(200))) < 0.05
+    assert mirrored(Rows((torch.cat([x, x]),), torch.zeros(400))) < 0.05
+    more = torch.cat([x, x[:100].flip(-1), x[:50].rot90(1, (2, 3))])
+    assert 0.5 < mirrored(Rows((more,), torch.zeros(350))) < 0.8
+
+
+class _Scaled(nn.Module):
+    def __init__(self, std: float, half: bool = False) -> None:
+        super().__init__()
+        self.std, self.half_first, self.out = std, half, nn.Linear(3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = (x.half() ** 2).float() if self.half_first else x
+        return self.out(x / self.std)
+
+
+class _Masked(nn.Module):
+    def __init__(self, everything: bool) -> None:
+        super().__init__()
+        self.everything, self.out = everything, nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones(3, dtype=torch.bool) if self.everything else torch.tensor([True, False, False])
+        return self.out(x).masked_fill(mask, -torch.inf).softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("net", "x", "operation", "dtype"),
+    [
+        (_Scaled(0.0), torch.zeros(4, 3), "div", "float32"),
+        (_Scaled(1.0, half=True), torch.full((4, 3), 400.0), "pow", "float16"),
+        (_Masked(True), torch.zeros(4, 3), "softmax", "float32"),
+    ],
+)  # fmt: skip
+def test_the_first_bad_operation_of_a_forward_pass_is_named(net, x, operation, dtype) -> None:  # type: ignore[no-untyped-def]
+    state = torch.get_rng_state()
+    found = first_bad_operation(net, (x,), {}, training=True)
+    assert found is not None
+    assert (found["operation"], found["dtype"]) == (operation, dtype)
+    assert found["place"].file == __file__
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("net", [_Scaled(2.0), _Masked(False)])
+def test_a_forward_pass_with_a_mask_has_no_bad_operation(net: nn.Module) -> None:
+    assert first_bad_operation(net, (torch.ones(4, 3),), {}, training=True) is None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from soundfit.doctor.case import Case
 from soundfit.doctor.rules import RULES, diagnose, is_healthy
 from soundfit.doctor.symptoms import symptoms
 from soundfit.records import Event, Place, Trace
@@ -97,6 +98,20 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "test rows choose": ("test-used-for-selection", {"selection": {"place": Place(), "score": "test_acc", "chosen": "checkpoint"}}),
     "rare class seldom named": ("class-imbalance", {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.62, "score__rare_found": 0.24,
         "score__balanced_if_even": 0.88, "reference__balanced": 0.6}),
+    "a rare class that the reference misses too": ("class-imbalance", {"rows": 3000, "target__shares": [0.91, 0.05, 0.04], "score__balanced": 0.39,
+        "score__rare_found": 0.0, "score__balanced_if_even": 0.64, "reference__balanced": 0.34}),
+    "the larger class alone is named": ("input-scale", {"got": 0.75, "possible": 0.79, "score__constant": 0.75, "score__outputs_z": 0.2, "reference__surest": 9.0,
+        "input__rms": 9000.0, "input__column_std_max": 9000.0, "replays": {"same": {"held_out": 0.75}, "scale-inputs": {"held_out": 0.79}}}),
+    "mirrored where direction is the class": ("augmentation", {"got": 0.57, "possible": 0.52, "repeats": 0.4, "mirrored": 0.9, "rows": 900,
+        "evaluation": {"rows": 300, "shared": 0}, "score__evaluation": 0.55, "reference__evaluation_gain": 0.5, "reference__agreement": 20.0}),
+    "softmax over the batch": ("output-activation", {"loss__kind": "nll_loss", "loss__activation": "log_softmax", "loss__axis": 0, "loss__prediction_shape": (32, 3)}),
+    "kl_div of probabilities": ("output-activation", {"loss__kind": "kl_div", "loss__activation": "softmax", "loss__prediction_max": 0.8}),
+    "kl_div of raw outputs": ("loss-mismatch", {"loss__kind": "kl_div", "loss__prediction_max": 3.0}),
+    "a detached encoder": ("optimizer-params", {"got": 0.6, "optimiser__unreached": ["encoder.weight"], "optimiser__unreached_elements": 60}),
+    "all unknown words": ("inputs-constant", {"input__kind": "codes", "input__codes": 2, "modules__embeddings": 30}),
+    "evaluation rows left unscaled": ("input-scale", {"score__evaluation": -1.0, "evaluation": {"rows": 200, "shared": 0, "shift": 200.0, "scale": 400.0}}),
+    "a penalty by hand": ("over-regularised", {"got": 0.4, "custom__structure": {"penalised": 6}, "replays": {"same": {"held_out": 0.93}}}),
+    "a tiny schedule from the first step": ("schedule", {"got": 0.4, "optimiser__lr": 1.0, "replays": {"same": {"held_out": 0.4}, "flat-rate": {"held_out": 0.95}}}),
     "shared rows": ("split-leak", {"evaluation": {"shared": 50, "rows": 100}}),
 }  # fmt: skip
 
@@ -108,6 +123,16 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "rare and found": {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.74, "score__rare_found": 0.5, "score__balanced_if_even": 0.95},
     "rare and hard": {"rows": 3000, "target__shares": [0.97, 0.03], "score__balanced": 0.6, "score__rare_found": 0.2, "score__balanced_if_even": 0.7},
     "kept shuffled order": {"repeats": 0.7, "rows": 900},
+    "the larger class alone is named, but outputs tell": {"got": 0.75, "possible": 0.79, "score__constant": 0.75, "score__outputs_z": 7.0,
+        "reference__surest": 9.0, "input__rms": 9000.0, "replays": {"same": {"held_out": 0.75}, "scale-inputs": {"held_out": 0.79}}},
+    "mirrored and learned": {"repeats": 0.4, "mirrored": 0.9, "rows": 900, "evaluation": {"rows": 300, "shared": 0}, "score__evaluation": 0.75,
+        "got": 0.72, "possible": 0.7, "reference__evaluation_gain": 0.45},
+    "softmax over classes": {"loss__kind": "nll_loss", "loss__activation": "log_softmax", "loss__axis": 1, "loss__prediction_shape": (32, 3)},
+    "kl_div of log-probabilities": {"loss__kind": "kl_div", "loss__activation": "log_softmax", "loss__axis": 1, "loss__prediction_max": -0.01},
+    "parts that are not used": {"optimiser__unreached": ["pooler.weight"], "optimiser__unreached_elements": 60},
+    "bits": {"input__kind": "codes", "input__codes": 2, "modules__embeddings": 2},
+    "other rows, as good": {"score__evaluation": 0.93, "evaluation": {"rows": 200, "shared": 0, "shift": 4.0, "scale": 1.0}},
+    "a penalty that helps": {"custom__structure": {"penalised": 6}, "replays": {"same": {"held_out": 0.93}}},
     "users and items recur": {"evaluation": {"shared": 50, "rows": 100, "recur": True}},
 }  # fmt: skip
 
@@ -118,7 +143,12 @@ def test_a_control_is_left_alone(name: str) -> None:
 
 
 def test_a_loss_that_falls_while_the_error_grows_is_climbed() -> None:
-    facts: dict[str, Any] = {"loss__kind": None, "score__train_at_start": 0.3, "got": 0.0}
+    facts: dict[str, Any] = {
+        "loss__kind": None,
+        "score__train_at_start": 0.3,
+        "got": 0.0,
+        "score__train_z": -9.0,
+    }
     found = diagnose(trace(loss=np.linspace(1.0, -40.0, 200), **facts))
     assert found[0].code == "gradient-ascent"
     facts |= {
@@ -130,6 +160,73 @@ def test_a_loss_that_falls_while_the_error_grows_is_climbed() -> None:
     found = diagnose(trace(loss=np.linspace(1.0, -40.0, 200), **facts))
     assert found[0].code == "gradient-ascent"
     assert "gradient-ascent" not in codes(trace(loss=np.linspace(1.0, 0.9, 200), **facts))
+
+
+def test_labels_named_worse_than_blindly_are_climbed_whatever_the_number_of_classes() -> None:
+    facts: dict[str, Any] = {
+        "loss__kind": None,
+        "score__train_at_start": 0.1,
+        "score__constant": 0.11,
+        "got": 0.05,
+    }
+    falling = np.linspace(-2.0, -15.0, 200)
+    assert codes(trace(loss=falling, score__train_z=-7.0, **facts))[0] == "gradient-ascent"
+    assert "gradient-ascent" not in codes(trace(loss=falling, score__train_z=-0.5, **facts))
+
+
+def test_a_change_gets_no_credit_for_what_the_same_training_does_again() -> None:
+    facts: dict[str, Any] = {"got": 0.1, "input__rms": 500.0, "input__column_std_max": 500.0}
+    both = {"same": {"held_out": 0.94}, "scale-inputs": {"held_out": 0.95}}
+    assert Case(trace(**facts, replays=both)).cure("scale-inputs") < 0.05
+    alone = {"same": {"held_out": 0.1}, "scale-inputs": {"held_out": 0.95}}
+    assert Case(trace(**facts, replays=alone)).cure("scale-inputs") > 0.9
+
+
+@pytest.mark.parametrize(
+    ("operation", "half", "code"), [("div", False, "nonfinite"), ("pow", True, "half-precision-overflow")]
+)
+def test_an_operation_inside_of_the_model_is_named_with_its_line(
+    operation: str, half: bool, code: str
+) -> None:
+    where = Place(file="net.py", line=7)
+    found = {"operation": operation, "why": "division by zero", "place": where, "dtype": "float32"}
+    detail = {"weights_finite": True, "inputs_finite": True, "half": half, "operation": found}
+    event = Event("nonfinite", 1, "loss became nan", detail=detail)
+    facts: dict[str, Any] = {"input__rms": 7.0, "input__column_std_max": 7.0, "outputs__finite": False}
+    first = diagnose(trace(got=0.0, loss=[np.nan] * 20, events=(event,), **facts))[0]
+    assert (first.code, first.where.line) == (code, 7)
+
+
+def with_series(made: Trace, **series: float) -> Trace:
+    for name, value in series.items():
+        made.series[name] = np.full(len(made.at), value)
+    return made
+
+
+def test_gradients_cleared_before_the_step_and_losses_cut_off_are_told_apart() -> None:
+    facts: dict[str, Any] = {"got": 0.4, "weights__moved": 0.0}
+    cleared = with_series(trace(**facts), gradients_at_step=0.0, gradients_after_backward=1.0)
+    assert codes(cleared)[0] == "missing-step"
+    cut = with_series(trace(**facts), gradients_at_step=0.0, gradients_after_backward=0.0)
+    assert codes(cut)[0] == "optimizer-params"
+    sound = with_series(trace(), gradients_at_step=1.0, gradients_after_backward=1.0)
+    assert codes(sound) == []
+
+
+def test_clipping_to_nothing_is_named_where_steps_feel_it() -> None:
+    facts: dict[str, Any] = {"got": 0.4, "optimiser__class": "SGD", "optimiser__lr": 0.1}
+    assert codes(with_series(trace(**facts), clipped=5000.0))[0] == "lr-too-low"
+    assert codes(with_series(trace(**{**facts, "got": 0.95}), clipped=5000.0)) == []
+
+
+def test_a_loss_that_rises_to_the_opposite_is_climbed_whoever_steps() -> None:
+    facts: dict[str, Any] = {"got": 0.05, "by_hand": True, "optimiser": {"known": False}}
+    assert (
+        codes(trace(loss=np.linspace(1.0, 90.0, 200), score__train_z=-20.0, **facts))[0] == "gradient-ascent"
+    )
+    assert "gradient-ascent" not in codes(
+        trace(loss=np.linspace(1.0, 90.0, 200), score__train_z=0.1, **facts)
+    )
 
 
 def test_going_backward_twice_is_seen() -> None:

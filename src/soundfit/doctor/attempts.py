@@ -40,7 +40,7 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
     unscaled = off > 3 or inputs.get("rms", 1.0) < 0.1
     drops = [d["p"] for d in modules.get("dropout", [])] + [d[0] for d in facts.get("dropouts", [])]
     rates = recipe.rates
-    scheduled = bool(rates) and max(rates) > 1.05 * min(rates)
+    scheduled = bool(rates) and (max(rates) > 1.05 * min(rates) or not 0.9 < max(rates) < 1.1)
     optimiser = facts.get("optimiser", {})
     odd_weights = any(
         m["constant"] or m["rows_equal"] or m["gain"] > 3 or m["gain"] < 0.2 or abs(m["mean"]) > 0.5

@@ -88,6 +88,16 @@ class Changes:
             self._patch(torch.Tensor, "sqrt", _guarded(torch.Tensor.sqrt, 1e-12))
         if want.get("mode") or "dropout" in want:
             self._patch(F, "dropout", self._dropout(F.dropout))
+        if want.get("unclip"):
+            for place in (nn.utils, nn.utils.clip_grad):
+                self._patch(place, "clip_grad_norm_", _unclipped(nn.utils.clip_grad_norm_))
+        if want.get("keep_gradients"):
+            self._patch(Optimizer, "zero_grad", self._kept(Optimizer.zero_grad))
+            self._patch(nn.Module, "zero_grad", self._kept(nn.Module.zero_grad))
+        if want.get("axis"):
+            for owner in (torch, F, torch.Tensor):
+                for name in ("softmax", "log_softmax"):
+                    self._patch(owner, name, self._over_classes(getattr(owner, name)))
         if want.get("shuffle") or want.get("longer"):
             self._loaders()
 
@@ -236,6 +246,24 @@ class Changes:
         self._patch(torch.Tensor, "half", lambda x: x.float())
         self._patch(nn.Module, "to", to(nn.Module.to))
         self._patch(torch.Tensor, "to", to(torch.Tensor.to))
+
+    def _kept(self, original: Any) -> Any:
+        """Clear gradients only before a backward pass, never between it and the step."""
+
+        @functools.wraps(original)
+        def zero_grad(owner: Any, *args: Any, **kwargs: Any) -> None:
+            if self.fresh_backward:
+                original(owner, *args, **kwargs)
+
+        return zero_grad
+
+    def _over_classes(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def softmax(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            named = {k: v for k, v in kwargs.items() if k != "dim"}
+            return original(x, 1, *args[1:], **named) if x.dim() > 1 else original(x, *args, **kwargs)
+
+        return softmax
 
     def _aligned(self, original: Any) -> Any:
         @functools.wraps(original)
@@ -415,6 +443,14 @@ class Changes:
         self._patch(data, "__init__", __init__)
         if times > 1:
             self._patch(data, "__iter__", __iter__)
+
+
+def _unclipped(original: Any) -> Any:
+    @functools.wraps(original)
+    def clip_grad_norm_(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> Any:
+        return original(parameters, max(float(max_norm), 1.0), *args, **kwargs)
+
+    return clip_grad_norm_
 
 
 def _then_relu(forward: Any) -> Any:

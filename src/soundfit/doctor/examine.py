@@ -27,10 +27,10 @@ from soundfit.doctor.facts import (
     weight_facts,
 )
 from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possible_score
-from soundfit.doctor.proof import agreement_z, rate_gains, signal
+from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows, recur
+from soundfit.doctor.rows import Rows, mirrored, recur
 from soundfit.doctor.scores import Task, balanced, chance, given_up, score, task_of
 from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
 from soundfit.doctor.units import UnitScan
@@ -96,6 +96,7 @@ class Examination:
         self.eval_rows = self.root.eval_rows.joined() if self.root else None
         self.task: Task | None = None
         self.outputs: Tensor | None = None
+        self.through = True  # the model's output is what the loss compares with targets
 
     def _loss_kind(self) -> str | None:
         losses = self.watch.losses
@@ -106,6 +107,7 @@ class Examination:
         watch, root = self.watch, self.root
         out: dict[str, Any] = {
             "steps": watch.step,
+            "by_hand": watch.by_hand and not watch.optimisers,
             "backwards": watch.backwards,
             "roots": len([r for r in watch.roots.values() if r.train_calls]),
             "optimisers": len(watch.optimisers),
@@ -144,6 +146,7 @@ class Examination:
             return out
         out["rows"] = len(self.rows)
         out["repeats"] = 1 - len(self.rows) / max(root.train_rows.rows, 1)
+        out["mirrored"] = mirrored(self.rows)
         mine = self.optimiser.steps if self.optimiser is not None else watch.step
         out["trained_steps"] = mine
         out["epochs"] = mine * max(size, 1) / len(self.rows)
@@ -201,9 +204,13 @@ class Examination:
         if not self._scorable(facts):
             return out
         p = self._predict(rows)
+        if p is not None and p.shape[0] == len(rows) and not self._is_prediction(p):
+            self.through, p = False, None
         self.outputs = p
         if p is not None and p.shape[0] == len(rows):
             out["train"] = score(task, p, rows.targets)
+            out["train_z"] = agreement_z(task, p, rows.targets)
+            out["outputs_z"] = outputs_z(task, p, rows.targets)
             if task.kind in ("classes", "binary", "one-hot"):
                 out["balanced"] = balanced(task, p, rows.targets)
                 out["rare_found"], out["balanced_if_even"] = given_up(task, p, rows.targets)
@@ -216,14 +223,13 @@ class Examination:
             if q is not None:
                 out["train_in_train_mode"] = score(task, q, rows.targets)
         out["train_at_start"], out["error_growth"] = self._at_start(task, p)
-        if math.isnan(out["train"]) and root.train_scores:
+        if math.isnan(out["train"]) and root.train_scores and (self.through or task.is_classification):
             last = [s for s in root.train_scores if s[0] > self.watch.step * 0.7 and len(s[1]) == len(s[2])]
             if last:
                 with_rows = [(a, b) for _, a, b in last if a.shape[1:] == last[-1][1].shape[1:]]
-                out["train"] = score(
-                    task, torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows])
-                )
-        if root.eval_scores:
+                seen, wanted = torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows])
+                out["train"], out["train_z"] = score(task, seen, wanted), agreement_z(task, seen, wanted)
+        if root.eval_scores and self.through:
             step = root.eval_scores[-1][0]
             shape = root.eval_scores[-1][1].shape[1:]
             same = [(a, b) for s, a, b in root.eval_scores if s == step and a.shape[1:] == shape]
@@ -234,12 +240,19 @@ class Examination:
                 out["evaluation_z"] = agreement_z(task, ps, ys)
         other = self.eval_rows
         if other is not None and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]:
-            p = self._predict(other)
+            p = self._predict(other) if self.through else None
             if p is not None and p.shape[0] == len(other):
                 out["evaluation"] = score(task, p, other.targets)
                 out["evaluation_z"] = agreement_z(task, p, other.targets)
             facts["evaluation"] = self._evaluation_facts(rows, other)
         return out
+
+    def _is_prediction(self, p: Tensor) -> bool:
+        """Return whether a model's outputs have as many numbers a row as what the loss compared with targets."""
+        shape = self.watch.losses[self.kind]["prediction_shape"] if self.kind else None
+        if shape is None:
+            shape = self.watch.custom.get("shapes", (None,))[0]
+        return not shape or math.prod(shape[1:]) == p[:1].numel()
 
     def _at_start(self, task: Task, now: Tensor | None) -> tuple[float, float]:
         """Return the score of the outputs of the first few steps, and by what factor errors of numbers grew since."""
@@ -417,7 +430,7 @@ class Examination:
         record = self.optimiser
         if root is None or root.initial is None or root.call is None or record is None:
             return None
-        if root.extra.get("composite"):
+        if root.extra.get("composite") or not self.through:
             return None
         names = {id(p): n for n, p in root.module.named_parameters()}
         inside = {names[id(p)] for g in record.optimiser.param_groups for p in g["params"] if id(p) in names}

@@ -32,6 +32,8 @@ def input_facts(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
     x = inputs[0]
     out: dict[str, Any] = {"kind": "codes", "dims": x.dim(), "shape": list(x.shape[1:])}
     if not x.is_floating_point():
+        if not x.is_complex() and x.dim() > 1 and x.numel():
+            out["codes"] = len(x[:4096].unique())
         return out
     out["kind"] = "float"
     finite = torch.isfinite(x)
@@ -162,6 +164,7 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     last = next((m for m in reversed([m for _, m in modules]) if isinstance(m, nn.Linear)), None)
     return {
         "batchnorm": norms, "dropout": drops, "activations": acts, "linears": len(linears), "widths": widths,
+        "embeddings": max((m.num_embeddings for _, m in modules if isinstance(m, nn.Embedding | nn.EmbeddingBag)), default=0),
         "recurrent": any(isinstance(m, nn.RNNBase) for _, m in modules),
         "normalised": any("Norm" in type(m).__name__ for _, m in modules),
         "parameters": sum(p.numel() for p in root.module.parameters()),
@@ -196,6 +199,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
     first = main.first[0] if main.first else {}
     held = {id(p) for o in watch.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
     trained = [r for r in watch.roots.values() if r.train_calls]
+    unreached, unreached_elements = [], 0
     inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
     for root in trained:
         for name, p in root.module.named_parameters():
@@ -205,6 +209,9 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
                 frozen_elements += p.numel()
             elif id(p) in held:
                 inside += p.numel()
+                if id(p) not in watch.reached:
+                    unreached.append(name)
+                    unreached_elements += p.numel()
             else:
                 forgotten.append(name)
                 forgotten_elements += p.numel()
@@ -216,6 +223,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
         "momentum": float(first.get("momentum", 0.0) or 0.0), "maximize": bool(first.get("maximize", False)),
         "inside": inside, "total": total, "frozen": frozen[:20], "forgotten": forgotten[:20],
         "forgotten_elements": forgotten_elements, "frozen_elements": frozen_elements,
+        "unreached": unreached[:20], "unreached_elements": unreached_elements,
         "stale": bool(main_held) and bool(trained) and not any(id(p) in known for p in main_held) and inside == 0,
         "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
         "betas": first.get("betas"), "handmade": not type(main.optimiser).__module__.startswith("torch.optim"),

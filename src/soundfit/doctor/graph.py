@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["bad_operation", "loss_structure", "output_activation"]
+__all__ = ["bad_operation", "loss_structure", "output_activation", "softmax_axis"]
 
 _SHAPE_ONLY = (
     "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "T", "Transpose", "Permute", "Select",
@@ -70,6 +70,24 @@ def output_activation(tensor: torch.Tensor) -> str | None:
     return None
 
 
+def softmax_axis(tensor: torch.Tensor) -> int | None:
+    """Return over which axis the softmax ran that made ``tensor``, None where that is not known."""
+    node: Any = tensor.grad_fn
+    for _ in range(12):
+        if node is None:
+            return None
+        kind = _kind(node)
+        if kind in ("Softmax", "LogSoftmax"):
+            axis, shape = int(node._saved_dim), _shape(node)
+            axis -= 2**64 if axis >= 2**63 else 0
+            return axis + len(shape) if axis < 0 and shape is not None else axis
+        if kind not in ("Clone", "Alias", "ToCopy", "Contiguous", "Squeeze"):
+            return None
+        parents = _parents(node)
+        node = parents[0] if parents else None
+    return None
+
+
 def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
     """Yield nodes from the loss back to the leaves, each once."""
     seen: set[Any] = set()
@@ -89,9 +107,12 @@ def loss_structure(loss: torch.Tensor, known: frozenset[Any] = frozenset()) -> d
     Returns:
         ``negated`` (sign of the loss turned odd times), ``reduction`` (``mean``, ``sum`` or None),
         ``scale`` (product of constant factors), ``operations`` (names from the loss back, at most 24)
-        and ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None).
+        ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None), and
+        ``penalised`` (how many parameters' own sizes are part of the loss).
     """
-    out: dict[str, Any] = {"negated": False, "reduction": None, "operations": [], "broadcast": None}
+    out: dict[str, Any] = {
+        "negated": False, "reduction": None, "operations": [], "broadcast": None, "penalised": 0,
+    }  # fmt: skip
     node = loss.grad_fn
     while node is not None and node not in known and len(out["operations"]) < 8:
         kind = _kind(node)
@@ -122,7 +143,19 @@ def loss_structure(loss: torch.Tensor, known: frozenset[Any] = frozenset()) -> d
                 and out["broadcast"] is None
             ):
                 out["broadcast"] = _grown(node)
+        out["penalised"] = _penalised(loss)
     return out
+
+
+def _penalised(loss: torch.Tensor) -> int:
+    """Return how many parameters have their size added to the loss: its norm, power or absolute value."""
+    found = set()
+    for node in _walk(loss.grad_fn, 400):
+        if _kind(node) in ("Abs", "Pow", "LinalgVectorNorm", "Norm", "Square", "Mul"):
+            parents = _parents(node)
+            if parents and all("AccumulateGrad" in p.name() for p in parents):
+                found |= {p for p in parents if p.variable.dim() > 0}
+    return len(found)
 
 
 def _constant_factor(node: Any) -> float | None:

@@ -1,20 +1,27 @@
 """What was finite and what was not in the step whose loss became non-finite. Knows no hook and no rule."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from soundfit.doctor.graph import bad_operation
+from soundfit.doctor.lines import user_place
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor, tensors
 
-__all__ = ["nonfinite_detail"]
+__all__ = ["FirstBad", "first_bad_operation", "nonfinite_detail"]
+
+Tensor = torch.Tensor
 
 
 def nonfinite_detail(
-    loss: torch.Tensor,
+    loss: Tensor,
     roots: Iterable[RootRecord],
     window: Sequence[tuple[RootRecord, Any, Any, Any, bool]],
     calls: Sequence[LossCall],
@@ -35,8 +42,102 @@ def nonfinite_detail(
         if calls:
             wanted = calls[-1].target
             target = not wanted.is_floating_point() or bool(torch.isfinite(wanted).all())
+    found = None
+    if weights and inputs:
+        if window and not outputs:
+            root, args, kwargs, _, training = window[-1]
+            found = first_bad_operation(root.module, args, kwargs, training=training)
+        found = found or bad_operation(loss)
+    half = half or (found or {}).get("dtype") == "float16"
     return {
         "what": "loss", "weights_finite": weights, "inputs_finite": inputs, "targets_finite": target,
-        "outputs_finite": outputs, "largest_output": big, "half": half,
-        "operation": bad_operation(loss) if weights and inputs else None,
+        "outputs_finite": outputs, "largest_output": big, "half": half, "operation": found,
     }  # fmt: skip
+
+
+def first_bad_operation(
+    module: torch.nn.Module, args: Any, kwargs: Any, *, training: bool
+) -> dict[str, Any] | None:
+    """Run a copy of a model once more; return the first operation that made finite values not finite.
+
+    Autograd keeps nothing of what is computed from inputs and buffers alone: only running it tells.
+    """
+    watch = FirstBad()
+    try:
+        net = copy.deepcopy(module).train(training)
+        with torch.no_grad(), torch.random.fork_rng(), watch:
+            net(*args, **kwargs)
+    except Exception:  # a model that cannot be copied or run outside its script tells nothing
+        return None
+    return watch.found
+
+
+class FirstBad(TorchFunctionMode):
+    """Looks at each operation until one makes NaN of numbers, or infinity of finite ones.
+
+    Infinities that are put in on purpose, as a mask's are, stay out of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, Any] | None = None
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function as it is, then look at what it made."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if self.found is not None or name in _ON_PURPOSE:
+            return func(*args, **kwargs)
+        finite, numbers = _state((args, kwargs))  # before: an operation in place overwrites its operand
+        zero = name in _DIVISIONS and len(args) > 1 and _any_zero(args[0 if name.startswith("__r") else 1])
+        out = func(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            for x in tensors(out):
+                if not x.is_floating_point() or not numbers:
+                    continue
+                if bool(torch.isnan(x).any()) or (finite and not bool(torch.isfinite(x).all())):
+                    self.found = _described(name, x, zero) | {"place": user_place()}
+                    break
+        return out
+
+
+_ON_PURPOSE = {"masked_fill", "masked_fill_", "full", "full_like", "new_full", "fill_", "where", "__setitem__",
+               "tensor", "__get__", "__set__", "size", "dim"}  # fmt: skip
+_DIVISIONS = ("div", "div_", "__truediv__", "__rtruediv__", "true_divide")
+_REASONS = {
+    "log": "logarithm of zero or less", "log2": "logarithm of zero or less", "log10": "logarithm of zero or less",
+    "sqrt": "square root of a negative number", "rsqrt": "reciprocal root of zero or less",
+    "reciprocal": "division by zero", "exp": "exponential overflowed", "expm1": "exponential overflowed",
+    "acos": "inverse cosine beyond 1", "asin": "inverse sine beyond 1", "atanh": "inverse tangent at its end",
+    "softmax": "softmax over nothing but -inf", "std": "spread of a single value", "var": "spread of a single value",
+}  # fmt: skip
+
+
+def _described(name: str, bad: Tensor, zero: bool) -> dict[str, Any]:
+    kind = name.strip("_").removesuffix("_")
+    if zero:
+        kind = "div"
+    elif kind in ("pow", "square") and bool(torch.isnan(bad).any()):
+        kind = "pow"
+    why = "division by zero" if zero else _REASONS.get(kind, f"{kind or 'an operation'} overflowed")
+    dtype = str(bad.dtype).removeprefix("torch.")
+    if dtype == "float16" and not zero:
+        why = f"{kind or 'an operation'} beyond 65504, where float16 ends"
+    return {"operation": kind, "why": why, "dtype": dtype}
+
+
+def _state(tree: Any) -> tuple[bool, bool]:
+    """Return whether all numbers are finite, and whether none is NaN."""
+    finite = numbers = True
+    with torch._C.DisableTorchFunction():
+        for x in tensors(tree):
+            if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+                finite, numbers = False, numbers and not bool(torch.isnan(x).any())
+    return finite, numbers
+
+
+def _any_zero(x: Any) -> bool:
+    if isinstance(x, Tensor):
+        with torch._C.DisableTorchFunction():
+            return bool((x == 0).any())
+    return bool(x == 0) if isinstance(x, int | float) else False

@@ -47,6 +47,9 @@ class Patches:
         for name in LOSSES:
             self._patch(torch.nn.functional, name, self._loss_call(name, getattr(torch.nn.functional, name)))
         self._patch(torch.Tensor, "backward", self._backward_call(torch.Tensor.backward))
+        clip = torch.nn.utils.clip_grad_norm_
+        for owner in (torch.nn.utils, torch.nn.utils.clip_grad):
+            self._patch(owner, "clip_grad_norm_", self._clip(clip))
         self._patch(torch, "compile", self._compile(torch.compile))
         self._patch(module, "compile", self._compile(module.compile))
         self._patch(module, "__init__", self._module_init(module.__init__))
@@ -202,6 +205,18 @@ class Patches:
                 watch.after_backward()
 
         return backward
+
+    def _clip(self, original: Any) -> Any:
+        watch = self.watch
+
+        @functools.wraps(original)
+        def clip_grad_norm_(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> Any:
+            out = original(parameters, max_norm, *args, **kwargs)
+            if watch.full and isinstance(out, torch.Tensor) and float(max_norm) > 0:
+                watch.saw_clipping(float(out) / float(max_norm), user_place())
+            return out
+
+        return clip_grad_norm_
 
     def _optimiser_init(self, original: Any) -> Any:
         watch = self.watch

@@ -15,7 +15,7 @@ from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, permutation_z, predicted_labels
 
-__all__ = ["agreement_z", "rate_gains", "signal"]
+__all__ = ["agreement_z", "outputs_z", "rate_gains", "signal"]
 
 Tensor = torch.Tensor
 
@@ -31,6 +31,22 @@ def agreement_z(task: Task, predictions: Tensor, targets: Tensor) -> float:
         one_hot = torch.nn.functional.one_hot
         return permutation_z(one_hot(found, k).float(), one_hot(labels, k).float())
     p, y = torch.nan_to_num(predictions.float()).reshape(n, -1), targets.float().reshape(n, -1)
+    return permutation_z(p, y) if p.shape == y.shape else float("nan")
+
+
+def outputs_z(task: Task, predictions: Tensor, targets: Tensor) -> float:
+    """Return how surely raw outputs go with the targets, be a class ever named or not."""
+    n = len(targets)
+    p = torch.nan_to_num(predictions.float(), posinf=0.0, neginf=0.0).reshape(n, -1)
+    if task.kind in ("classes", "one-hot"):
+        labels = task.labels(targets)
+        if labels.dim() != 1 or int(labels.min()) < 0 or int(labels.max()) >= p.shape[1]:
+            return float("nan")
+        y = torch.nn.functional.one_hot(labels, p.shape[1]).float()
+    else:
+        y = targets.float().reshape(n, -1)
+        if task.kind == "binary" and p.shape[1] == 2:
+            p = p[:, 1:] - p[:, :1]
     return permutation_z(p, y) if p.shape == y.shape else float("nan")
 
 

@@ -128,7 +128,7 @@ def fit_reference(
     if task.kind in ("classes", "binary", "one-hot"):
         out.balanced = balanced(task, candidates[best][held], rows.targets[held])
     if other is not None and len(other) >= 20:
-        out.other_rows, out.agreement = _score_elsewhere(task, rows, other)
+        out.other_rows, out.agreement = _score_elsewhere(task, rows, other, pictures=value < 0.9)
     return out
 
 
@@ -201,7 +201,7 @@ def _few_rows(task: Task, rows: Rows, x: Tensor, y: Tensor) -> Reference | None:
     return Reference(best, constant, 0.5 / n**0.5, by_model=by_model, rows=n)
 
 
-def _score_elsewhere(task: Task, rows: Rows, other: Rows) -> tuple[float, float]:
+def _score_elsewhere(task: Task, rows: Rows, other: Rows, *, pictures: bool) -> tuple[float, float]:
     """Fit on a part of ``other``: its gain over a constant on the rest, and how surely it fits ``rows`` (in z)."""
     x = numeric(other.inputs)
     z = numeric(rows.inputs)
@@ -216,6 +216,9 @@ def _score_elsewhere(task: Task, rows: Rows, other: Rows) -> tuple[float, float]
         return nothing
     padded = torch.cat([y, y[:1].expand(len(z), *y.shape[1:])])
     fits = [_ridge(task, both, padded, fit), _mlp(task, both, padded, fit, time.process_time() + 2)]
+    image, there = rows.inputs[0], other.inputs[0]
+    if pictures and len(rows.inputs) == 1 and image.dim() == 4 and image.is_floating_point():
+        fits.append(_cnn(task, torch.cat([there, image]), padded, fit, time.process_time() + 4))
     best = max(fits, key=lambda p: score(task, p[:n][held], other.targets[held]))
     gain = score(task, best[:n][held], other.targets[held]) - chance(task, other.targets[held])
     return gain, _agreement(task, best[n:], rows.targets)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ["RowStore", "Rows", "recur"]
+__all__ = ["RowStore", "Rows", "mirrored", "recur"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
@@ -128,6 +128,29 @@ def recur(rows: Rows) -> bool:
         if flat.shape[1] <= 256:
             return True
     return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
+
+
+def mirrored(rows: Rows) -> float:
+    """Return the share of pictures that are another's turned or mirrored copy, 0 without pictures.
+
+    A projection that all turns and mirrorings leave as it is finds the copies; equal pictures count once.
+    """
+    if len(rows.inputs) != 1 or rows.inputs[0].dim() != 4 or not rows.inputs[0].is_floating_point():
+        return 0.0
+    x = torch.nan_to_num(rows.inputs[0].double())
+    x = Rows((x,), torch.zeros(len(x))).unique().inputs[0]
+    height, width = x.shape[2:]
+    r = torch.arange(height, dtype=torch.float64)[:, None] - (height - 1) / 2
+    c = torch.arange(width, dtype=torch.float64)[None] - (width - 1) / 2
+    even = torch.cos(0.7 * r) * torch.cos(0.7 * c) + 0.3 * torch.cos(1.9 * r) * torch.cos(1.9 * c)
+    channels = 1 + 0.37 * torch.arange(x.shape[1], dtype=torch.float64)[:, None, None]
+    keys = (x * even * channels).sum((1, 2, 3))
+    keys, near = keys.sort().values, 1e-6 * (x * even).abs().sum((1, 2, 3)).median()
+    close = (keys[1:] - keys[:-1]) < near
+    pair = torch.zeros(len(keys), dtype=torch.bool)
+    pair[1:] |= close
+    pair[:-1] |= close
+    return float(pair.float().mean())
 
 
 def _copy(x: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,12 @@ from torch.optim import Optimizer
 from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.series import Recording
 
-__all__ = ["Updates"]
+__all__ = ["Updates", "has_gradient"]
+
+
+def has_gradient(params: Iterable[torch.Tensor]) -> bool:
+    """Return whether any parameter holds a gradient that is not zero throughout."""
+    return any(p.grad is not None and (p.grad.is_sparse or bool((p.grad != 0).any())) for p in params)
 
 
 class Updates:
@@ -20,12 +25,16 @@ class Updates:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.before: list[torch.Tensor] = []
+        self.reached: set[int] = set()  # parameters that were seen with a gradient
         self._names: tuple[int, dict[int, str]] = (-1, {})
 
     def look_at_gradients(self, optimiser: Optimizer, step: int, roots: dict[int, RootRecord]) -> None:
         """Record the gradients' norms, whole and by layer, and keep the weights for the comparison."""
         params = [p for g in optimiser.param_groups for p in g["params"]]
         names = self._parameter_names(roots.values())
+        arrived = [p for p in params if p.grad is not None]
+        self.reached.update(id(p) for p in arrived)
+        self.recording.put("gradients_at_step", step, float(has_gradient(arrived)))
         with_grad = [p for p in params if p.grad is not None and not p.grad.is_sparse]
         if with_grad:
             norms = torch.stack(torch._foreach_norm([p.grad for p in with_grad])).float().cpu()

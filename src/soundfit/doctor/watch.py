@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from soundfit.doctor.batch import matched
 from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
-from soundfit.doctor.graph import loss_structure, output_activation
+from soundfit.doctor.graph import loss_structure, output_activation, softmax_axis
 from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
@@ -27,7 +27,7 @@ from soundfit.doctor.patches import Patches
 from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor
 from soundfit.doctor.series import Recording
 from soundfit.doctor.steps import FULL, rows_due
-from soundfit.doctor.updates import Updates
+from soundfit.doctor.updates import Updates, has_gradient
 from soundfit.records import Place
 
 __all__ = ["Watch"]
@@ -81,6 +81,8 @@ class Watch:
         self.patches = Patches(self)
         self._known: dict[int, torch.Tensor] = {}
         self._heard = Heard(self.recording)
+        self.by_hand = False  # no optimiser: what comes between two backward passes is taken for a step
+        self._seen_before = (0, 0)
         self.attached = False
         self.inside_backward = False
         self._backed: torch.Tensor | None = None
@@ -222,6 +224,11 @@ class Watch:
         """Receive a dropout's rate and mode."""
         self.dropouts.setdefault((p, training, self.grad), place)
 
+    def saw_clipping(self, ratio: float, place: Place) -> None:
+        """Receive by how much a gradient was longer than it was allowed to be."""
+        self.recording.put("clipped", self.step + 1, ratio)
+        self.custom.setdefault("clip_place", place)
+
     def met(self, name: str, prediction: torch.Tensor, target: torch.Tensor, place: Place) -> None:
         """Receive a tensor without history that met one made by a model, outside of modules."""
         if prediction.requires_grad:
@@ -254,6 +261,8 @@ class Watch:
             self.losses[kind] = {
                 "place": user_place(self.step + 1),
                 "activation": output_activation(prediction),
+                "axis": softmax_axis(prediction),
+                "prediction_max": float(prediction.detach().max()) if prediction.numel() else 0.0,
                 "prediction_shape": tuple(prediction.shape),
                 "target_shape": tuple(target.shape),
                 "target_dtype": str(target.dtype).removeprefix("torch."),
@@ -269,6 +278,7 @@ class Watch:
 
     def before_backward(self, loss: torch.Tensor) -> None:
         """Receive a loss whose gradient is asked for."""
+        self._step_by_hand()
         self.backwards += 1
         self.backwards_since_step += 1
         if self.backwards <= 2:
@@ -284,12 +294,27 @@ class Watch:
 
     def after_backward(self) -> None:
         """Look at the gradients of a closure: they are made inside of the optimiser's step."""
-        if self.full and self._stepping is not None:
-            with torch.no_grad(), torch._C.DisableTorchFunction():
+        if not self.optimisers:
+            self._seen_before, self._met = (len(self._window), len(self._calls)), None
+        if not self.full:
+            return
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            if self.optimisers:
+                held = [
+                    p for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
+                ]
+                self.recording.put("gradients_after_backward", self.step + 1, float(has_gradient(held)))
+            if self._stepping is not None:
                 self._updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
+
+    @property
+    def reached(self) -> set[int]:
+        """Parameters that were seen with a gradient."""
+        return self._updates.reached
 
     def before_light_backward(self, loss: torch.Tensor) -> None:
         """Receive a loss of a step that is not looked at: its value alone counts."""
+        self._step_by_hand()
         self.backwards += 1
         self.backwards_since_step += 1
         if self._ops.on:  # left by an evaluation
@@ -308,6 +333,8 @@ class Watch:
             self.custom["structure"] = shape
         elif shape["broadcast"] and not self.custom["structure"]["broadcast"]:
             self.custom["structure"]["broadcast"] = shape["broadcast"]
+        if shape["penalised"] and len(self._calls) == 1 and float(loss) > 0:
+            self.custom["penalty_share"] = 1 - float(self._calls[0].output.detach().mean()) / float(loss)
         pair = matched(self._window, self._calls, self._met)
         if pair is not None:
             prediction = pair[1]
@@ -450,6 +477,27 @@ class Watch:
             self._end_of_operations()
         self._prepare_next()
         self.spent_seconds += time.perf_counter() - started
+
+    def _step_by_hand(self) -> None:
+        """Begin a new step where weights are updated by hand: no optimiser tells of it."""
+        if self.optimisers or not self.backwards_since_step:
+            return
+        self.by_hand = True
+        if self._window:
+            self.main = self._window[-1][0].module
+        elif self.quiet:
+            self.light_steps += 1
+        windows, calls = self._seen_before
+        del self._window[:windows], self._calls[:calls]
+        self._seen_before = (0, 0)
+        self.recording.rate.append(math.nan)
+        self.step += 1
+        self.backwards_since_step = 0
+        self._heard.fill(self.step)
+        self.full = self.price == "full" or self.step + 1 in FULL or (not self.losses and self.step < 64)
+        if self._ops.on and not self.full:
+            self._end_of_operations()
+        self._prepare_next()
 
     def _count(self, record: OptimiserRecord) -> None:
         record.steps += 1

@@ -67,6 +67,29 @@ def input_scale(case: Case) -> list[Diagnosis]:
     ]
 
 
+def other_scale(case: Case) -> list[Diagnosis]:
+    """Evaluation rows that are scaled otherwise than training rows, and a model that is lost on them."""
+    train = case.number("score.train")
+    other = case.number("score.evaluation", case.number("score.evaluation_by_script"))
+    shift, scale = case.number("evaluation.shift", 0.0), case.number("evaluation.scale", 1.0)
+    if (
+        case["input.kind"] != "float"
+        or case.number("evaluation.rows", 0) < 20
+        or math.isnan(train)
+        or math.isnan(other)
+    ):
+        return []
+    if train - other < 0.15 or not (shift > 3 or scale > 5 or scale < 0.2):
+        return []
+    place = case["places.evaluation"]
+    fix = "Evaluation rows are scaled otherwise than training rows: give both the same preparation, with the training rows' mean and spread."
+    return [
+        case.diagnose("input-scale", "evaluation rows are not scaled as training rows are", 0.9, fix, place=place,
+                      patch=added_before(place, "x = (x - mean) / std  # mean and std of the training inputs"),
+                      train_score=train, evaluation_score=other, shift=shift, spread_ratio=scale)
+    ]  # fmt: skip
+
+
 def target_scale(case: Case) -> list[Diagnosis]:
     """Targets far from unit scale in a regression that does not learn."""
     if case["task.kind"] != "regression" or not case.sick:
@@ -112,6 +135,25 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     elif case["input.kind"] == "float" and case.number("input.constant") > 0.9 and case.sick and rows > 4:
         fix = "Nearly all inputs are constant: look at how they are loaded and scaled (an integer division?)."
         out.append(case.diagnose("inputs-constant", "nearly all inputs are constant", 0.85, fix, place=place))
+    if (
+        case["input.kind"] == "codes"
+        and case.number("input.codes", 99) <= 2
+        and case.number("modules.embeddings", 0) >= 10
+        and steps >= 10
+    ):
+        known = case.number("modules.embeddings")
+        fix = f"Of {known:.0f} known tokens only {case.number('input.codes'):.0f} occur: texts are looked up wrongly (case, spaces, another vocabulary)."
+        out.append(
+            case.diagnose(
+                "inputs-constant",
+                "all inputs are one token",
+                0.93,
+                fix,
+                place=place,
+                codes=case.number("input.codes"),
+                known=known,
+            )
+        )
     full = case.number("batch_size", 0) >= rows
     other = case.number("evaluation.rows", 0)
     if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows:
@@ -161,7 +203,7 @@ def labels(case: Case) -> list[Diagnosis]:
         own = case.own_best - reference["constant"] if not math.isnan(case.own_best) else 0.0
         elsewhere = reference["evaluation_gain"]
         none = max(gain, own) < max(0.04, 2 * reference["se"])
-        if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and _never_the_same(case):
+        if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and _altered(case):
             return []  # see augmentation
         if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and reference["agreement"] < 2.5:
             fix = "Evaluation rows can be learned, training rows cannot: training labels do not belong to their inputs (shuffled or sorted apart)."
@@ -265,15 +307,17 @@ def _has_signal(case: Case) -> bool:
     return not math.isnan(own) and own > constant + 2.33 * spread
 
 
-def _never_the_same(case: Case) -> bool:
-    """Return whether training rows never come back though many were kept: they are made anew each time."""
-    return case.number("repeats", 1.0) < 0.01 and case.number("rows", 0) >= 300
+def _altered(case: Case) -> bool:
+    """Return whether training rows never come back though many were kept, or as mirrored or turned copies."""
+    return case.number("rows", 0) >= 300 and (
+        case.number("repeats", 1.0) < 0.01 or case.number("mirrored", 0.0) > 0.1
+    )
 
 
 def augmentation(case: Case) -> list[Diagnosis]:
     """Training rows are altered until they no longer tell what evaluation rows tell."""
     reference = case["reference"]
-    if reference is None or not _never_the_same(case) or case.number("rows", 0) < 300:
+    if reference is None or not _altered(case):
         return []
     gain, elsewhere = reference["held_out"] - reference["constant"], reference["evaluation_gain"]
     mine = case.number("score.evaluation", case.number("score.evaluation_by_script"))
@@ -355,9 +399,8 @@ def imbalance(case: Case) -> list[Diagnosis]:
     rare = min(shares) * case.number("rows", 0)
     given_up = mine < 1.0 / len(shares) + 0.08
     even = case.number("score.balanced_if_even", 0.0)
-    if not given_up and max(shares) >= 0.9 and rare >= 20:  # seldom named though the outputs tell it
-        given_up = case.number("score.rare_found", 1.0) < 0.3 and even - mine > 0.2
-        theirs = max(theirs, even) if given_up else theirs
+    if max(shares) >= 0.9 and rare >= 20 and case.number("score.rare_found", 1.0) < 0.3 and even - mine > 0.2:
+        given_up, theirs = True, max(theirs, even)  # seldom named though the outputs tell it
     if given_up and theirs - mine > 0.15 and rare >= 8:
         fix = f"The rare class is {min(shares):.1%} of the rows and hardly ever found: weight the loss (pos_weight, weight=) or sample evenly."
         sure = 0.5 if case.sick else 0.75
@@ -377,4 +420,4 @@ def imbalance(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (input_scale, target_scale, constant_inputs, labels, augmentation, order, imbalance)
+rules = (input_scale, other_scale, target_scale, constant_inputs, labels, augmentation, order, imbalance)

@@ -52,6 +52,30 @@ def output_activation(case: Case) -> list[Diagnosis]:
                 width=width,
             )
         ]
+    axis = case["loss.axis"]
+    if (
+        kind is not None
+        and axis is not None
+        and len(shape) > 1
+        and (axis == 0 or (kind == "nll_loss" and axis != 1))
+    ):
+        fix = f"The {made} runs over axis {axis} ({'the rows of the batch' if axis == 0 else 'not the classes'}): its outputs of one row do not sum to 1. Use dim=1."
+        patch = changed(where, swap_name(rf"dim\s*=\s*-?{axis}", "dim=1")) or changed(
+            where, set_keyword("dim", "1")
+        )
+        return [
+            case.diagnose("output-activation", f"{made} over the wrong axis", 0.97, fix, place=where, patch=patch,
+                          change={"axis": 1}, axis=axis, shape=list(shape))
+        ]  # fmt: skip
+    if kind == "kl_div" and (
+        made in ("softmax", "sigmoid", "relu") or case.number("loss.prediction_max") > 1e-3
+    ):
+        fix = "kl_div wants log-probabilities as its input: use log_softmax (its target stays probabilities)."
+        patch = changed(where, swap_name(r"\bsoftmax|\bSoftmax", "log_softmax"))
+        return [
+            case.diagnose("output-activation" if made else "loss-mismatch", "kl_div on values that are no log-probabilities", 0.96, fix,
+                          place=where, patch=patch, change={"output": "log"} if made == "softmax" else {}, activation=made)
+        ]  # fmt: skip
     double: dict[str, tuple[str, ...]] = {
         "cross_entropy": ("softmax", "sigmoid", "relu", "tanh"),
         "binary_cross_entropy_with_logits": ("sigmoid", "softmax", "relu", "tanh"),
@@ -344,7 +368,7 @@ def ascent(case: Case) -> list[Diagnosis]:
     if case["together"]:
         return []
     if negated == maximise:
-        return _falls_while_wrong(case)
+        return _falls_while_wrong(case) or _opposed(case)
     if not (case.sick or not case.judged or case.nonfinite):
         return []
     place = case["places.backward"] if negated else case["optimiser.place"]
@@ -369,13 +393,30 @@ def ascent(case: Case) -> list[Diagnosis]:
     ]
 
 
+def _opposed(case: Case) -> list[Diagnosis]:
+    """A loss that rises while outputs come to say the opposite of the targets, whatever makes the steps."""
+    z = case.number("score.train_z" if case["task.classification"] else "score.outputs_z")
+    rises = case.smooth(1.0) > case.smooth(0.0)
+    if case["loss.kind"] is None or not (case.sick and rises and z < -4.0 and case.got < case.constant):
+        return []
+    place = case["places.backward"]
+    fix = "Outputs say the opposite of the targets, surer with each step: weights must move against the gradient (w -= rate * gradient)."
+    return [
+        case.diagnose("gradient-ascent", "the loss rises and outputs come to oppose the targets", 0.92, fix, place=place,
+                      change={"descend": True}, agreement_in_standard_deviations=z)
+    ]  # fmt: skip
+
+
 def _falls_while_wrong(case: Case) -> list[Diagnosis]:
     """A loss written by hand that goes down while the outputs get worse than a constant would be."""
     if case["loss.kind"] is not None or not case.sick or case.nonfinite:
         return []
     first, last, start = case.smooth(0.0), case.smooth(1.0), case.number("score.train_at_start")
     fell = first - last > 0.5 * abs(first) + 1e-3
-    worse = case.got < min(start, case.constant) - (0.1 if case["task.classification"] else 0.25)
+    if case["task.classification"]:  # surely worse than labels drawn blindly
+        worse = case.got < case.constant and case.number("score.train_z") < -4.0
+    else:
+        worse = case.got < min(start, case.constant) - 0.25
     worse = worse or (case.got < case.constant and case.number("score.error_growth", 0.0) > 3)
     if not (fell and worse):
         return []

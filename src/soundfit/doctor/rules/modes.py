@@ -176,6 +176,18 @@ def regularised(case: Case) -> list[Diagnosis]:
                 cured=cured,
             )
         )
+    penalised = case.number("custom.structure.penalised", 0)
+    if (
+        penalised
+        and case["loss.kind"] is not None
+        and (case.cure("same") > 0.5 or case.number("custom.penalty_share", 0.0) > 0.5)
+    ):
+        place = case["places.backward"]  # a replay knows the loss function alone, not what was added to it
+        fix = "The penalty that is added to the loss outweighs it: divide its factor by 100 or more."
+        out.append(
+            case.diagnose("over-regularised", f"a penalty on the size of {penalised:.0f} parameters is too strong", 0.88, fix, place=place,
+                          cured=case.cure("same"), share_of_the_loss=case.number("custom.penalty_share"))
+        )  # fmt: skip
     decay, cured = case.number("optimiser.weight_decay", 0.0), case.cure("no-decay")
     strong = decay * (case.number("optimiser.lr", 1.0) if case["optimiser.class"] == "AdamW" else 1.0)
     adamw = case["optimiser.class"] == "AdamW"

@@ -39,7 +39,9 @@ def nonfinite(case: Case) -> list[Diagnosis]:
         ]
     if detail.get("targets_finite") is False:
         return []
+    operation = detail.get("operation")
     if detail.get("half"):
+        place = (operation or {}).get("place") or place
         fix = "float16 ends at 65504: use autocast with GradScaler, or bfloat16, and keep loss and normalisation in float32."
         return [
             case.diagnose(
@@ -52,10 +54,9 @@ def nonfinite(case: Case) -> list[Diagnosis]:
                 change={"float": True},
             )
         ]
-    operation = detail.get("operation")
     risky = case["risky"] or {}
     if operation is not None:
-        where = risky.get(operation["operation"]) or place
+        where = operation.get("place") or risky.get(operation["operation"]) or place
         name = operation["operation"]
         safe = {
             "log": "torch.log(x.clamp_min(1e-8)), or the loss that works on logits",

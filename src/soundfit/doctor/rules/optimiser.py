@@ -102,6 +102,39 @@ def coverage(case: Case) -> list[Diagnosis]:
     return out
 
 
+def arrival(case: Case) -> list[Diagnosis]:
+    """Gradients that are cleared before the step, or that never reach the parameters."""
+    steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)
+    at, after = case.trace.series.get("gradients_at_step"), case.trace.series.get("gradients_after_backward")
+    if steps < 3 or case["together"]:
+        return []
+    o, arrived = case["optimiser"] or {}, float(np.nanmean(at)) if at is not None else 1.0
+    made = float(np.nanmean(after)) if after is not None else math.nan
+    if moved == 0.0 and arrived == 0.0 and o.get("inside", 0) > 0:
+        if made > 0.5:
+            fix = "zero_grad() clears the gradients between backward() and step(), so that steps do nothing: call it before backward()."
+            place = case["places.backward"]
+            return [
+                case.diagnose("missing-step", "gradients are cleared before the optimiser steps: no weight moved", 0.97, fix, place=place,
+                              patch=added_before(place, "optimizer.zero_grad()  # here, not between backward() and step()"),
+                              change={"keep_gradients": True, "zero_grad": True}, steps=steps)
+            ]  # fmt: skip
+        fix = "The loss is cut off from the parameters (detach(), .item(), .data, torch.tensor(…), no_grad): compute it from the model's output itself."
+        return [
+            case.diagnose("optimizer-params", "no gradient ever reaches the parameters: no weight moved", 0.97, fix,
+                          place=case["places.backward"], steps=steps)
+        ]  # fmt: skip
+    cut = o.get("unreached_elements", 0)
+    if case.sick and cut > 0.02 * max(o.get("total", 1), 1) and arrived > 0:
+        names = ", ".join(o["unreached"][:4])
+        fix = f"These parameters never get a gradient: {names}. What they make is detached (detach(), .data, no_grad, numpy) or not used."
+        return [
+            case.diagnose("optimizer-params", "a part of the model never gets a gradient", 0.85, fix, place=case["places.model"],
+                          unreached=o["unreached"][:8])
+        ]  # fmt: skip
+    return []
+
+
 def zero_grad(case: Case) -> list[Diagnosis]:
     """Gradients of earlier steps are still there when a new backward pass begins."""
     kept = [n for n in case.trace.series if n.startswith("old_gradients_")]
@@ -134,7 +167,7 @@ def step(case: Case) -> list[Diagnosis]:
     if case.number("backwards", 0) < 3 or case["weights"] is None:
         return []
     steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)
-    if steps == 0 and moved == 0.0:
+    if (steps == 0 or case["by_hand"]) and moved == 0.0:
         place = case["places.backward"]
         fix = "Call optimizer.step() after each backward pass."
         return [
@@ -164,6 +197,9 @@ def step(case: Case) -> list[Diagnosis]:
     return []
 
 
+_FEELS_CLIPPING = ("SGD", "ASGD", "LBFGS")  # whose steps are as long as the gradient
+
+
 def _prior(case: Case) -> tuple[float, float]:
     """Return how unusual the rate is: ``(too high, too low)``, each from 0.35 to 1."""
     lr = case.number("optimiser.lr")
@@ -180,6 +216,15 @@ def rate(case: Case) -> list[Diagnosis]:
     if not case.sick:
         return _proven_rate(case)
     lr, place = case.number("optimiser.lr"), case["optimiser.place"]
+    clipped = case.early("clipped", 8)
+    if clipped > 50 and case["optimiser.class"] in _FEELS_CLIPPING:
+        where = case["custom.clip_place"]
+        fix = f"Gradients are cut to a {clipped:.0f}th of their size in each step, and the steps with them: clip at 1 or more, not to nearly nothing."
+        return [
+            case.diagnose("lr-too-low", "gradient clipping leaves steps next to nothing", 0.88, fix, place=where,
+                          patch=changed(where, set_keyword("max_norm", "1.0")), change={"unclip": True},
+                          gradient_over_limit=clipped, learning_rate=lr)
+        ]  # fmt: skip
     up, down = _prior(case)
     out = []
     lower = {"rate-down-10": 0.1, "rate-down-100": 0.01}
@@ -192,14 +237,16 @@ def rate(case: Case) -> list[Diagnosis]:
         (lower, best_down, up, "lr-too-high", "high"),
         (higher, best_up, down, "lr-too-low", "low"),
     ):
-        cured = min(1.0, case.cure(best)) - max(0.0, min(1.0, case.cure("same"))) * 0.5
+        cured = min(1.0, case.cure(best))
         sure = prior * max(cured, 0.0)
         if code == "lr-too-high":
             if not case["replays"] and violent:
                 sure = max(sure, 0.6 * prior)
             if prior == 1.0 and violent:
                 sure = max(sure, 0.75)
-            if prior == 1.0 and lr > 5 * USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1]:
+            if prior == 1.0 and not any(case[f"replays.{name}"] for name in lower):
+                sure = max(sure, 0.6)  # no time was left to try a lower one
+            if prior == 1.0 and lr >= 5 * USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1]:
                 sure = max(sure, 0.85)
         elif prior == 1.0 and ratio < 3e-5:
             sure = max(sure, 0.8)
@@ -261,7 +308,7 @@ def schedule(case: Case) -> list[Diagnosis]:
     if not case.sick or len(rates) < 10 or rates.max() <= 0:
         return []
     early = rates[: max(1, len(rates) // 3)]
-    top = float(rates.max())
+    top = max(float(rates.max()), case.number("optimiser.lr", 0.0))  # it may be tiny from the first step
     tiny = float((rates < 0.01 * top).mean())
     cured = case.cure("flat-rate")
     if tiny > 0.4 and (cured > 0.4 or float(early[-1]) < 1e-3 * top):
@@ -303,7 +350,7 @@ def epochs(case: Case) -> list[Diagnosis]:
     count = case.number("epochs", 99)
     steps = case.number("trained_steps", case.number("steps"))
     prior = 1.0 if count <= 5 or steps <= 30 else 0.7 if count <= 15 or steps <= 100 else 0.45
-    sure = prior * (min(1.0, cured) - 0.5 * max(0.0, min(1.0, case.cure("same"))))
+    sure = prior * min(1.0, cured)
     if sure < 0.3:
         return []
     fix = f"{steps:.0f} steps ({count:.1f} epochs) are too few: the same training continued five times as long gets there."
@@ -359,4 +406,4 @@ def batch_size(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (coverage, zero_grad, step, rate, schedule, epochs, batch_size)
+rules = (coverage, arrival, zero_grad, step, rate, schedule, epochs, batch_size)
