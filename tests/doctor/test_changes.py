@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.changes import Changes, held_back
+from soundfit.doctor.remodel import residual, widen
 from soundfit.doctor.scores import Task
 
 
@@ -44,6 +46,106 @@ def test_a_loop_written_by_hand_becomes_longer(squeeze: bool) -> None:
     long, many = train({"longer": 4}, squeeze=squeeze)
     assert (few, many) == (20, 80)
     assert long < 0.5 * short
+
+
+@pytest.mark.parametrize(
+    ("task", "width", "loss"),
+    [(Task("classes", 3), 3, nn.functional.cross_entropy), (Task("classes", 3), 3, nn.functional.nll_loss),
+     (Task("binary", 2), 1, nn.functional.mse_loss), (Task("regression"), 1, nn.functional.l1_loss)],
+)  # fmt: skip
+def test_a_sound_loss_takes_the_place_of_the_scripts_own(task: Task, width: int, loss: Any) -> None:
+    torch.manual_seed(0)
+    x, model = torch.randn(20, 4), nn.Linear(4, width)
+    y = torch.randint(0, 3, (20,)) if task.kind == "classes" else torch.randint(0, 2, (20, 1)).float()
+    expected = {"classes": nn.functional.cross_entropy, "regression": nn.functional.mse_loss,
+                "binary": nn.functional.binary_cross_entropy_with_logits}[task.kind](model(x), y)  # fmt: skip
+    changes = Changes({"loss": "sound"}, {"task": task, "model": "Linear", "row_shape": [4]})
+    changes.attach()
+    try:
+        made = getattr(nn.functional, loss.__name__)(model(x), y)
+    finally:
+        changes.detach()
+    assert torch.allclose(made, expected)
+
+
+def test_class_weights_reach_losses_of_one_and_of_many_units() -> None:
+    weights = torch.tensor([0.5, 4.0])
+    facts = {"task": Task("binary", 2), "model": "Linear", "row_shape": [4], "class_weights": weights}
+    p, y = torch.zeros(3, 1, requires_grad=True), torch.tensor([[0.0], [1.0], [0.0]])
+    q = torch.zeros(3, 2, requires_grad=True)
+    changes = Changes({"weights": True}, facts)
+    changes.attach()
+    try:
+        one = nn.functional.binary_cross_entropy_with_logits(p, y)
+        two = nn.functional.cross_entropy(q, y[:, 0].long())
+    finally:
+        changes.detach()
+    assert one.item() == pytest.approx(math.log(2) * (0.5 + 4 + 0.5) / 3)
+    assert two.item() == pytest.approx(math.log(2))
+
+
+def test_division_by_zero_is_guarded() -> None:
+    changes = Changes({"guard": "div"}, {"task": Task("regression"), "model": "Linear", "row_shape": [4]})
+    changes.attach()
+    try:
+        made = torch.tensor([1.0, 0.0, 6.0]) / torch.tensor([2.0, 0.0, 3.0])
+    finally:
+        changes.detach()
+    assert made.tolist() == [0.5, 0.0, 2.0]
+
+
+def test_asking_a_loader_for_its_next_batch_goes_on() -> None:
+    rows = torch.utils.data.TensorDataset(torch.arange(8))
+    changes = Changes({"go_on": True}, {"task": Task("regression"), "model": "Linear", "row_shape": [4]})
+    changes.attach()
+    try:
+        loader = torch.utils.data.DataLoader(rows, batch_size=2)
+        seen = [next(iter(loader))[0][0].item() for _ in range(4)]
+        whole = [b[0][0].item() for b in torch.utils.data.DataLoader(rows, batch_size=2)]
+    finally:
+        changes.detach()
+    assert seen == whole == [0, 2, 4, 6]
+
+
+def test_layers_outside_of_the_model_are_given_to_the_optimiser() -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers, self.out = [nn.Linear(4, 4)], nn.Linear(4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(torch.tanh(self.layers[0](x)))
+
+    model = Hidden()
+    before = model.layers[0].weight.detach().clone()
+    facts = {"task": Task("regression"), "model": "Hidden", "row_shape": [4]}
+    changes = Changes({"include": True, "foreign": True}, facts)
+    changes.attach()
+    try:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(model(torch.ones(3, 4)), torch.ones(3, 1)).backward()
+            optimizer.step()
+    finally:
+        changes.detach()
+    assert not torch.equal(before, model.layers[0].weight)
+
+
+def test_networks_are_widened_and_given_residual_connections() -> None:
+    net = nn.Sequential(nn.Linear(3, 1), nn.Tanh(), nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1))
+    assert widen(net, 16)
+    assert [p.shape[0] for p in net.parameters() if p.dim() == 2] == [16, 16, 1]
+    assert net(torch.ones(4, 3)).shape == (4, 1)
+    assert not widen(nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 1)), 16)
+    deep = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    x = torch.randn(5, 4)
+    with torch.no_grad():
+        for p in deep.parameters():
+            p.zero_()
+        deep[4].weight.fill_(1.0)
+        assert residual(deep) == 2
+        assert torch.allclose(deep(x)[:, 0], torch.relu(x).sum(1))
 
 
 def test_adam_steps_in_place_of_the_scripts_optimiser() -> None:

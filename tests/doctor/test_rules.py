@@ -207,8 +207,14 @@ def test_gradients_cleared_before_the_step_and_losses_cut_off_are_told_apart() -
     facts: dict[str, Any] = {"got": 0.4, "weights__moved": 0.0}
     cleared = with_series(trace(**facts), gradients_at_step=0.0, gradients_after_backward=1.0)
     assert codes(cleared)[0] == "missing-step"
-    cut = with_series(trace(**facts), gradients_at_step=0.0, gradients_after_backward=0.0)
+    cut = with_series(
+        trace(**facts, optimiser__unreached_elements=100), gradients_at_step=0.0, gradients_after_backward=0.0
+    )
     assert codes(cut)[0] == "optimizer-params"
+    constant = with_series(
+        trace(**facts, optimiser__unreached_elements=0), gradients_at_step=0.0, gradients_after_backward=0.0
+    )
+    assert "optimizer-params" not in codes(constant)
     sound = with_series(trace(), gradients_at_step=1.0, gradients_after_backward=1.0)
     assert codes(sound) == []
 

@@ -16,8 +16,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.patches import LOSSES
+from soundfit.doctor.remodel import relu_between, residual, widen
 from soundfit.doctor.replay import sound_loss
-from soundfit.doctor.scores import Task
 
 __all__ = ["Changes", "held_back"]
 
@@ -49,6 +49,10 @@ class Changes:
         self.backed: Tensor | None = None
         self.inputs: Tensor | None = None
         self.lengthened = False
+        self.inside_loss = False
+        self.foreign: dict[
+            int, nn.Parameter
+        ] = {}  # of layers that run inside the model and are no part of it
         self._extra = ExtraSteps(int(wanted.get("longer", 1)))
         self._adams: dict[int, Optimizer] = {}
         self._undo: list[Callable[[], None]] = []
@@ -77,6 +81,16 @@ class Changes:
         if want.get("align"):
             for name in ("__sub__", "__rsub__"):
                 self._patch(torch.Tensor, name, self._aligned(getattr(torch.Tensor, name)))
+        if want.get("activation") == "relu" and self.facts.get("activation") not in ("sigmoid", "tanh"):
+            for owner in (torch, F, torch.Tensor):
+                for name in ("sigmoid", "tanh"):
+                    if hasattr(owner, name):
+                        self._patch(owner, name, self._relu_inside(getattr(owner, name)))
+        if want.get("guard") == "div":
+            for owner in (torch, torch.Tensor):
+                for name in ("div", "divide", "true_divide", "__truediv__"):
+                    if hasattr(owner, name):
+                        self._patch(owner, name, _divided(getattr(owner, name)))
         if want.get("activation") == "leaky":
             self._patch(F, "relu", lambda x, inplace=False: F.leaky_relu(x, 0.1))
             self._patch(torch, "relu", lambda x: F.leaky_relu(x, 0.1))
@@ -98,7 +112,7 @@ class Changes:
             for owner in (torch, F, torch.Tensor):
                 for name in ("softmax", "log_softmax"):
                     self._patch(owner, name, self._over_classes(getattr(owner, name)))
-        if want.get("shuffle") or want.get("longer"):
+        if want.get("shuffle") or want.get("longer") or want.get("go_on"):
             self._loaders()
 
     def detach(self) -> None:
@@ -119,6 +133,8 @@ class Changes:
         def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             first = args[0] if args and isinstance(args[0], Tensor) else None
             if self.depth or first is None or not self._is_root(module, first):
+                if self.depth and self.wanted.get("foreign") and torch.is_grad_enabled():
+                    self.foreign.update({id(p): p for p in module.parameters()})
                 return original(module, *args, **kwargs)
             self.depth = 1
             try:
@@ -166,15 +182,11 @@ class Changes:
             if "momentum" in want and isinstance(part, nn.modules.batchnorm._BatchNorm):
                 part.momentum = float(want["momentum"])
         if want.get("activation") == "relu":
-            linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
-            for part in module.modules():
-                if isinstance(part, nn.Sigmoid | nn.Tanh) and part is not list(module.modules())[-1]:
-                    part.forward = F.relu  # type: ignore[method-assign]
-            if not any(
-                type(m).__module__ == "torch.nn.modules.activation" for m in list(module.modules())[:-1]
-            ):
-                for linear in linears[:-1]:
-                    linear.forward = _then_relu(linear.forward)  # type: ignore[method-assign]
+            relu_between(module)
+        if want.get("widen"):
+            widen(module, int(want["widen"]))
+        if want.get("residual"):
+            residual(module)
 
     def _input(self, x: Tensor) -> Tensor:
         if not x.is_floating_point():
@@ -247,6 +259,13 @@ class Changes:
         self._patch(nn.Module, "to", to(nn.Module.to))
         self._patch(torch.Tensor, "to", to(torch.Tensor.to))
 
+    def _relu_inside(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def activation(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            return F.relu(x) if self.depth else original(x, *args, **kwargs)
+
+        return activation
+
     def _kept(self, original: Any) -> Any:
         """Clear gradients only before a backward pass, never between it and the step."""
 
@@ -295,7 +314,7 @@ class Changes:
         @functools.wraps(original)
         def loss(prediction: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
             want = self.wanted
-            if not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
+            if self.inside_loss or not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
                 return original(prediction, target, *args, **kwargs)
             if self._extra.times > 1 and prediction.requires_grad:
                 self._extra.saw_loss(kind, prediction, target, args, kwargs)
@@ -315,10 +334,17 @@ class Changes:
             if want.get("reduction"):
                 kwargs["reduction"] = "mean"
             if want.get("loss") and prediction.requires_grad:
-                task: Task = self.facts["task"]
-                return sound_loss(task, self.facts.get("activation"), prediction, target)
-            if want.get("weights") and "class_weights" in self.facts and kind == "cross_entropy":
-                kwargs["weight"] = self.facts["class_weights"]
+                self.inside_loss = True  # the sound loss is one of those that are replaced
+                try:
+                    return sound_loss(self.facts["task"], self.facts.get("activation"), prediction, target)
+                finally:
+                    self.inside_loss = False
+            if want.get("weights") and "class_weights" in self.facts and prediction.requires_grad:
+                weights = self.facts["class_weights"]
+                if kind in ("cross_entropy", "nll_loss"):
+                    kwargs["weight"] = weights
+                elif kind.startswith("binary_cross_entropy") and prediction.shape == target.shape:
+                    kwargs["weight"] = weights[(target > 0.5).long()]
             return original(prediction, target, *args, **kwargs)
 
         return loss
@@ -389,7 +415,8 @@ class Changes:
             nn.utils.clip_grad_norm_(params, float(self.wanted["clip"]))
         if self.wanted.get("include") and self.root is not None:
             held = {id(p) for o in self.optimisers for g in o.param_groups for p in g["params"]}
-            missing = [p for p in self.root.parameters() if id(p) not in held]
+            used = [*self.root.parameters(), *self.foreign.values()]
+            missing = [p for p in {id(p): p for p in used}.values() if id(p) not in held]
             if missing:
                 optimiser.add_param_group({"params": missing})
         if self.wanted.get("flat_rate"):
@@ -440,9 +467,51 @@ class Changes:
             self.lengthened = True
             return (batch for _ in range(again) for batch in iterate(loader))
 
+        left: dict[int, Any] = {}
+
+        def go_on(loader: Any) -> Any:
+            """Go on where ``next(iter(loader))`` stopped, instead of with the first batch once more."""
+            if not torch.is_grad_enabled():
+                return iterate(loader)
+            if id(loader) not in left:
+                left[id(loader)] = _Endless(loader, iterate, left)
+            return left[id(loader)]
+
+        if self.wanted.get("go_on"):
+            self._patch(data, "__iter__", go_on)
         self._patch(data, "__init__", __init__)
         if times > 1:
             self._patch(data, "__iter__", __iter__)
+
+
+class _Endless:
+    """An iterator over a loader that outlives being asked for once; after its end another begins."""
+
+    def __init__(self, loader: Any, iterate: Callable[[Any], Any], left: dict[int, Any]) -> None:
+        self.loader, self.rest, self.left = loader, iterate(loader), left
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self.rest)
+        except StopIteration:
+            self.left.pop(id(self.loader), None)
+            raise
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+
+def _divided(original: Any) -> Any:
+    @functools.wraps(original)
+    def div(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(b, Tensor) and b.is_floating_point():
+            b = torch.where(b == 0, torch.ones_like(b), b)
+        return original(a, b, *args, **kwargs)
+
+    return div
 
 
 def _unclipped(original: Any) -> Any:
@@ -451,10 +520,6 @@ def _unclipped(original: Any) -> Any:
         return original(parameters, max(float(max_norm), 1.0), *args, **kwargs)
 
     return clip_grad_norm_
-
-
-def _then_relu(forward: Any) -> Any:
-    return lambda x: F.relu(forward(x))
 
 
 def _guarded(original: Any, low: float) -> Any:

@@ -24,8 +24,11 @@ class Evaluation:
         self.seen += 1
         return self.seen <= 64 or self.seen in full
 
-    def met(self, target: torch.Tensor) -> None:
-        """Take ``target`` as what the waiting output should have been, if their rows agree."""
+    def met(self, target: torch.Tensor, said: torch.Tensor | None = None) -> None:
+        """Take ``target`` as what the waiting output should have been, if their rows agree.
+
+        ``said``: what the script made of the output and compared with the target.
+        """
         if self.pending is None:
             return
         root, args, out, step = self.pending
@@ -41,3 +44,6 @@ class Evaluation:
             root.eval_scores.append((step, out.detach().cpu().clone(), target.detach().cpu().clone()))
             if len(root.eval_scores) > 96:
                 del root.eval_scores[16:32]
+            if said is not None and said.shape == target.shape and not said.is_floating_point():
+                root.eval_named.append((step, said.detach().cpu().clone(), target.detach().cpu().clone()))
+                del root.eval_named[:-96]

@@ -7,7 +7,6 @@ Knows visits and trials; knows no rule.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import shutil
@@ -25,6 +24,7 @@ from scipy.stats import t as student_t
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.examine import Examination
+from soundfit.doctor.forks import Forks, shared_modules
 from soundfit.doctor.judge import possible_score
 from soundfit.doctor.replay import replay
 from soundfit.doctor.rows import Rows
@@ -143,12 +143,16 @@ def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | Non
     )
     runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
     runner.say, runner.limit = say, 600 + 20 * visit.watched_seconds
-    runner.goal = possible_score(trace.facts) - 0.05
+    runner.goal = math.nan if facts.get("uneven") else possible_score(trace.facts) - 0.05
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
         runner.scratch()
         files = _stamps(script)
-        best = _try(runner, candidates, out)
+        try:
+            best = _try(runner, candidates, out)
+        finally:
+            if runner.forks is not None:
+                runner.forks.close()
         out["blind"] = _blind(looked, own)
         if best is not None:
             out["accepted"] = True
@@ -208,6 +212,7 @@ class _Runner:
         self.say: TextIO | None = None
         self.limit = math.inf
         self.goal = math.nan
+        self.forks: Forks | None = None
 
     def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
         """Retrain once; return ``score`` and ``parts``, or None where nothing could be scored."""
@@ -219,12 +224,9 @@ class _Runner:
                 f"soundfit doctor: retraining {self.count}, seed {seed}: {name} …", file=self.say, flush=True
             )
         started = time.perf_counter()
-        code = None
-        with contextlib.suppress(subprocess.TimeoutExpired):  # stays without a score
-            code = subprocess.run(
-                [sys.executable, "-m", "soundfit.doctor.trial", str(path)], cwd=self.work, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False, timeout=min(self.limit, 1e6),
-            ).returncode  # fmt: skip
+        if self.forks is None:
+            self.forks = Forks(self.work, shared_modules(list(sys.modules)))
+        code = self.forks.run(path, min(self.limit, 1e6))
         result = Path(str(path) + ".result")
         found = torch.load(result, weights_only=False) if result.exists() else {"score": None, "parts": None}
         found["seconds"] = time.perf_counter() - started
@@ -292,9 +294,12 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     y = rows.targets.float()
     y = y[torch.isfinite(y)]
     facts |= {"target_mean": float(y.mean()), "target_std": float(y.std()) + 1e-12}
-    if task is not None and task.kind == "classes":
-        counts = torch.bincount(rows.targets.reshape(-1).clamp(min=0), minlength=task.classes).float()
+    if task is not None and task.kind in ("classes", "binary"):
+        labels = task.labels(rows.targets).reshape(-1).clamp(min=0)
+        counts = torch.bincount(labels, minlength=task.classes).float()
         facts["class_weights"] = counts.sum() / (counts.clamp(min=1) * max(task.classes, 1))
+        facts["uneven"] = float(counts.max() / counts.sum()) >= 0.7
+    facts["through"] = looked.through
     return facts
 
 

@@ -241,6 +241,10 @@ def sound_loss(task: Task, activation: str | None, out: Tensor, target: Tensor) 
     probabilities = activation in ("softmax", "sigmoid") and bool(
         (out.detach() >= 0).all() & (out.detach() <= 1).all()
     )
+    if (
+        task.kind == "classes" and task.classes == 2 and out.numel() == len(target)
+    ):  # one unit for two classes
+        return F.binary_cross_entropy_with_logits(out.reshape(-1), task.labels(target).float())
     if task.kind in ("classes", "one-hot") and out.dim() > 1 and out.shape[-1] > 1:
         labels = task.labels(target)
         if probabilities:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Task", "permutation_z", "row_scores", "score", "task_of"]
+__all__ = ["Task", "even_rows", "permutation_z", "row_scores", "score", "task_of"]
 
 Tensor = torch.Tensor
 
@@ -185,6 +185,14 @@ def row_scores(task: Task, predictions: Tensor, targets: Tensor) -> Tensor | Non
     variance = ((t - t.mean(0)) ** 2).mean() + 1e-12
     parts = (1 - ((q - t) ** 2).mean(1) / variance).clamp(min=-20.0)
     return torch.nan_to_num(parts, nan=-20.0)
+
+
+def even_rows(task: Task, parts: Tensor, targets: Tensor) -> Tensor:
+    """Return each row's part of the balanced accuracy: its hit, weighted so that classes count the same."""
+    labels = task.labels(targets).reshape(-1).long()
+    counts = torch.bincount(labels.clamp(min=0)).double()
+    present = int((counts > 0).sum())
+    return parts.double() * len(labels) / (present * counts[labels.clamp(min=0)])
 
 
 def permutation_z(predictions: Tensor, targets: Tensor) -> float:

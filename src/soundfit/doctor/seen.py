@@ -67,6 +67,7 @@ class RootRecord:
     train_rows: RowStore = field(default_factory=RowStore)
     eval_rows: RowStore = field(default_factory=RowStore)
     eval_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    eval_named: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     train_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     call: Call | None = None

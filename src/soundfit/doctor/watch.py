@@ -238,7 +238,7 @@ class Watch:
                 self.custom.setdefault("first_meeting", name)
                 self.custom.setdefault("shapes", (tuple(prediction.shape), tuple(target.shape)))
         elif name in _EVALUATIONS:
-            self.evaluation.met(target)
+            self.evaluation.met(target, prediction if name in ("eq", "__eq__", "ne", "__ne__") else None)
 
     # -- losses -------------------------------------------------------------------------------------
 
@@ -366,7 +366,12 @@ class Watch:
     def _nonfinite_loss(self, loss: torch.Tensor, value: float) -> None:
         if not any(e.kind == "nonfinite" for e in self.recording.events):
             self._take_last()
-            detail = nonfinite_detail(loss, self.roots.values(), self._window, self._calls)
+            seen = self.depth, self.full, self._ops.on, self._inner_target
+            self.depth, self.full, self._ops.on = 1, False, False  # a copy of the model runs unseen
+            try:
+                detail = nonfinite_detail(loss, self.roots.values(), self._window, self._calls)
+            finally:
+                self.depth, self.full, self._ops.on, self._inner_target = seen
             self.recording.event("nonfinite", self.step + 1, f"loss became {value}", **detail)
 
     def _keep_rows(self) -> None:

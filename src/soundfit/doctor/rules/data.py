@@ -165,6 +165,7 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
                 0.9,
                 fix,
                 place=place,
+                change={"go_on": True, "shuffle": True},
                 rows=rows,
                 steps=steps,
             )

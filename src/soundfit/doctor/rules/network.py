@@ -47,7 +47,9 @@ def initial(case: Case) -> list[Diagnosis]:
         return []
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
-    if constant and (case.sick or not case.judged):
+    # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
+    whole = len(constant) >= 0.6 * len(hidden) or any(not m["constant"] or m["mean"] != 0.0 for m in constant)
+    if constant and (case.sick or (not case.judged and whole)):
         m = constant[0]
         fix = f"All weights of {m['name']} start equal, so all its units stay copies of one: use the layer's default initialisation."
         sure = 0.97 if len(constant) == len(hidden) or case.cure("fresh") > 0.4 else 0.7
@@ -240,7 +242,8 @@ def gradients(case: Case) -> list[Diagnosis]:
                         fix,
                         module=profile[0][0],
                         place=case["modules.first_place"],
-                        change={"activation": "relu", "fresh": True},
+                        change={"activation": "relu", "fresh": True}
+                        | ({"residual": True} if deep >= 10 else {}),
                         ratio=ratio,
                         layers=deep,
                     )
@@ -298,7 +301,7 @@ def capacity(case: Case) -> list[Diagnosis]:
             sure,
             fix,
             place=case["modules.first_place"] or case["places.model"],
-            change={},
+            change={"widen": 64, "include": True, "unfreeze": True} if narrow and not linear else {},
             widths=widths[:12],
             own_best=case.own_best,
             references=by_model,

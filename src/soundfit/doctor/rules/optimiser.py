@@ -63,6 +63,7 @@ def coverage(case: Case) -> list[Diagnosis]:
                 fix,
                 place=where,
                 patch=changed(where, swap_name(r"=\s*\[(.*)\]", r"= nn.ModuleList([\1])")),
+                change={"include": True, "foreign": True},
             )
         ]
     if not case.sick:
@@ -119,6 +120,8 @@ def arrival(case: Case) -> list[Diagnosis]:
                               patch=added_before(place, "optimizer.zero_grad()  # here, not between backward() and step()"),
                               change={"keep_gradients": True, "zero_grad": True}, steps=steps)
             ]  # fmt: skip
+        if o.get("unreached_elements", o["inside"]) < o["inside"]:
+            return []  # gradients arrive and are zero: the loss is constant
         fix = "The loss is cut off from the parameters (detach(), .item(), .data, torch.tensor(…), no_grad): compute it from the model's output itself."
         return [
             case.diagnose("optimizer-params", "no gradient ever reaches the parameters: no weight moved", 0.97, fix,

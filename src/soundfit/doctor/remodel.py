@@ -1,0 +1,93 @@
+"""Changes to the network itself while its script runs: wider layers, residual connections, ReLU. Knows modules alone.
+
+Layers are changed in place, so that the script's own ``forward`` goes on using them. New parameters must be given
+to the optimiser by the caller.
+"""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["relu_between", "residual", "widen"]
+
+F = nn.functional
+_KEEPS_WIDTH = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity)
+
+
+def relu_between(model: nn.Module) -> None:
+    """Put ReLU in the place of sigmoid and tanh modules, or between linear layers where there is nothing."""
+    parts = list(model.modules())
+    for part in parts[:-1]:
+        if isinstance(part, nn.Sigmoid | nn.Tanh):
+            part.forward = F.relu  # type: ignore[method-assign]
+    if not any(type(m).__module__ == "torch.nn.modules.activation" for m in parts[:-1]):
+        for linear in [m for m in parts if isinstance(m, nn.Linear)][:-1]:
+            linear.forward = _then_relu(linear.forward)  # type: ignore[method-assign]
+
+
+def widen(model: nn.Module, width: int) -> bool:
+    """Give hidden linear layers that are narrower than ``width`` that many units; return whether any was.
+
+    Two linear layers that follow each other in the model, with nothing but units of the same width between,
+    are taken for a hidden layer's two sides.
+    """
+    leaves = [m for m in model.modules() if next(m.children(), None) is None]
+    changed = False
+    before: nn.Linear | None = None
+    for leaf in leaves:
+        if isinstance(leaf, nn.Linear):
+            if before is not None and before.out_features == leaf.in_features < width:
+                _set_size(before, before.in_features, width)
+                _set_size(leaf, width, leaf.out_features)
+                changed = True
+            before = leaf
+        elif not isinstance(leaf, _KEEPS_WIDTH):
+            before = None
+    return changed
+
+
+def _set_size(linear: nn.Linear, inputs: int, outputs: int) -> None:
+    kind, place = linear.weight.dtype, linear.weight.device
+    linear.in_features, linear.out_features = inputs, outputs
+    linear.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=kind, device=place))
+    if linear.bias is not None:
+        linear.bias = nn.Parameter(torch.empty(outputs, dtype=kind, device=place))
+    linear.reset_parameters()
+
+
+def residual(model: nn.Module) -> int:
+    """Add each linear or convolution layer's input to its output where the shapes agree; return how many.
+
+    Weights of these layers are divided by the root of their number, so that the sum keeps its spread.
+    """
+    parts = [m for m in model.modules() if _keeps_shape(m)]
+    with torch.no_grad():
+        for part in parts:
+            part.weight.mul_(1 / math.sqrt(len(parts)))  # type: ignore[operator]
+            part.forward = _and_input(part.forward)
+    return len(parts)
+
+
+def _keeps_shape(part: nn.Module) -> bool:
+    if isinstance(part, nn.Linear):
+        return part.in_features == part.out_features
+    if not isinstance(part, nn.Conv1d | nn.Conv2d) or part.in_channels != part.out_channels:
+        return False
+    same = all(2 * p == k - 1 for p, k in zip(part.padding, part.kernel_size, strict=False)) if not isinstance(
+        part.padding, str) else part.padding == "same"  # fmt: skip
+    return same and all(s == 1 for s in part.stride)
+
+
+def _then_relu(forward: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x: F.relu(forward(x))
+
+
+def _and_input(forward: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x: x + forward(x)
