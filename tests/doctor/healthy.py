@@ -30,6 +30,33 @@ from suite import (
 )  # fmt: skip
 
 HEALTHY: dict[str, str] = {
+    "cox_likelihood": S(LINE, "time = torch.exp(-value / 3) * torch.empty(600).exponential_(); event = (torch.rand(600) < 0.7).float()[:450]; time = time[:450]\n",
+        mlp(5, 1), opt(), """
+for step in range(150):
+    order = time.argsort(descending=True)
+    score, seen = model(X).squeeze(1)[order], event[order]
+    loss = -((score - torch.logcumsumexp(score, 0)) * seen).sum() / seen.sum()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+"""),
+    "flow_from_identity": S(LINE, """
+class Coupling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 6))
+        nn.init.zeros_(self.net[2].weight); nn.init.zeros_(self.net[2].bias)
+    def forward(self, x):
+        s, t = self.net(x[:, :2]).chunk(2, 1)
+        return torch.cat([x[:, 2:] * torch.tanh(s).exp() + t, x[:, :2]], 1), torch.tanh(s).sum(1)
+class Flow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = Coupling(), Coupling()
+    def forward(self, x):
+        x, a = self.one(x)
+        x, b = self.two(x)
+        return (x ** 2).sum(1) / 2 - a - b
+model = Flow()
+""", opt(), "for step in range(200):\n    loss = model(X[torch.randint(0, 450, (64,))]).mean()\n    optimizer.zero_grad(); loss.backward(); optimizer.step()\n"),
     "blobs_plain": S(BLOBS, mlp(8, 4), CE, opt(), loader(), ACC),
     "images_plain": S(IMAGES, cnn(), CE, opt("SGD", "0.05", ", momentum=0.9"), loader(), ACC),
     "moons_bce": S(MOONS, mlp(2, 1, end="nn.Sigmoid()"), BCE, opt("Adam", "0.01"), loader(25), ACC1.format(p="model(Xt)")),

@@ -190,6 +190,9 @@ def full(steps: int = 300) -> str:
 
 
 FAULTY: dict[str, tuple[tuple[str, ...], str]] = {
+    "encoder_detached": (("optimizer-params",), S(IMAGES, cnn("self.fc(x.detach().flatten(1))"), "with torch.no_grad():\n    model.conv1.weight.mul_(0.05)\n", "criterion = F.cross_entropy\n", opt(), loader(5), ACC)),
+    "cleared_before_step": (("missing-step",), S(BLOBS, mlp(8, 4), CE, opt("SGD", "0.1"), loader().replace("        optimizer.zero_grad()\n", "").replace("        optimizer.step()", "        optimizer.zero_grad()\n        optimizer.step()"), ACC)),
+    "divided_by_zero_spread": (("nonfinite", "inputs-constant"), S(CURVE, "X[:, 4] = 1.0\n", net(), "class Scaled(Net):\n    def forward(self, x):\n        return super().forward((x - X.mean(0)) / X.std(0))\nnet = Scaled(6, 1)\noptimizer = torch.optim.Adam(net.parameters(), lr=0.005)\n", manual("F.mse_loss(prediction, y[rows])", 4))),
     "softmax_before_ce": (("output-activation", "loss-mismatch"), S(BLOBS, mlp(8, 4, end="nn.Softmax(dim=1)"), CE, opt(), loader(), ACC)),
     "softmax_before_ce_functional": (("output-activation", "loss-mismatch"), S(IMAGES, cnn("F.softmax(self.fc(x.flatten(1)), dim=1)"),
         "criterion = F.cross_entropy\n", opt("SGD", "0.05", ", momentum=0.9"), loader(), ACC)),

@@ -196,6 +196,14 @@ def test_mirrored_and_turned_pictures_are_found_and_others_are_not() -> None:
     assert 0.5 < mirrored(Rows((more,), torch.zeros(350))) < 0.8
 
 
+def test_restoring_the_input_is_no_regression_to_be_judged() -> None:
+    clean = torch.rand(60, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    noisy = clean + 0.3 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
+    assert task_of("mse_loss", (noisy,), clean, 36).kind == "copy"
+    assert task_of("mse_loss", (torch.randn(60, 36),), clean.flatten(1), 36).kind == "regression"
+    assert task_of("mse_loss", (noisy[:, :, 0, 0],), clean[:, :, 0, 0], 1).kind == "regression"
+
+
 class _Scaled(nn.Module):
     def __init__(self, std: float, half: bool = False) -> None:
         super().__init__()

@@ -18,10 +18,12 @@ SOME_FAULTY = (
     "softmax_before_ce", "double_sigmoid", "broadcast_custom", "no_zero_grad", "no_step", "stale_optimizer",
     "one_class", "labels_shuffled", "lr_tiny_adam", "lr_huge_sgd", "constant_init", "nan_inputs", "layers_in_list",
     "no_train_after_eval", "leaking_split", "same_batch", "unscaled_inputs",
+    "encoder_detached", "cleared_before_step", "divided_by_zero_spread",
 )  # fmt: skip
 SOME_HEALTHY = (
     "blobs_plain", "noisy_labels", "imbalanced", "tiny_net", "gan", "autoencoder", "policy_gradient", "accumulation",
     "weight_tying", "contrastive", "raw_tensors", "lbfgs", "early_plateau", "multilabel", "frozen_backbone",
+    "cox_likelihood", "flow_from_identity",
 )  # fmt: skip
 
 

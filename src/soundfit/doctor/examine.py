@@ -81,6 +81,9 @@ _SCORED = {
 }  # fmt: skip
 
 
+_PRODUCTS = ("mul", "__mul__", "__rmul__")
+
+
 class Examination:
     """One examination: the pieces that several facts share."""
 
@@ -154,6 +157,8 @@ class Examination:
         out["composite"] = bool(root.extra.get("composite"))
         width = self._output_width()
         self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)
+        if self._is_mask():
+            return out
         out["task"] = {"kind": self.task.kind, "classes": self.task.classes, "columns": self.task.columns,
                        "classification": self.task.is_classification, "width": width}  # fmt: skip
         out["target"] = target_facts(self.task, self.rows.targets)
@@ -162,6 +167,18 @@ class Examination:
         out["units"] = self._units()
         self._possible(out)
         return out
+
+    def _is_mask(self) -> bool:
+        """Return whether zeros and ones multiply something in a loss by hand: more likely a mask than labels.
+
+        Labels multiply logarithms of probabilities; who lived longest, which token counts, or whether an episode
+        ended multiplies anything.
+        """
+        met = self.watch.custom.get("first_meeting")
+        if self.kind is not None or self.task is None or self.task.kind != "binary" or met not in _PRODUCTS:
+            return False
+        operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
+        return not operations & {"Log", "LogSoftmax", "LogSigmoid", "Softplus", "Log2", "Log1P", "Logsumexp"}
 
     def _output_width(self) -> int:
         shape = self.watch.losses[self.kind]["prediction_shape"] if self.kind else None

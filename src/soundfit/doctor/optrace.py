@@ -133,7 +133,9 @@ class OpTrace(TorchFunctionMode):
     def _meet(self, name: str, args: Any) -> None:
         """Tell the watch of a tensor without a history that meets one that came from a model."""
         left, right = args[0], args[1]
-        if name == "__getitem__" and isinstance(right, tuple) and len(right) == 2:
+        if name == "__getitem__":
+            if not isinstance(right, tuple) or len(right) != 2:
+                return  # an order or a choice of rows is no target; a class of each row is
             right = right[1]
         if name == "gather" and len(args) > 2:
             right = args[2]

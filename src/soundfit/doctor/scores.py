@@ -71,7 +71,18 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
         return Task("multilabel", 2, y.shape[1])
     if integer and loss is None and y.shape[1] == 1 and outputs > 1 and int(y.min()) >= 0:
         return Task("classes", max(outputs, int(y.max()) + 1))
+    if y.shape[1] >= 8 and any(_restores(x.reshape(n, -1), y) for x in inputs if x.is_floating_point()):
+        return Task("copy", columns=y.shape[1])
     return Task("regression", columns=y.shape[1])
+
+
+def _restores(x: Tensor, y: Tensor) -> bool:
+    """Return whether targets are the inputs before something was done to them (noise, a mask)."""
+    if x.shape != y.shape:
+        return False
+    a, b = torch.nan_to_num(x.double()).reshape(-1), torch.nan_to_num(y.double()).reshape(-1)
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / ((a**2).sum() * (b**2).sum() + 1e-30).sqrt()) > 0.3
 
 
 def predicted_labels(task: Task, predictions: Tensor) -> Tensor:
