@@ -38,6 +38,13 @@ for step in range(150):
     loss = -((score - torch.logcumsumexp(score, 0)) * seen).sum() / seen.sum()
     optimizer.zero_grad(); loss.backward(); optimizer.step()
 """),
+    "pairs_ranked": S(LINE, mlp(5, 1), opt(), """
+for step in range(200):
+    i, j = torch.randint(0, 450, (2, 64))
+    sign = torch.sign(y[i] - y[j]).squeeze(1)
+    loss = F.softplus(-sign * (model(X[i]) - model(X[j]))[:, 0]).mean()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+"""),
     "flow_from_identity": S(LINE, """
 class Coupling(nn.Module):
     def __init__(self):

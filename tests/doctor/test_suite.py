@@ -23,7 +23,7 @@ SOME_FAULTY = (
 SOME_HEALTHY = (
     "blobs_plain", "noisy_labels", "imbalanced", "tiny_net", "gan", "autoencoder", "policy_gradient", "accumulation",
     "weight_tying", "contrastive", "raw_tensors", "lbfgs", "early_plateau", "multilabel", "frozen_backbone",
-    "cox_likelihood", "flow_from_identity",
+    "cox_likelihood", "flow_from_identity", "pairs_ranked",
 )  # fmt: skip
 
 

@@ -295,6 +295,10 @@ class Examination:
             return self.kind in _SCORED and not one["target_from_model"]
         if self.task.is_classification:
             return True
+        if (
+            self.watch.custom.get("first_meeting") in _PRODUCTS
+        ):  # numbers to be met are subtracted from, not weighed
+            return False
         operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
         return bool(operations & {"Sub", "Rsub"}) and bool(
             operations & {"Pow", "Abs", "Mul", "LinalgVectorNorm"}

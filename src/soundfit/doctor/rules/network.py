@@ -68,7 +68,7 @@ def initial(case: Case) -> list[Diagnosis]:
         return []
     cured = max(case.cure("fresh"), 0.0)
     large = [m for m in matrices if m["gain"] > 4.0 or abs(m["mean"]) > 1.0]
-    small = [m for m in matrices if m["gain"] < 0.05]
+    small = [m for m in matrices if 0.0 < m["gain"] < 0.05]  # zero on purpose: see above
     for found, word, code in ((large, "large", "bad-init"), (small, "small", "bad-init")):
         if found and len(found) >= 0.3 * len(matrices):
             m = (
