@@ -374,7 +374,7 @@ def _noise_limited(e: Evidence, lines: _Words) -> Verdict | None:
                 say(
                     "Look for better features or cleaner targets: about {share} of the validation loss "
                     "stays whatever the capacity, ",
-                    share=share(e.midpoint / e.validation),
+                    share=share(min(e.midpoint / e.validation, 1.0)),
                 )
                 + (
                     say(
