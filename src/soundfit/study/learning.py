@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 FRACTIONS = (0.125, 0.25, 0.5)
 # The exponents that a learning curve is seen to have in the long run (Viering & Loog 2023, "The shape of
-# learning curves"): excess loss falls about as 1/n at best; steeper starts belong to parts too small to go by.
+# learning curves"): excess loss falls about as 1/n at best; steeper starts are of parts too small to go by.
 EXPONENTS = np.linspace(0.2, 1.2, 21)
 
 
