@@ -82,6 +82,18 @@ def test_what_is_proposed_changes_the_configuration_and_says_how(code, config):
         assert given[0].change["weight_decay"] > config.weight_decay
 
 
+def test_labels_are_smoothed_where_there_are_classes_and_once():
+    config = BASE.with_(width=64, depth=2)
+
+    def smoothed(config, *, classes):
+        given = proposals(Verdict("noise-limited", ""), config, classes=classes)
+        return [p.change["label_smoothing"] for p in given if "label_smoothing" in p.change]
+
+    assert smoothed(config, classes=True) == [0.05]
+    assert smoothed(config, classes=False) == []
+    assert smoothed(config.with_(label_smoothing=0.05), classes=True) == []
+
+
 def test_training_cures_a_model_that_is_too_small():
     views = _views(columns=2)
     study = cross_validate_views(views, (LINEAR.with_(epochs=80, patience=0),))

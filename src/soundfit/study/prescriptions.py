@@ -31,19 +31,24 @@ _FEWEST_INPUTS = 5
 _ROWS_FOR_IMPORTANCE = 512
 
 
-def proposals(verdict: Verdict, config: Config, *, keep: Sequence[int] | None = None) -> list[Prescription]:
+def proposals(
+    verdict: Verdict, config: Config, *, keep: Sequence[int] | None = None, classes: bool = False
+) -> list[Prescription]:
     """Return what to try next to a configuration, most promising first.
 
     Args:
         verdict: on it.
         config: the chosen configuration.
         keep: inputs that carry most; None where fewer features are not worth a trial.
+        classes: whether classes are told apart, so that labels can be smoothed.
     """
     decay, dropout, rate = config.weight_decay, config.dropout, config.learning_rate
     longer = _epochs(config, 2 * config.epochs)
     faster, slower = _rate(rate, 3 * rate), _rate(rate, rate / 3)
     firmer, looser = [_decay(decay, max(4 * decay, 0.1))], []
     if config.depth > 0:
+        if classes and config.label_smoothing == 0:
+            firmer.append(_smoothing(config.label_smoothing, 0.05))
         firmer.append(_dropout(dropout, min(dropout + 0.15, 0.5)))
         larger = Prescription(
             say(
@@ -100,6 +105,11 @@ def _decay(before: float, after: float) -> Prescription:
 def _dropout(before: float, after: float) -> Prescription:
     text = say("Dropout {after:.2g} instead of {before:.2g}", before=before, after=after)
     return Prescription(text, change={"dropout": after})
+
+
+def _smoothing(before: float, after: float) -> Prescription:
+    text = say("Label smoothing {after:.2g} instead of {before:.2g}", before=before, after=after)
+    return Prescription(text, change={"label_smoothing": after})
 
 
 def fewer_inputs(views: StudyViews, study: StudyRun) -> list[int] | None:

@@ -44,11 +44,11 @@ def prescribe(
         verdict, before = judge(study), study.result.chosen
         if number > 0 and verdict.code not in _CURABLE:
             break
-        config = study.result.chosen_config
+        config, classes = study.result.chosen_config, views.loss == "cross_entropy"
         known = set(map(_key, study.result.configurations))
         wanted = [
             p
-            for p in proposals(verdict, config, keep=fewer_inputs(views, study))
+            for p in proposals(verdict, config, keep=fewer_inputs(views, study), classes=classes)
             if _key(config.with_(**p.change)) not in known and _of_family(p, model)
         ]
         prices = [len(views.folds) * views.cost(config.with_(**p.change), n_train) for p in wanted]
