@@ -79,12 +79,12 @@ def test_who_leaves_does_not_depend_on_chunks_workers_or_memory(how: dict[str, A
 class HereExecutor:
     """Runs jobs on this thread through the state and the standings that would travel."""
 
-    slots, retries = 2, 0
+    slots, retries, shares_disk = 2, 0, False
 
     def put(self, value: Any) -> Any:
         return value
 
-    def call(self, job: Any, *arguments: Any, poll: Any) -> Any:
+    def call(self, job: Any, *arguments: Any, poll: Any, place: int | None = None) -> Any:
         return job(_Line(poll), *arguments)
 
 

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from soundfit.doctor.extra import ExtraSteps
+from soundfit.doctor.guards import Endless, divided, guarded, unclipped
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.remodel import relu_between, residual, widen
 from soundfit.doctor.replay import sound_loss
@@ -90,21 +91,21 @@ class Changes:
             for owner in (torch, torch.Tensor):
                 for name in ("div", "divide", "true_divide", "__truediv__"):
                     if hasattr(owner, name):
-                        self._patch(owner, name, _divided(getattr(owner, name)))
+                        self._patch(owner, name, divided(getattr(owner, name)))
         if want.get("activation") == "leaky":
             self._patch(F, "relu", lambda x, inplace=False: F.leaky_relu(x, 0.1))
             self._patch(torch, "relu", lambda x: F.leaky_relu(x, 0.1))
         if want.get("guard") == "log":
-            self._patch(torch, "log", _guarded(torch.log, 1e-8))
-            self._patch(torch.Tensor, "log", _guarded(torch.Tensor.log, 1e-8))
+            self._patch(torch, "log", guarded(torch.log, 1e-8))
+            self._patch(torch.Tensor, "log", guarded(torch.Tensor.log, 1e-8))
         if want.get("guard") in ("sqrt", "norm"):
-            self._patch(torch, "sqrt", _guarded(torch.sqrt, 1e-12))
-            self._patch(torch.Tensor, "sqrt", _guarded(torch.Tensor.sqrt, 1e-12))
+            self._patch(torch, "sqrt", guarded(torch.sqrt, 1e-12))
+            self._patch(torch.Tensor, "sqrt", guarded(torch.Tensor.sqrt, 1e-12))
         if want.get("mode") or "dropout" in want:
             self._patch(F, "dropout", self._dropout(F.dropout))
         if want.get("unclip"):
             for place in (nn.utils, nn.utils.clip_grad):
-                self._patch(place, "clip_grad_norm_", _unclipped(nn.utils.clip_grad_norm_))
+                self._patch(place, "clip_grad_norm_", unclipped(nn.utils.clip_grad_norm_))
         if want.get("keep_gradients"):
             self._patch(Optimizer, "zero_grad", self._kept(Optimizer.zero_grad))
             self._patch(nn.Module, "zero_grad", self._kept(nn.Module.zero_grad))
@@ -474,7 +475,7 @@ class Changes:
             if not torch.is_grad_enabled():
                 return iterate(loader)
             if id(loader) not in left:
-                left[id(loader)] = _Endless(loader, iterate, left)
+                left[id(loader)] = Endless(loader, iterate, left)
             return left[id(loader)]
 
         if self.wanted.get("go_on"):
@@ -482,52 +483,6 @@ class Changes:
         self._patch(data, "__init__", __init__)
         if times > 1:
             self._patch(data, "__iter__", __iter__)
-
-
-class _Endless:
-    """An iterator over a loader that outlives being asked for once; after its end another begins."""
-
-    def __init__(self, loader: Any, iterate: Callable[[Any], Any], left: dict[int, Any]) -> None:
-        self.loader, self.rest, self.left = loader, iterate(loader), left
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            return next(self.rest)
-        except StopIteration:
-            self.left.pop(id(self.loader), None)
-            raise
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-
-def _divided(original: Any) -> Any:
-    @functools.wraps(original)
-    def div(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(b, Tensor) and b.is_floating_point():
-            b = torch.where(b == 0, torch.ones_like(b), b)
-        return original(a, b, *args, **kwargs)
-
-    return div
-
-
-def _unclipped(original: Any) -> Any:
-    @functools.wraps(original)
-    def clip_grad_norm_(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> Any:
-        return original(parameters, max(float(max_norm), 1.0), *args, **kwargs)
-
-    return clip_grad_norm_
-
-
-def _guarded(original: Any, low: float) -> Any:
-    @functools.wraps(original)
-    def safe(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return original(x.clamp_min(low), *args, **kwargs)
-
-    return safe
 
 
 def _without_gradient(out: Any, mask: Tensor) -> Any:

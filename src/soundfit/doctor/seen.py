@@ -72,6 +72,18 @@ class RootRecord:
     extra: dict[str, Any] = field(default_factory=dict)
     call: Call | None = None
 
+    def keep(
+        self, inputs: tuple[torch.Tensor, ...], prediction: torch.Tensor, targets: torch.Tensor, step: int
+    ) -> None:
+        """Copy a batch that was trained on to the CPU, with what was predicted for it."""
+        with torch.no_grad():
+            self.train_rows.keep(inputs, targets, step)
+            if prediction.numel() <= 100_000:
+                scores = (step, prediction.detach().cpu().clone(), self.train_rows.last)
+                self.train_scores.append(scores)
+                if len(self.train_scores) > 64:
+                    del self.train_scores[4:36]
+
 
 def optimiser_of(root: RootRecord | None, records: Iterable[OptimiserRecord]) -> OptimiserRecord | None:
     """Return the optimiser that steps a model's parameters, else the one with most steps."""

@@ -17,7 +17,8 @@ from torch.optim import Optimizer
 from soundfit.doctor.batch import matched
 from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
-from soundfit.doctor.graph import loss_structure, output_activation, softmax_axis
+from soundfit.doctor.glance import glance
+from soundfit.doctor.graph import output_activation, softmax_axis
 from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
@@ -285,7 +286,8 @@ class Watch:
             self.backward_place = user_place(self.step + 1)
         self._hear(loss)
         if self.full:
-            self._look_at_loss(loss)
+            pair = matched(self._window, self._calls, self._met)
+            glance(loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
             self._look_for_old_gradients()
             if loss is self._backed:
                 self.recording.put("backward_twice", self.step + 1, 1.0)
@@ -327,41 +329,18 @@ class Watch:
         if value is not None and not math.isfinite(value):
             self._nonfinite_loss(loss, value)
 
-    def _look_at_loss(self, loss: torch.Tensor) -> None:
-        shape = loss_structure(loss, frozenset(c.output.grad_fn for c in self._calls))
-        if "structure" not in self.custom:
-            self.custom["structure"] = shape
-        elif shape["broadcast"] and not self.custom["structure"]["broadcast"]:
-            self.custom["structure"]["broadcast"] = shape["broadcast"]
-        if shape["penalised"] and len(self._calls) == 1 and float(loss) > 0:
-            self.custom["penalty_share"] = 1 - float(self._calls[0].output.detach().mean()) / float(loss)
-        pair = matched(self._window, self._calls, self._met)
-        if pair is not None:
-            prediction = pair[1]
-            self.custom.setdefault(
-                "activation", output_activation(prediction) if prediction.grad_fn else None
-            )
-            if prediction.numel() and prediction.is_floating_point():
-                step = self.step + 1
-                std, mean = torch.std_mean(prediction.detach().float(), correction=0)
-                self.recording.put("output_std", step, float(std))
-                self.recording.put("output_mean", step, float(mean))
-
     def _look_for_old_gradients(self) -> None:
         """See whether gradients from before the last step are still there when a new backward begins."""
         if self.backwards_since_step != 1:
             return
         for record in self.optimisers.values():
-            if (
-                record.steps == 0 or self.step - record.ended > 2
-            ):  # an earlier fold's keeps its last gradients
+            # An earlier fold's optimiser keeps its last gradients.
+            if not record.steps or self.step - record.ended > 2:
                 continue
-            for group in record.optimiser.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None and bool((p.grad != 0).any()):
-                        self.recording.put(f"old_gradients_{id(record)}", self.step + 1, 1.0)
-                        record.grads_were_zeroed = False
-                        return
+            if has_gradient(p for group in record.optimiser.param_groups for p in group["params"]):
+                self.recording.put(f"old_gradients_{id(record)}", self.step + 1, 1.0)
+                record.grads_were_zeroed = False
+                return
 
     def _nonfinite_loss(self, loss: torch.Tensor, value: float) -> None:
         if not any(e.kind == "nonfinite" for e in self.recording.events):
@@ -375,9 +354,7 @@ class Watch:
             self.recording.event("nonfinite", self.step + 1, f"loss became {value}", **detail)
 
     def _keep_rows(self) -> None:
-        if not self._window:
-            return
-        if not self._calls and self._met is None:
+        if not self._window or (not self._calls and self._met is None):
             return
         root, args, kwargs, _, training = self._window[-1]
         if not training:
@@ -391,15 +368,7 @@ class Watch:
         pair = matched(self._window, self._calls, self._met)
         if pair is None or pair[0] is None or pair[3] is None:
             return
-        with torch.no_grad():
-            root = pair[3]
-            root.train_rows.keep(pair[0], pair[2], self.step + 1)
-            if pair[1].numel() <= 100_000:
-                root.train_scores.append(
-                    (self.step + 1, pair[1].detach().cpu().clone(), root.train_rows.last)
-                )
-                if len(root.train_scores) > 64:
-                    del root.train_scores[4:36]
+        pair[3].keep(pair[0], pair[1], pair[2], self.step + 1)
 
     # -- evaluation ---------------------------------------------------------------------------------
 

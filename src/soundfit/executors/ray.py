@@ -61,7 +61,12 @@ class RayExecutor:
             self._own = True
             _start(ray, self.address, self._workers)
         self._work = ray.remote(_work)
-        self._desk = ray.remote(_Desk).options(num_cpus=0, max_concurrency=64).remote()
+        # With the caller, whose machine may not be lost anyway.
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        desk = ray.remote(_Desk).options(num_cpus=0, max_concurrency=64, scheduling_strategy=here)
+        self._desk = desk.remote()
         return self
 
     def __exit__(
