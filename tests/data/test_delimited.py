@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from soundfit.data.delimited import parse_delimited
@@ -39,6 +39,7 @@ def test_an_emptied_row_of_cells_is_a_row():
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
+@example(b"\xa0\n")
 def test_any_bytes_are_a_table_or_an_error_that_teaches(content):
     try:
         frame = parse_delimited(content, source="file")

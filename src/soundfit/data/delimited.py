@@ -55,11 +55,7 @@ def parse_delimited(content: bytes, *, source: str) -> pd.DataFrame:
     """
     text = _as_utf8(content, source).lstrip(b"\r\n \t")
     if not text:
-        raise DataError(
-            "A table needs a header line and rows below it",
-            received=say("an empty file, {source}", source=source),
-            fix="check how the file was written; it holds nothing",
-        )
+        raise _empty(source)
     if b"\n" not in text and b"\r" in text:
         text = text.replace(b"\r", b"\n")
     text = _without_comments(text)
@@ -260,9 +256,19 @@ def _parse(text: bytes, head: _Head, source: str) -> pd.DataFrame:
     frame = table.cast(pa.schema(fields)).to_pandas(date_as_object=False)
     # A delimiter at the end of every line makes a column without a name and without a value.
     kept = [i for i, name in enumerate(names) if name.strip() or not frame[places[i]].isna().all()]
+    if not kept:
+        raise _empty(source)
     frame = _decimal_commas(frame.iloc[:, kept], head.delimiter)
     frame.columns = pd.Index([names[i].strip() for i in kept], dtype=object)
     return frame
+
+
+def _empty(source: str) -> DataError:
+    return DataError(
+        "A table needs a header line and rows below it",
+        received=say("an empty file, {source}", source=source),
+        fix="check how the file was written; it holds nothing",
+    )
 
 
 def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: bytes) -> DataError:
