@@ -1,4 +1,4 @@
-"""Two local Ray workers against one, and against this process's own threads, on one study.
+"""Two local Ray workers against one, and against this machine's forked workers, on one study.
 
     python benchmarks/ray_workers.py --pairs 3
 
@@ -71,7 +71,7 @@ def main() -> None:
         for workers in (1, 2):  # both workers import torch
             study(10, 1, executor=executor, workers=workers, at_once=1)
         print(f"start of Ray and two workers: {time.perf_counter() - begun:.1f} s")
-        ratios, against_threads = [], []
+        ratios, against_forked = [], []
         reference: list[Outcome] = []
         for pair in range(args.pairs):
             one, first = study(args.members, args.epochs, executor=executor, workers=1)
@@ -80,15 +80,15 @@ def main() -> None:
             reference = reference or first
             assert all(equal(reference, other) for other in (first, second, third))
             ratios.append(one / two)
-            against_threads.append(local / two)
+            against_forked.append(local / two)
             print(
                 f"pair {pair + 1}: one worker {one:.1f} s, two {two:.1f} s, ratio {one / two:.2f}; "
-                f"two threads of one process {local:.1f} s",
+                f"two workers of one process {local:.1f} s",
                 flush=True,
             )
     print(
         f"two workers are {np.median(ratios):.2f}× one (n={args.pairs}, median) and "
-        f"{np.median(against_threads):.2f}× two threads; {args.members} members, {args.epochs} epochs; "
+        f"{np.median(against_forked):.2f}× two forked workers; {args.members} members, {args.epochs} epochs; "
         f"{os.cpu_count()} cores, torch {torch.__version__}, ray {metadata.version('ray')}; outcomes equal"
     )
 
