@@ -101,6 +101,13 @@ class PicturePredictor:
         """Return lower and upper bounds (N,) of the targets in their unit; None without an interval."""
         return self._bounds(self._mean(pictures)) if self.interval is not None else None
 
+    def outputs_with_bounds(
+        self, pictures: PictureBatch | NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float64], tuple[NDArray[np.float64], NDArray[np.float64]] | None]:
+        """Return :meth:`outputs` of a regression and :meth:`bounds`, by one pass through the members."""
+        mean = self._mean(pictures)
+        return self._unit.inverse(mean), self._bounds(mean) if self.interval is not None else None
+
     def predict(self, source: Source) -> pd.DataFrame:
         """Return one row per picture: ``file``, ``prediction``, then bounds or ``probability_<class>``.
 

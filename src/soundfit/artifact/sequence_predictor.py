@@ -82,10 +82,7 @@ class SequencePredictor:
         self, sequences: SequenceSource | NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Return lower and upper bounds (N,) of the targets in their unit; None without an interval."""
-        if self.interval is None:
-            return None
-        low, high = self.interval.bounds(self._mean(sequences))
-        return self.unit.inverse(low), self.unit.inverse(high)
+        return self._bounds(self._mean(sequences)) if self.interval is not None else None
 
     def predict(self, source: str | os.PathLike[str] | pd.DataFrame | SequenceSource) -> pd.DataFrame:
         """Return one row per sequence, in the order of the source (of a long table: of first appearance).
@@ -98,10 +95,10 @@ class SequencePredictor:
         if self.layout.form == "long":
             columns[self.layout.sequence[0]] = batch.about[self.layout.sequence[0]].to_numpy()
         if self.task == "regression":
-            columns["prediction"] = self.outputs(batch)
-            bounds = self.bounds(batch)
-            if bounds is not None:
-                columns["low"], columns["high"] = bounds
+            mean = self._mean(batch)
+            columns["prediction"] = self.unit.inverse(mean)
+            if self.interval is not None:
+                columns["low"], columns["high"] = self._bounds(mean)
             return pd.DataFrame(columns)
         output = self.outputs(batch)
         labels = np.empty(len(self.classes), dtype=object)
@@ -117,6 +114,11 @@ class SequencePredictor:
         scales = self.scales
         low, high = min(s.low for s in scales), max(s.high for s in scales)
         return TargetScale(scales[0].transform, 0.0, 1.0, low, high)
+
+    def _bounds(self, mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        assert self.interval is not None
+        low, high = self.interval.bounds(mean)
+        return self.unit.inverse(low), self.unit.inverse(high)
 
     def _mean(self, sequences: SequenceSource | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the members' mean: probabilities (N, C), or transformed values (N,)."""

@@ -7,16 +7,17 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from soundfit.errors import DataError
 from soundfit.records.said import say
 
-__all__ = ["BROKEN_ARCHIVE", "load_archive", "opened_archive"]
+__all__ = ["BROKEN_ARCHIVE", "array_header", "load_archive", "opened_archive"]
 
 #: What numpy and zipfile raise where an npz file is cut off, damaged, encrypted or packed in a way they lack.
 BROKEN_ARCHIVE = (
@@ -39,6 +40,17 @@ def opened_archive(path: Path) -> Iterator[NpzFile]:
             raise ValueError("a single array, where an archive of named ones is needed")
         with archive:
             yield archive
+
+
+def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type that an array in the npy format says it has; its values are not read.
+
+    Raises:
+        ValueError: it is none.
+    """
+    newer = npy.read_magic(file) >= (2, 0)
+    shape, _, dtype = (npy.read_array_header_2_0 if newer else npy.read_array_header_1_0)(file)
+    return shape, dtype
 
 
 def load_archive(path: Path, fix: str) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundfit.data.archive import BROKEN_ARCHIVE, load_archive, opened_archive
+from soundfit.data.archive import BROKEN_ARCHIVE, array_header, load_archive, opened_archive
 from soundfit.errors import DataError
 from soundfit.records.said import say
 
@@ -205,12 +205,7 @@ def _npz_parts(path: Path) -> list[tuple[str, str, str]]:
 
 def _npz_header(archive: Mapping[str, NDArray[np.generic]], name: str) -> tuple[tuple[int, ...], np.dtype]:
     with archive.zip.open(f"{name}.npy") as file:  # type: ignore[attr-defined]
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read(file)
-    return shape, dtype
+        return array_header(file)
 
 
 def _read_npz(path: Path) -> list[Arrays]:

@@ -40,8 +40,8 @@ def picture_answer(predictor: PicturePredictor, content: bytes) -> dict[str, Any
         raise Refusal(422, f"The body is one picture file, however: {error}.") from None
     pixels = decoded.pixels[None]
     if predictor.task == "regression":
-        answer = {"prediction": float(predictor.outputs(pixels)[0])}
-        bounds = predictor.bounds(pixels)
+        values, bounds = predictor.outputs_with_bounds(pixels)
+        answer = {"prediction": float(values[0])}
         return (
             answer if bounds is None else {**answer, "low": float(bounds[0][0]), "high": float(bounds[1][0])}
         )

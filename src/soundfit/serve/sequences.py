@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import FastAPI
-from numpy.lib import format as npy
 
 from soundfit.artifact.sequence_predictor import SequencePredictor
-from soundfit.data.archive import BROKEN_ARCHIVE
+from soundfit.data.archive import BROKEN_ARCHIVE, array_header
 from soundfit.serve.body import Refusal
 from soundfit.serve.files import add_file_route, predicted_file
 
@@ -70,10 +69,7 @@ def _check_archive(content: bytes) -> None:
                 )
             for entry in held:
                 with archive.open(entry) as file:
-                    newer = npy.read_magic(file) >= (2, 0)
-                    shape, _, dtype = (
-                        npy.read_array_header_2_0(file) if newer else npy.read_array_header_1_0(file)
-                    )
+                    shape, dtype = array_header(file)
                 # In Python's own whole numbers, which do not overflow.
                 promised = dtype.itemsize
                 for n in shape:
