@@ -20,7 +20,7 @@ from soundfit.bank.order import epoch_order, steps_per_epoch
 from soundfit.bank.program import Program
 from soundfit.bank.schedule import SCHEDULES, multiplier, multiplier_table
 from soundfit.bank.stack import stack_modules
-from soundfit.bank.threads import in_threads
+from soundfit.bank.threads import at_places
 
 CPU = torch.device("cpu")
 
@@ -147,11 +147,11 @@ def test_architecture_keys_read_constants_not_weights() -> None:
 
 
 def test_results_of_threads_keep_their_order_and_errors_surface() -> None:
-    assert in_threads(lambda x: x * x, list(range(7)), 3) == [x * x for x in range(7)]
+    assert at_places(lambda x, place: x * x, list(range(7)), 3) == [x * x for x in range(7)]
     with pytest.raises(ZeroDivisionError):
-        in_threads(lambda x: 1 // x, [1, 0, 2], 2)
+        at_places(lambda x, place: 1 // x, [1, 0, 2], 2)
     before = torch.get_num_threads()
-    assert in_threads(lambda _: torch.get_num_threads(), [0, 1], 2) == [1, 1]
+    assert at_places(lambda _, place: torch.get_num_threads(), [0, 1], 2) == [1, 1]
     assert torch.get_num_threads() == before
 
 

@@ -44,12 +44,4 @@ class AloneProgram(LoopProgram):
         own: Own,
         keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
-        losses, changed = [], []
-        for i in range(len(leaves[0])):
-            smoothing = None if smoothing_M is None else smoothing_M[i]
-            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
-            mine = tuple(t[i] for t in leaves), tuple(t[i] for t in buffers)
-            loss, after = self._member_loss(*mine, x_B, y_B, smoothing)
-            losses.append(loss)
-            changed.append(after)
-        return torch.stack(losses), tuple(torch.stack(c) for c in zip(*changed, strict=True))
+        return self._one_by_one(leaves, buffers, x, y, smoothing_M, own)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 __all__ = [
     "CACHE_BYTES",
@@ -45,15 +46,7 @@ def activation_elements(module: nn.Module, sample: Tensor) -> int:
             total += output.numel()
 
     leaves = [m for m in module.modules() if not list(m.children())]
-    handles = [leaf.register_forward_hook(count) for leaf in leaves]
-    was_training = module.training
-    try:
-        with torch.no_grad():
-            module.eval()(sample)
-    finally:
-        module.train(was_training)
-        for handle in handles:
-            handle.remove()
+    _rehearse(module, sample, [leaf.register_forward_hook(count) for leaf in leaves])
     return total
 
 
@@ -70,18 +63,21 @@ def held_elements(module: nn.Module, sample: Tensor) -> int:
         total += held(inputs[0])
 
     layers = [m for m in module.modules() if hasattr(m, "held_elements")]
-    if not layers:
-        return 0
-    handles = [layer.register_forward_pre_hook(count) for layer in layers]
+    if layers:
+        _rehearse(module, sample, [layer.register_forward_pre_hook(count) for layer in layers])
+    return total
+
+
+def _rehearse(module: nn.Module, sample: Tensor, hooks: Sequence[RemovableHandle]) -> None:
+    """Pass a batch through a module in evaluation mode, then take its hooks and the mode back."""
     was_training = module.training
     try:
         with torch.no_grad():
             module.eval()(sample)
     finally:
         module.train(was_training)
-        for handle in handles:
-            handle.remove()
-    return total
+        for hook in hooks:
+            hook.remove()
 
 
 @dataclass(frozen=True)

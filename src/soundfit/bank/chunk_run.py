@@ -72,7 +72,10 @@ class ChunkRun:
         folder = job.checkpoint or job.parking
         self._path = None if folder is None else folder / f"{chunk_name(chunk, job.fingerprint)}.safetensors"
 
-    def advance(self, until: int | None = None) -> None:
+    #: A chunk of this process has no place that it would rather go back to.
+    place: int | None = None
+
+    def advance(self, until: int | None = None, place: int | None = None) -> None:
         """Train to the end of epoch ``until``, or to the end; where memory runs out, in two halves."""
         if self._outcomes is not None:
             return

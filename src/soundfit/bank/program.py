@@ -186,17 +186,29 @@ class LoopProgram(Program):
         own: Own,
         keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
-        losses, changed = [], []
         # torch's generator belongs to the process: one loop at a time seeds and reads it.
         with _GENERATOR, torch.random.fork_rng(devices=[]):
-            for i in range(len(leaves[0])):
-                smoothing = None if smoothing_M is None else smoothing_M[i]
-                if keys_M is not None:
-                    torch.manual_seed(int(keys_M[i]))
-                x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
-                loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
-                losses.append(loss)
-                changed.append(mine)
+            return self._one_by_one(leaves, buffers, x, y, smoothing_M, own, keys_M)
+
+    def _one_by_one(
+        self,
+        leaves: Tensors,
+        buffers: Tensors,
+        x: Tensor,
+        y: Tensor,
+        smoothing_M: Tensor | None,
+        own: Own,
+        keys_M: Tensor | None = None,
+    ) -> tuple[Tensor, Tensors]:
+        losses, changed = [], []
+        for i in range(len(leaves[0])):
+            smoothing = None if smoothing_M is None else smoothing_M[i]
+            if keys_M is not None:
+                torch.manual_seed(int(keys_M[i]))
+            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
+            loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
+            losses.append(loss)
+            changed.append(mine)
         return torch.stack(losses), tuple(torch.stack(c) for c in zip(*changed, strict=True))
 
 

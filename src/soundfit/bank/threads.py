@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["at_places", "default_workers", "in_threads", "one_thread"]
+__all__ = ["at_places", "default_workers", "one_thread"]
 
 #: Up to this many cores, each worker trains on one torch thread.
 SMALL_MACHINE = 8
@@ -44,30 +44,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_threads(
-    work: Callable[[Job], Result],
-    jobs: Sequence[Job],
-    n_workers: int,
-    give_up: Callable[[], None] = lambda: None,
-) -> list[Result]:
-    """Return the results of all jobs in order, up to ``n_workers`` at a time, one torch thread each.
-
-    The first error, or Ctrl-C, ends the wait: jobs that have not begun are dropped, and ``give_up`` is called
-    to tell those at work to end early.
-    """
-    return at_places(lambda job, _: work(job), jobs, n_workers, lambda _: None, give_up)
-
-
 def at_places(
     work: Callable[[Job, int], Result],
     jobs: Sequence[Job],
     n_places: int,
-    place_of: Callable[[Job], int | None],
+    place_of: Callable[[Job], int | None] = lambda _: None,
     give_up: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    """Return the results of ``work(job, place)`` in order, as :func:`in_threads` does.
+    """Return the results of ``work(job, place)`` in order, ``n_places`` at a time, one torch thread each.
 
     Each place does first the jobs that want it, then those that want none, then the last ones of others.
+    The first error, or Ctrl-C, ends the wait: jobs that have not begun are dropped, and ``give_up`` is called
+    to tell those at work to end early.
     """
     with one_thread():
         if n_places <= 1 or len(jobs) <= 1:

@@ -191,29 +191,18 @@ class _SideBySide:
 
     def do(self, work: Callable[[Run, int], list[Result]]) -> list[Result]:
         """Return what ``work(run, place)`` finds for all runs."""
-        found = at_places(work, self.runs, self.n_workers, _place_of, self.gave_up.set)
+        found = at_places(work, self.runs, self.n_workers, lambda run: run.place, self.gave_up.set)
         return [one for part in found for one in part]
 
 
-def _place_of(run: Run) -> int | None:
-    return run.place if isinstance(run, FarRun) else None
-
-
-def _advance(run: Run, until: int | None, place: int) -> None:
-    if isinstance(run, FarRun):
-        run.advance(until, place)
-    else:
-        run.advance(until)
-
-
 def _to_the_end(run: Run, place: int) -> list[tuple[int, Outcome]]:
-    _advance(run, None, place)
+    run.advance(None, place)
     return run.outcomes()
 
 
 def _to_rung(epoch: int) -> Callable[[Run, int], list[Standing]]:
     def advance(run: Run, place: int) -> list[Standing]:
-        _advance(run, epoch, place)
+        run.advance(epoch, place)
         return run.standings()
 
     return advance

@@ -73,6 +73,7 @@ def measure(
     short, long = min(lengths), max(lengths)
     names = {"rnn": say("RNN"), "lstm": say("LSTM"), "memory": say("LSTM, started with a long memory")}
     best, second, *_ = sorted(kinds, key=lambda kind: -score[kind][long])
+    shares = {kind: percent(score[kind][long], 3) for kind in kinds}
     # Two standard errors of a difference of shares, at most.
     chance = 2.0 * (0.5 / held_out) ** 0.5
     return Lesson(
@@ -98,9 +99,7 @@ def measure(
                 "Over {long} steps the RNN is right on {rnn}, the LSTM on {lstm} and the LSTM with a long "
                 "memory on {memory}: {best} remembers best.",
                 long=long,
-                rnn=percent(score["rnn"][long], 3),
-                lstm=percent(score["lstm"][long], 3),
-                memory=percent(score["memory"][long], 3),
+                **shares,
                 best=names[best],
             )
             if score[best][long] > 0.6 and score[best][long] - score[second][long] > chance
@@ -108,17 +107,13 @@ def measure(
                 "Over {long} steps the RNN is right on {rnn}, the LSTM on {lstm} and the LSTM with a long "
                 "memory on {memory}; the best two do not differ by more than chance.",
                 long=long,
-                rnn=percent(score["rnn"][long], 3),
-                lstm=percent(score["lstm"][long], 3),
-                memory=percent(score["memory"][long], 3),
+                **shares,
             )
             if score[best][long] > 0.6
             else say(
                 "Over {long} steps none of them finds it in this training: {rnn}, {lstm} and {memory}.",
                 long=long,
-                rnn=percent(score["rnn"][long], 3),
-                lstm=percent(score["lstm"][long], 3),
-                memory=percent(score["memory"][long], 3),
+                **shares,
             ),
         ),
         say(

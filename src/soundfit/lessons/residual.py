@@ -73,6 +73,7 @@ def measure(
         score[kind][d] = accuracy_on(outcome.module, pictures[rest], labels[rest])
     shallow, deep = min(depths), max(depths)
     names = {"plain": say("plain"), "residual": say("residual")}
+    shares = {kind: percent(score[kind][shallow], 3) for kind in kinds}
     return Lesson(
         "residual",
         (
@@ -95,15 +96,13 @@ def measure(
                 "{shallow} layers get {plain} without residuals and {residual} with them: it is the depth "
                 "that a plain net cannot use, not the data.",
                 shallow=shallow,
-                plain=percent(score["plain"][shallow], 3),
-                residual=percent(score["residual"][shallow], 3),
+                **shares,
             )
             if score["plain"][shallow] > score["plain"][deep] + 0.05
             else say(
                 "{shallow} layers get {plain} without residuals and {residual} with them.",
                 shallow=shallow,
-                plain=percent(score["plain"][shallow], 3),
-                residual=percent(score["residual"][shallow], 3),
+                **shares,
             ),
         ),
         say(

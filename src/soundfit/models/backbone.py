@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from soundfit.errors import UsageError
 from soundfit.models.augment import AUGMENTATIONS, PictureAugment
 from soundfit.models.backbone_weights import known_name, need_timm
+from soundfit.models.conv import passed_multiply_adds
 from soundfit.models.net import Linear, Mlp
 from soundfit.records import Config
 from soundfit.records.said import say
@@ -216,21 +217,7 @@ def backbone_features(
 @cache
 def backbone_multiply_adds(name: str, shape: Shape) -> float:
     """Return the multiply-adds of one picture's pass through a net's convolutions and affine maps."""
-    total = 0.0
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            total += output.numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += output.numel() * module.in_features
-
-    net = Backbone(name, shape).eval()
-    for module in net.modules():
-        module.register_forward_hook(count)
-    with torch.no_grad():
-        net(torch.zeros(1, *shape, dtype=torch.uint8))
-    return total
+    return passed_multiply_adds(Backbone(name, shape), torch.zeros(1, *shape, dtype=torch.uint8))
 
 
 def _create(name: str, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]:

@@ -26,6 +26,7 @@ __all__ = [
     "ResNet",
     "build_picture_net",
     "multiply_adds",
+    "passed_multiply_adds",
     "stem_stride",
 ]
 
@@ -273,6 +274,13 @@ def multiply_adds(model: str, width: int, depth: int, shape: Shape) -> float:
     >>> multiply_adds("linear", 0, 0, (28, 28, 1))
     7840.0
     """
+    with torch.device("meta"):
+        net = build_picture_net(Config(model=model, width=width, depth=depth), shape, 10)
+        return passed_multiply_adds(net, torch.empty(1, *shape, dtype=torch.uint8))
+
+
+def passed_multiply_adds(net: nn.Module, inputs: Tensor) -> float:
+    """Return the multiply-adds of one pass of ``inputs``; the net is only for that, and keeps the hooks."""
     total = 0.0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -282,9 +290,8 @@ def multiply_adds(model: str, width: int, depth: int, shape: Shape) -> float:
         elif isinstance(module, nn.Linear):
             total += output.numel() * module.in_features
 
-    with torch.device("meta"), torch.no_grad():
-        net = build_picture_net(Config(model=model, width=width, depth=depth), shape, 10).eval()
-        for module in net.modules():
-            module.register_forward_hook(count)
-        net(torch.empty(1, *shape, dtype=torch.uint8))
+    for module in net.eval().modules():
+        module.register_forward_hook(count)
+    with torch.no_grad():
+        net(inputs)
     return total

@@ -118,8 +118,7 @@ def tune(
     price = _cost(head.with_(model=TUNED, epochs=1), n_train, backbone, pictures, views.n_outputs)
     configurations = tuned_configurations(head, price, len(views.folds), device.type)
     heads = {m.fold: o.module for m, o in study.outcomes_of(study.result.chosen)}
-    over = hooks.should_stop() or (hooks.seconds_left is not None and hooks.seconds_left() <= 0)
-    if not configurations or len(heads) < len(views.folds) or over:
+    if not configurations or len(heads) < len(views.folds) or hooks.over():
         return study
     whole = tuned_views(views, pictures, plan, backbone, heads)
     try:

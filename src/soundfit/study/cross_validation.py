@@ -52,6 +52,10 @@ class Hooks:
     seconds_left: Callable[[], float] | None = None
     train: Callable[..., list[Outcome]] = train_members
 
+    def over(self) -> bool:
+        """Return whether training should not go on: it was told to stop, or its time has ended."""
+        return self.should_stop() or (self.seconds_left is not None and self.seconds_left() <= 0)
+
 
 @dataclass(frozen=True)
 class StudyRun:

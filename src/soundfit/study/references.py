@@ -170,7 +170,7 @@ def _ask_all(question: _Question, should_stop: Callable[[], bool]) -> dict[tuple
 
     with ProcessExecutor(n_workers) if forks else nullcontext() as executor:
         asked = None if executor is None else executor.put(question)
-        answers = at_places(ask, jobs, n_workers if forks else 1, lambda job: None)
+        answers = at_places(ask, jobs, n_workers if forks else 1)
     return dict(answer for answer in answers if answer is not None)
 
 

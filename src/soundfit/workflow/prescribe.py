@@ -53,8 +53,7 @@ def prescribe(
         ]
         prices = [len(views.folds) * views.cost(config.with_(**p.change), n_train) for p in wanted]
         wanted, left = _affordable(wanted, prices, left)
-        over = hooks.should_stop() or (hooks.seconds_left is not None and hooks.seconds_left() <= 0)
-        if not wanted or over:
+        if not wanted or hooks.over():
             break
         variants = [config.with_(**p.change) for p in wanted]
         try:

@@ -89,7 +89,7 @@ def capacity_curve(
         curve = capacity_study(
             views, widths=widths, depths=depths, seeds=range(seeds), device=where, hooks=limited
         )
-        if limited.should_stop() or (limited.seconds_left is not None and limited.seconds_left() <= 0):
+        if limited.over():
             return curve
         return _with_memorising(views, curve, where)
 
@@ -134,7 +134,7 @@ def learning_curve(
             seeds=range(seeds),
             device=pick_device(device),
             on_epoch=limited.on_epoch,
-            should_stop=_over(limited),
+            should_stop=limited.over,
         )
     if found is None:
         raise StopError(
@@ -221,7 +221,7 @@ def learning_rate_range(
             batch_sizes=batch_sizes,
             seeds=range(seeds),
             device=pick_device(device),
-            hooks=replace(limited, should_stop=_over(limited)),
+            hooks=replace(limited, should_stop=limited.over),
         )
 
 
@@ -347,11 +347,6 @@ def _limited(hooks: Hooks | None, budget: str | float | None, started: float) ->
 
     asked = hooks.should_stop
     return replace(hooks, seconds_left=left, should_stop=lambda: asked() or left() <= 0)
-
-
-def _over(hooks: Hooks) -> Callable[[], bool]:
-    left = hooks.seconds_left
-    return lambda: hooks.should_stop() or (left is not None and left() <= 0)
 
 
 def _with_memorising(views: TableViews, curve: Curve, device: torch.device) -> Curve:
