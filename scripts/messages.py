@@ -6,6 +6,7 @@
 Texts are found where they are written: ``_("…")`` and ``_.many("…", "…", n)`` in code and templates,
 ``say("…")`` for sentences of records, the names of stages (``on_stage("…")``), and the rule, what was
 received and the fix of an error that is raised. Python's own parser reads code, Jinja's the templates.
+Help is taken from the tree of commands as it is shown.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2 import nodes
+from typer.main import get_command
+
+from soundfit.cli.language import help_texts
+from soundfit.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "soundfit"
 LOCALE = PACKAGE / "report" / "locale"
 LANGUAGES = ("zh",)
 DATE = datetime(2026, 11, 25, tzinfo=UTC)
-TEXTS = {"_", "say", "on_stage", "stage"}
+TEXTS = {"_", "N_", "say", "on_stage", "stage"}
+PARAMETERS = {"severity", "place", "module", "step", "patch", "change"}
 ERRORS = {"UsageError", "DataError", "StopError", "Interrupted", "SoundfitError"}
 
 Found = tuple[str, int, str | tuple[str, str]]
@@ -53,6 +59,8 @@ def messages() -> Iterator[Found]:
                 yield str(path.relative_to(ROOT)), call.lineno, texts[0]
             elif plural and len(texts) == 2:
                 yield str(path.relative_to(ROOT)), call.lineno, (texts[0], texts[1])
+    for text in help_texts(get_command(app)):
+        yield str((PACKAGE / "cli").relative_to(ROOT)), 0, text
 
 
 def _texts(call: ast.Call) -> Iterator[str | tuple[str, str]]:
@@ -66,6 +74,9 @@ def _texts(call: ast.Call) -> Iterator[str | tuple[str, str]]:
             yield one[0], more[0]
     elif name == "diagnose" and len(call.args) >= 2:
         yield from _constants(call.args[1])
+        # What is not a parameter is a piece of evidence, shown by its name.
+        shown = (k.arg for k in call.keywords if k.arg and k.arg not in PARAMETERS)
+        yield from (one.replace("_", " ") for one in shown)
     elif name in ERRORS:
         for part in (*call.args[:1], *(k.value for k in call.keywords if k.arg in ("received", "fix"))):
             yield from _constants(part)
@@ -85,8 +96,8 @@ def template() -> Catalog:
     # A fixed date: the files change when a text does, not whenever they are written.
     catalog = Catalog(project="soundfit", charset="utf-8", fuzzy=False, creation_date=DATE)
     for path, _line, text in messages():
-        # A text without letters of its own is the same in every language.
-        if re.search(r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", text if isinstance(text, str) else text[0])):
+        # A text without letters, comma or stop of its own is the same in every language.
+        if re.search(r"[^\W\d_]|[,.;]", re.sub(r"\{[^}]*\}", "", text if isinstance(text, str) else text[0])):
             catalog.add(text, locations=[(path, 0)])
     return catalog
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from soundfit.records import Trace
+from soundfit.records.said import say
 from soundfit.report.doctor_page import doctor_page
 
 
@@ -29,7 +30,7 @@ def test_the_worst_layer_leads_each_picture() -> None:
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_the_page_speaks_chinese_but_for_what_a_rule_says_of_this_script() -> None:
+def test_the_page_speaks_chinese() -> None:
     trace = Trace("step", np.arange(1, 3, dtype=float), {"training_loss": np.array([2.0, 1.0])}, {}, (), {})
     found = {
         "code": "vanishing-gradient",
@@ -37,14 +38,16 @@ def test_the_page_speaks_chinese_but_for_what_a_rule_says_of_this_script() -> No
         "cause": "gradients vanish on their way to the first layers",
         "confidence": 0.9,
         "where": {"module": "", "file": "", "line": 0, "step": None},
-        "evidence": {},
-        "prescription": {"text": "use ReLU", "patch": ""},
+        "evidence": {"possible_score": 0.5, "update_ratio": None, "frozen": ["a", "b"]},
+        "prescription": {"text": say("Try this change: {best}.", best="fresh"), "patch": "- old\n+ new"},
     }
     page = doctor_page(trace, {"healthy": False, "diagnoses": [found], "repair": None}, "a.py", lang="zh")
     assert '<html lang="zh">' in page
     assert "最可能的原因：梯度在传到前几层的途中消失（梯度消失）。" in page
     assert "训练损失：从 2 变为 1。" in page
-    assert "use ReLU" in page
+    assert "试试这个修改：fresh。" in page
+    assert "<dt>更新量与权重之比</dt><dd>–</dd><dt>冻结的参数</dt><dd>a，b</dd>" in page
+    assert "- old\n+ new" in page
 
 
 def test_a_repair_is_told_in_words() -> None:

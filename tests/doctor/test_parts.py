@@ -160,7 +160,7 @@ def test_a_verdict_is_told_in_the_readers_language_and_without_numbers_that_are_
     assert "nan" not in told
     chinese = verdict_text(report, _=Words("zh"))
     assert "错误：梯度在传到前几层的途中消失（梯度消失） [vanishing-gradient，置信度 0.90]" in chinese
-    assert "位置：train.py:7, 层 layers.0" in chinese
+    assert "位置：train.py:7，层 layers.0" in chinese
 
 
 def test_a_missing_script_is_a_usage_error() -> None:

@@ -4,15 +4,23 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import soundfit.doctor.rules
 from soundfit.doctor.case import Case
 from soundfit.doctor.rules import RULES, diagnose, is_healthy
+from soundfit.doctor.speak import told, verdict_text
 from soundfit.doctor.symptoms import symptoms
 from soundfit.records import Event, Place, Trace
+from soundfit.report.doctor_page import doctor_page
+from soundfit.report.words import Words
 
 
 def trace(
@@ -342,3 +350,57 @@ def test_an_empty_trace_finds_nothing() -> None:
     assert diagnose(empty) == []
     assert symptoms(empty) == []
     assert len(RULES) > 20
+
+
+def english(text: str) -> list[str]:
+    """Return the runs of four and more English words, but for lines of the user's code (indented)."""
+    lines = (line for line in text.splitlines() if not line.startswith("    "))
+    return [run for line in lines for run in re.findall(r"[A-Za-z]+(?:,? [A-Za-z']+){3,}", line)]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_verdict_in_chinese_has_no_english_sentence(name: str) -> None:
+    _ = Words("zh")
+    found = [d.to_dict() for d in diagnose(trace(**FAULTS[name][1]))]
+    assert found
+    report = {"healthy": False, "diagnoses": found, "repair": None}
+    assert english(verdict_text(report, _=_)) == []
+    page = doctor_page(trace(), report, "a.py", lang="zh")
+    assert english(re.sub(r"<(script|style|pre).*?</\1>|<[^>]*>", "\n", page, flags=re.DOTALL)) == []
+    for one in found:
+        for text in (one["cause"], one["prescription"]["text"]):
+            assert re.search("[\u4e00-\u9fff]", told(text, _)), text
+        # The JSON report keeps plain English.
+        assert json.loads(json.dumps(one["cause"])) == str(one["cause"])
+        assert not re.search("[\u4e00-\u9fff]", json.dumps(one, ensure_ascii=False))
+
+
+def test_what_a_rule_says_is_written_so_that_it_can_be_translated() -> None:
+    """Causes and prescriptions are say("…"), or (causes) plain text that the extraction finds: no f-strings."""
+    rules = Path(soundfit.doctor.rules.__file__).parent
+    lost = []
+    for path in sorted(rules.glob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            named: dict[str, list[ast.expr]] = {}
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    named.setdefault(node.targets[0].id, []).append(node.value)
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "diagnose":
+                    cause, fix = call.args[1], call.args[3]
+                    lost += [f"{path.name}:{call.lineno}"] * (not _found(cause, named, plain=True))
+                    lost += [f"{path.name}:{call.lineno}"] * (not _found(fix, named, plain=False))
+    assert lost == []
+
+
+def _found(text: ast.expr, named: dict[str, list[ast.expr]], *, plain: bool) -> bool:
+    """Return whether the extraction of messages finds a text, wherever it is assigned."""
+    if isinstance(text, ast.IfExp):
+        return _found(text.body, named, plain=plain) and _found(text.orelse, named, plain=plain)
+    if isinstance(text, ast.Name):
+        return bool(named.get(text.id)) and all(_found(v, {}, plain=False) for v in named[text.id])
+    if isinstance(text, ast.Call):
+        return getattr(text.func, "id", "") == "say" and isinstance(text.args[0], ast.Constant)
+    return plain and isinstance(text, ast.Constant)

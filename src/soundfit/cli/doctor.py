@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from soundfit.cli.options import Lang
 from soundfit.errors import UsageError
 
 __all__ = ["CONTEXT", "doctor_command", "own_options"]
@@ -69,8 +69,11 @@ def doctor_command(
     html_path: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
     price: Annotated[str, typer.Option(help="economy (few steps watched in full) or full.")] = "economy",
     seconds: Annotated[float, typer.Option(help="Soft limit for the examination afterwards.")] = 25.0,
+    lang: Lang = "en",
 ) -> None:
     """Watch an unchanged PyTorch script; say what is wrong with its training, why and where.
+
+    Example:  soundfit doctor train.py --html doctor.html
 
     What stands after SCRIPT is the script's own, but for --json, --html,
     --price and --fix where the script never mentions them (-- ends the doctor's
@@ -82,8 +85,6 @@ def doctor_command(
     own, args = own_options(context.args, source)
     json_path = Path(own["--json"]) if "--json" in own else json_path
     html_path = Path(own["--html"]) if "--html" in own else html_path
-    # The doctor's options stop at the script, so its language comes from the environment.
-    lang = "zh" if os.environ.get("SOUNDFIT_LANG") == "zh" else "en"
     if lang != "en":
         from soundfit.report.words import Words
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soundfit.cli.options import Run
+from soundfit.cli.options import Lang, Run
 
 __all__ = ["export_command"]
 
@@ -21,12 +21,15 @@ def export_command(
         Path | None,
         typer.Option("-o", "--output", help="File to write.", show_default="RUN/model.onnx or .pt2"),
     ] = None,
+    lang: Lang = "en",
 ) -> None:
     """Write a run's model as one file, preprocessing included.
 
     Example:  soundfit export run/ --format onnx -o houses.onnx
     """
     from soundfit.artifact.export import export_run
+    from soundfit.report.words import Words
 
     path = export_run(run, format_name, output)
-    typer.echo(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    wrote = Words(lang)("wrote {path} ({size:,} bytes)")
+    typer.echo(wrote.format(path=path, size=path.stat().st_size))

@@ -8,7 +8,7 @@ import sys
 import time as time_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -56,8 +56,17 @@ def _common(
         typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    lang: Annotated[
+        Literal["en", "zh"] | None,
+        typer.Option(
+            help="Language of help, messages and reports; also behind the command.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Options of every command."""
+    if lang is not None:
+        # Where each command's own --lang looks.
+        os.environ["SOUNDFIT_LANG"] = lang
 
 
 @app.command()
@@ -161,7 +170,8 @@ def train(
     go_on = go_on_command(command, out)
     since = through_since(out, command) if resume else ""
     if since:
-        _say(f"The training in {out} is through ({since}): nothing is left to do.")
+        done = _("The training in {out} is through ({since}): nothing is left to do.")
+        _say(done.format(out=out, since=since))
         if json:
             write_json_line(read_run(out))
         return
@@ -250,6 +260,7 @@ def predict(
         Path | None,
         typer.Option("-o", "--output", help="File to write: .csv, .parquet or .json.", show_default="screen"),
     ] = None,
+    lang: opt.Lang = "en",
 ) -> None:
     """Predict the rows of a table, or pictures, with a trained run.
 
@@ -424,7 +435,13 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     try:
-        code = app(standalone_mode=False)
+        command = typer.main.get_command(app)
+        if _lang() != "en":
+            from soundfit.cli.language import break_anywhere, retell_help
+
+            break_anywhere()
+            retell_help(command, _words())
+        code = command(standalone_mode=False)
         if code == _TYPERS_INTERRUPT:
             _interrupted()
         sys.exit(code if isinstance(code, int) else 0)
@@ -463,14 +480,21 @@ def run() -> None:
         sys.exit(1)
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # Typer's and Click's own usage errors
-            error.show()
+            if _lang() != "en" and hasattr(error, "ctx"):
+                from soundfit.cli.language import usage_error
+
+                _say(usage_error(error, _words()))
+            else:
+                error.show()
             sys.exit(error.exit_code)
         if debug:
             raise
-        _say(
-            f"error: soundfit met something it did not expect: {type(error).__name__}: {error}. "
+        _ = _words()
+        unexpected = _(
+            "error: soundfit met something it did not expect: {kind}: {error}. "
             "Fix: this is a bug; run the command with 'soundfit --debug …' and report what it prints."
         )
+        _say(unexpected.format(kind=type(error).__name__, error=error))
         sys.exit(1)
 
 

@@ -63,8 +63,8 @@ ImageSize = Annotated[
 Backbone = Annotated[
     str,
     typer.Option(
-        help="timm:NAME, a pretrained net for pictures (soundfit[vision]); none; auto: one that lies on this "
-        "machine, where pictures are few.",
+        help="timm:NAME, a pretrained net for pictures (soundfit\\[vision]); none; auto: one that lies on "
+        "this machine, where pictures are few.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -152,7 +152,7 @@ Budget = Annotated[
 ]
 Lang = Annotated[
     Literal["en", "zh"],
-    typer.Option(help="Language of the summary and the report.", envvar="SOUNDFIT_LANG"),
+    typer.Option(help="Language of help, messages and reports.", envvar="SOUNDFIT_LANG"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from soundfit.cli.options import Run
+from soundfit.cli.options import Lang, Run
 
 __all__ = ["serve_command"]
 
@@ -19,9 +19,7 @@ def serve_command(
         str, typer.Option(help="Address to listen on; only this machine unless you say otherwise.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8000,
-    lang: Annotated[
-        Literal["en", "zh"], typer.Option(help="Language of the page.", envvar="SOUNDFIT_LANG")
-    ] = "en",
+    lang: Lang = "en",
 ) -> None:
     """Serve predictions: a page with a form or a drop zone, files in and out, and an HTTP API (/docs).
 
@@ -29,18 +27,21 @@ def serve_command(
     """
     import uvicorn
 
+    from soundfit.report.words import Words
     from soundfit.serve.app import make_app
     from soundfit.serve.socket import open_socket
 
     app = make_app(run, hosts=_HERE if host in _HERE else ("*",), lang=lang)
     listening = open_socket(host, port)
+    _ = Words(lang)
     if host not in _HERE:
-        typer.echo(
-            f"warning: listening on {host}: whoever reaches this machine can use the model, no password.",
-            err=True,
+        warning = _(
+            "warning: listening on {host}: whoever reaches this machine can use the model, no password."
         )
+        typer.echo(warning.format(host=host), err=True)
     shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"serving {run} at http://{shown}:{port}   (Ctrl-C ends it)", err=True)
+    serving = _("serving {run} at {address}   (Ctrl-C ends it)")
+    typer.echo(serving.format(run=run, address=f"http://{shown}:{port}"), err=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=30)
     try:
         uvicorn.Server(config).run(sockets=[listening])

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from soundfit.records.said import say
+
 __all__ = ["bad_operation", "loss_structure", "output_activation", "softmax_axis"]
 
 _SHAPE_ONLY = (
@@ -217,29 +219,37 @@ def _judge(node: Any) -> dict[str, Any] | None:
         low = float(operand.min())
         limit = -1.0 if kind == "Log1P" else 0.0
         if low <= limit and bool(torch.isfinite(operand).all()):
-            word = "zero" if low == limit else "a negative number"
-            return {"operation": "log", "why": f"logarithm of {word}", "minimum": low}
+            word = say("zero") if low == limit else say("a negative number")
+            return {"operation": "log", "why": say("logarithm of {word}", word=word), "minimum": low}
     if kind == "Sqrt":
         result = _saved(node, "_saved_result")
         if result is not None and (bool((result == 0).any()) or bool(result.isnan().any())):
-            bad = "a negative number" if bool(result.isnan().any()) else "zero, whose slope is infinite"
-            return {"operation": "sqrt", "why": f"square root of {bad}", "minimum": 0.0}
+            bad = (
+                say("a negative number")
+                if bool(result.isnan().any())
+                else say("zero, whose slope is infinite")
+            )
+            return {"operation": "sqrt", "why": say("square root of {bad}", bad=bad), "minimum": 0.0}
     if kind == "Div":
         other = _saved(node, "_saved_other")
         if other is not None and bool((other == 0).any()):
-            return {"operation": "div", "why": "division by zero", "minimum": 0.0}
+            return {"operation": "div", "why": say("division by zero"), "minimum": 0.0}
     if kind == "Exp":
         result = _saved(node, "_saved_result")
         if result is not None and bool(result.isinf().any()):
-            return {"operation": "exp", "why": "exponential overflowed", "maximum": float("inf")}
+            return {"operation": "exp", "why": say("exponential overflowed"), "maximum": float("inf")}
     if kind == "Pow" and operand is not None and bool(torch.isfinite(operand).all()):
         exponent = getattr(node, "_saved_exponent", None)
         if isinstance(exponent, int | float) and exponent < 1 and bool((operand <= 0).any()):
             return {
                 "operation": "pow",
-                "why": f"power {exponent:g} of zero or less",
+                "why": say("power {exponent:g} of zero or less", exponent=exponent),
                 "minimum": float(operand.min()),
             }
     if kind in ("Acos", "Asin") and operand is not None and bool((operand.abs() >= 1).any()):
-        return {"operation": kind.lower(), "why": "inverse trigonometric function at its end", "maximum": 1.0}
+        return {
+            "operation": kind.lower(),
+            "why": say("inverse trigonometric function at its end"),
+            "maximum": 1.0,
+        }
     return None

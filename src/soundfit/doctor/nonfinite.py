@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from soundfit.doctor.graph import bad_operation
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor, tensors
+from soundfit.records.said import say
 
 __all__ = ["FirstBad", "first_bad_operation", "nonfinite_detail"]
 
@@ -105,24 +106,25 @@ _ON_PURPOSE = {"masked_fill", "masked_fill_", "full", "full_like", "new_full", "
                "tensor", "__get__", "__set__", "size", "dim"}  # fmt: skip
 _DIVISIONS = ("div", "div_", "__truediv__", "__rtruediv__", "true_divide")
 _REASONS = {
-    "log": "logarithm of zero or less", "log2": "logarithm of zero or less", "log10": "logarithm of zero or less",
-    "sqrt": "square root of a negative number", "rsqrt": "reciprocal root of zero or less",
-    "reciprocal": "division by zero", "exp": "exponential overflowed", "expm1": "exponential overflowed",
-    "acos": "inverse cosine beyond 1", "asin": "inverse sine beyond 1", "atanh": "inverse tangent at its end",
-    "softmax": "softmax over nothing but -inf", "std": "spread of a single value", "var": "spread of a single value",
+    "log": say("logarithm of zero or less"), "log2": say("logarithm of zero or less"), "log10": say("logarithm of zero or less"),
+    "sqrt": say("square root of a negative number"), "rsqrt": say("reciprocal root of zero or less"),
+    "reciprocal": say("division by zero"), "exp": say("exponential overflowed"), "expm1": say("exponential overflowed"),
+    "acos": say("inverse cosine beyond 1"), "asin": say("inverse sine beyond 1"), "atanh": say("inverse tangent at its end"),
+    "softmax": say("softmax over nothing but -inf"), "std": say("spread of a single value"), "var": say("spread of a single value"),
 }  # fmt: skip
 
 
-def _described(name: str, bad: Tensor, zero: bool) -> dict[str, Any]:
-    kind = name.strip("_").removesuffix("_")
+def _described(function: str, bad: Tensor, zero: bool) -> dict[str, Any]:
+    kind = function.strip("_").removesuffix("_")
     if zero:
         kind = "div"
     elif kind in ("pow", "square") and bool(torch.isnan(bad).any()):
         kind = "pow"
-    why = "division by zero" if zero else _REASONS.get(kind, f"{kind or 'an operation'} overflowed")
+    name = kind or say("an operation")
+    why = say("division by zero") if zero else _REASONS.get(kind, say("{name} overflowed", name=name))
     dtype = str(bad.dtype).removeprefix("torch.")
     if dtype == "float16" and not zero:
-        why = f"{kind or 'an operation'} beyond 65504, where float16 ends"
+        why = say("{name} beyond 65504, where float16 ends", name=name)
     return {"operation": kind, "why": why, "dtype": dtype}
 
 

@@ -28,7 +28,9 @@ from soundfit.doctor.forks import Forks, shared_modules
 from soundfit.doctor.judge import possible_score
 from soundfit.doctor.replay import replay
 from soundfit.doctor.rows import Rows
+from soundfit.doctor.speak import Translate, told
 from soundfit.doctor.visit import Visit
+from soundfit.records.said import say
 
 __all__ = ["interval", "plans", "repair"]
 
@@ -79,7 +81,13 @@ def _sound(visit: Visit) -> dict[str, Any] | None:
         change["loss"] = "sound"
     if case["loss.activation"] in ("relu", "tanh", "softmax", "sigmoid"):
         change["output"] = "drop"
-    return {"code": "sound settings", "change": change}
+    return {"code": say("sound settings"), "change": change}
+
+
+def _no_plan(visit: Visit) -> str:
+    if visit.healthy:
+        return say("nothing to cure")
+    return say("no change at run time is known for what was found")
 
 
 def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float, float]:
@@ -105,7 +113,9 @@ def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float
     return mean, mean - half, mean + half
 
 
-def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | None = None) -> dict[str, Any]:
+def repair(
+    script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | None = None, _: Translate = str
+) -> dict[str, Any]:
     """Try changes on a script that was watched, and run it repaired when one is proven better.
 
     Args:
@@ -113,6 +123,7 @@ def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | Non
         args: its arguments.
         visit: what was found when it ran as it is.
         say: is told of each retraining before it begins.
+        _: translates what it is told.
 
     Returns:
         ``accepted``, ``before`` and ``after`` (mean held-out scores), ``interval`` of the gain, ``trials``
@@ -131,7 +142,7 @@ def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | Non
         or trace is None
         or "task" not in trace.facts
     ):
-        out["why"] = "healthy" if visit.healthy else "no change at run time is known for what was found"
+        out["why"] = _no_plan(visit)
         return out
     looked.prepare()
     facts = _facts(looked, trace.facts)
@@ -142,7 +153,7 @@ def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | Non
         and evaluated["shared"] < 0.5 * evaluated["rows"]
     )
     runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
-    runner.say, runner.limit = say, 600 + 20 * visit.watched_seconds
+    runner.say, runner.words, runner.limit = say, _, 600 + 20 * visit.watched_seconds
     runner.goal = math.nan if facts.get("uneven") else possible_score(trace.facts) - 0.05
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
@@ -165,9 +176,9 @@ def repair(script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | Non
 
 
 def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any]) -> dict[str, Any] | None:
-    first = runner.run({}, 0, "as it is", out)
+    first = runner.run({}, 0, say("as it is"), out)
     if first is None:
-        out["why"] = "no held-out rows could be scored"
+        out["why"] = say("no held-out rows could be scored")
         return None
     out["before"] = first["score"]
     best: dict[str, Any] | None = None
@@ -187,14 +198,14 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
     fresh = MAX_TRIALS - len(out["trials"]) if first["seconds"] < 8 else FRESH_SEEDS
     pairs, befores, afters = [], [], []
     for seed in range(1, 1 + fresh):
-        a, b = runner.run({}, seed, "as it is", out), runner.run(best["change"], seed, best["code"], out)
+        a, b = runner.run({}, seed, say("as it is"), out), runner.run(best["change"], seed, best["code"], out)
         if a is None or b is None:
             break
         pairs.append((a["parts"], b["parts"]))
         befores.append(a["score"])
         afters.append(b["score"])
     if len(pairs) < FRESH_SEEDS:
-        out |= {"after": after["score"], "why": f"fewer than {FRESH_SEEDS} seeds could be compared"}
+        out |= {"after": after["score"], "why": say("fewer than {n} seeds could be compared", n=FRESH_SEEDS)}
         return None
     _, low, high = interval(pairs)
     out |= {"before": statistics.fmean(befores), "after": statistics.fmean(afters), "interval": [low, high]}
@@ -210,6 +221,7 @@ class _Runner:
         self.work = Path.cwd()
         self.count = 0
         self.say: TextIO | None = None
+        self.words: Translate = str
         self.limit = math.inf
         self.goal = math.nan
         self.forks: Forks | None = None
@@ -220,9 +232,9 @@ class _Runner:
         path = self.folder / f"trial{self.count}"
         self._write(path, change, seed, judge=True)
         if self.say is not None:
-            print(
-                f"soundfit doctor: retraining {self.count}, seed {seed}: {name} …", file=self.say, flush=True
-            )
+            _ = self.words
+            text = _("soundfit doctor: retraining {n}, seed {seed}: {name} …")
+            print(text.format(n=self.count, seed=seed, name=told(name, _)), file=self.say, flush=True)
         started = time.perf_counter()
         if self.forks is None:
             self.forks = Forks(self.work, shared_modules(list(sys.modules)))
@@ -338,7 +350,7 @@ def _blind(looked: Examination, own: bool) -> dict[str, Any] | None:
     return {
         **best,
         "trials": len(found),
-        "rows": "the script's evaluation" if split else "held out of training",
+        "rows": say("the script's evaluation") if split else say("held out of training"),
     }
 
 

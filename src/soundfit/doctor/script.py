@@ -139,8 +139,11 @@ def watched_run(
     visit = visits[0]
     visit.watched_seconds = time.perf_counter() - visit._started
     if say is not None and visit.watch.backwards:
-        text = f"soundfit doctor: the script ended; comparing with small models and replays of its training (at most about {seconds:.0f} s) …"
-        print(text, file=say, flush=True)
+        _ = WORDS
+        text = _(
+            "soundfit doctor: the script ended; comparing with small models and replays of its training (at most about {seconds:.0f} s) …"
+        )
+        print(text.format(seconds=seconds), file=say, flush=True)
     visit.end()
     return code, visit
 
@@ -188,7 +191,7 @@ def run_script(
     # The script may change its working folder: relative paths are of the folder the command was given in.
     json_path = Path(json_path).resolve() if json_path is not None else None
     html_path = Path(html_path).resolve() if html_path is not None else None
-    out = say or sys.stderr
+    out, _ = say or sys.stderr, WORDS
     code, visit = watched_run(script, args, price=price, seconds=seconds, say=out)
     from soundfit.doctor.speak import verdict_text
 
@@ -202,11 +205,11 @@ def run_script(
                 json_path is not None
             ):  # what is found stands there while the repair lasts, and if it is stopped
                 _write(report, json_path)
-            report["repair"] = repair(script, args, visit, say=out)
+            report["repair"] = repair(script, args, visit, say=out, _=_)
     if code not in (0, 130):
-        print(f"soundfit doctor: the script ended with exit code {code}.", file=out)
+        print(_("soundfit doctor: the script ended with exit code {code}.").format(code=code), file=out)
     trained = visit is not None and visit.watch.backwards > 0
-    print(verdict_text(report, trained=trained, _=WORDS), file=out, flush=True)
+    print(verdict_text(report, trained=trained, _=_), file=out, flush=True)
     if json_path is not None:
         _write(report, json_path)
     if html_path is not None and visit is not None and visit.trace is not None:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from soundfit.records.said import say
+
 __all__ = ["Selection", "selection_by_test"]
 
 _BEST = re.compile(r"best|highest|lowest|max|min|record|top", re.IGNORECASE)
@@ -64,9 +66,9 @@ def _chosen(branch: ast.If) -> str:
     body = "\n".join(ast.unparse(one) for one in branch.body)
     rest = "\n".join(ast.unparse(one) for one in branch.orelse)
     if _KEEPS.search(body):
-        return "checkpoint"
+        return say("checkpoint")
     stops = any(isinstance(one, ast.Break) for part in branch.orelse for one in ast.walk(part))
-    return "time to stop" if stops or _STOPS.search(rest) else ""
+    return say("time to stop") if stops or _STOPS.search(rest) else ""
 
 
 def _words(node: ast.AST) -> set[str]:

@@ -1,4 +1,4 @@
-"""The doctor's words in a terminal. Knows the JSON report; knows nothing of torch and of no catalogue."""
+"""The doctor's words in a terminal. Knows the report; knows nothing of torch and of no catalogue."""
 
 from __future__ import annotations
 
@@ -6,18 +6,37 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Translate", "verdict_text"]
+from soundfit.records.said import Said, retell
+
+__all__ = ["Translate", "evidence_name", "told", "verdict_text"]
 
 Translate = Callable[[str], str]
+
+
+def told(text: Any, _: Translate) -> Any:
+    """Return a text of the report in the reader's language; a number or a list as it is."""
+    if isinstance(text, Said):
+        return retell(text, {}, _)
+    return _(text) if isinstance(text, str) else text
+
+
+def evidence_name(key: str, _: Translate) -> str:
+    """Return in the reader's words what a piece of evidence measures."""
+    shared = {
+        "score": _("score"),
+        "possible_score": _("possible score"),
+        "constant_score": _("constant score"),
+    }
+    return shared.get(key) or _(key.replace("_", " "))
 
 
 def verdict_text(report: dict[str, Any], *, trained: bool = True, _: Translate = str) -> str:
     """Return the verdict, worst first.
 
     Args:
-        report: the JSON report.
+        report: the report of the visit, as :meth:`Visit.to_dict` returns it.
         trained: whether a backward pass was seen.
-        _: translates a text; what a rule says about the very script stays as it is.
+        _: translates a text.
     """
     if not trained:
         return _("soundfit doctor: no training was seen (no backward pass).")
@@ -29,22 +48,22 @@ def verdict_text(report: dict[str, Any], *, trained: bool = True, _: Translate =
             "",
             _("{severity}: {cause} [{code}, confidence {confidence:.2f}]").format(
                 severity=names.get(one["severity"], one["severity"]),
-                cause=_(one["cause"]),
+                cause=told(one["cause"], _),
                 code=one["code"],
                 confidence=one["confidence"],
             ),
         ]
         at = _place(one["where"], _)
         if at:
-            lines.append("  " + _("at {place}").format(place=", ".join(at)))
+            lines.append("  " + _("at {place}").format(place=_(", ").join(at)))
         numbers = {
             k: v for k, v in one["evidence"].items() if isinstance(v, int | float) and not isinstance(v, bool)
         }
         if numbers:
-            seen = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
+            seen = _(", ").join(f"{evidence_name(k, _)} {v:.4g}" for k, v in numbers.items())
             lines.append("  " + _("seen: {numbers}").format(numbers=seen))
-        lines.append("  " + _("do: {text}").format(text=one["prescription"]["text"]))
-        lines += ["    " + row for row in one["prescription"]["patch"].splitlines()]
+        lines.append("  " + _("do: {text}").format(text=told(one["prescription"]["text"], _)))
+        lines += ["    " + row for row in told(one["prescription"]["patch"], _).splitlines()]
     repair = report.get("repair")
     if repair is not None:
         lines += ["", _repair_text(repair, _)]
@@ -74,22 +93,23 @@ def _place(where: dict[str, Any], _: Translate) -> list[str]:
 
 def _repair_text(repair: dict[str, Any], _: Translate) -> str:
     if repair["before"] is None:
-        return _("repair: nothing was tried ({why}).").format(why=repair.get("why", _("no change to try")))
+        why = told(repair["why"], _) if "why" in repair else _("no change to try")
+        return _("repair: nothing was tried ({why}).").format(why=why)
     n = len(repair["trials"])
-    told = _("repair accepted") if repair["accepted"] else _("repair not proven better, not applied")
+    outcome = _("repair accepted") if repair["accepted"] else _("repair not proven better, not applied")
     if repair["after"] is None:
         text = _("{told}: held-out score {before:.3f} before ({n} trainings).").format(
-            told=told, before=repair["before"], n=n
+            told=outcome, before=repair["before"], n=n
         )
     elif repair["interval"]:
         low, high = repair["interval"]
         text = _(
             "{told}: held-out score {before:.3f} before, {after:.3f} after (gain {low:.3f} to {high:.3f}, "
             "{n} trainings)."
-        ).format(told=told, before=repair["before"], after=repair["after"], low=low, high=high, n=n)
+        ).format(told=outcome, before=repair["before"], after=repair["after"], low=low, high=high, n=n)
     else:
         text = _("{told}: held-out score {before:.3f} before, {after:.3f} after ({n} trainings).").format(
-            told=told, before=repair["before"], after=repair["after"], n=n
+            told=outcome, before=repair["before"], after=repair["after"], n=n
         )
     blind = repair.get("blind")
     if blind and blind.get("score") is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from soundfit.doctor.speak import evidence_name, told
 from soundfit.records import Trace
 from soundfit.report.html import environment
 from soundfit.report.numbers import significant
@@ -39,9 +40,9 @@ def doctor_page(trace: Trace, report: dict[str, Any], name: str, *, lang: str = 
 
     Args:
         trace: what the watch recorded.
-        report: the JSON report of the same visit.
+        report: of the same visit, as :meth:`Visit.to_dict` returns it.
         name: the script's name.
-        lang: language of the page; what a rule says about this very script stays English.
+        lang: language of the page.
     """
     _ = Words(lang)
     return (
@@ -54,6 +55,8 @@ def doctor_page(trace: Trace, report: dict[str, Any], name: str, *, lang: str = 
             repair=_repair(report.get("repair"), _),
             pictures=_pictures(trace, _),
             steps=len(trace.at),
+            told=lambda text: told(text, _),
+            evidence=lambda one: {evidence_name(name, _): _plain(value, _) for name, value in one.items()},
         )
     )
 
@@ -64,7 +67,7 @@ def _headline(report: Mapping[str, Any], _: Words) -> str:
     pressing = [d for d in report["diagnoses"] if d["severity"] != "note"]
     if not pressing:
         return _("Something keeps this training from its possible result, and no cause was found.")
-    first = _("Most likely: {cause}.").format(cause=_(pressing[0]["cause"]))
+    first = _("Most likely: {cause}.").format(cause=told(pressing[0]["cause"], _))
     if len(pressing) == 1:
         return first
     return first + " " + _.many("{n} more cause below.", "{n} more causes below.", len(pressing) - 1)
@@ -75,7 +78,7 @@ def _repair(repair: Mapping[str, Any] | None, _: Words) -> str:
     if repair is None:
         return ""
     if repair["before"] is None:
-        why = repair.get("why")
+        why = told(repair.get("why"), _)
         return _("Nothing was tried: {why}.").format(why=why) if why else _("Nothing was tried.")
     said = _("Accepted: ") if repair["accepted"] else _("Not proven better, not applied: ")
     said += _("held-out score {value:.3f} before").format(value=repair["before"])
@@ -85,6 +88,15 @@ def _repair(repair: Mapping[str, Any] | None, _: Words) -> str:
         low, high = repair["interval"]
         said += _("; 95 % interval of the gain {low:.3f} to {high:.3f}").format(low=low, high=high)
     return said + _(".")
+
+
+def _plain(value: Any, _: Words) -> Any:
+    """Return a piece of evidence as it is shown."""
+    if isinstance(value, (list, tuple)):
+        return _(", ").join(str(_plain(one, _)) for one in value)
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: _("yes"), False: _("no")}[value]
+    return told(value, _)
 
 
 def _pictures(trace: Trace, _: Words) -> list[Picture]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from soundfit.doctor.case import Case
 from soundfit.doctor.rules import data, fit, loss, modes, network, numbers, optimiser
 from soundfit.records import Diagnosis, Trace
+from soundfit.records.said import say
 
 __all__ = ["RULES", "diagnose", "is_healthy"]
 
@@ -96,13 +97,15 @@ def _unnamed(case: Case) -> Diagnosis:
     known = [k for k in codes if case[f"replays.{k}.held_out"] is not None]
     best = max(known, key=case.cure, default=None)
     if best is None or case.cure(best) < 0.2:
-        text = "Trained soundly on the same rows, a small model does far better; no single change was found that cures this one."
+        text = say(
+            "Trained soundly on the same rows, a small model does far better; no single change was found that cures this one."
+        )
         return case.diagnose("capacity-too-small" if case.architecture_limits else "lr-too-low", "learns less than is possible", 0.2, text,
                              severity="warning")  # fmt: skip
     return case.diagnose(
         codes[best],
-        f"a replay with '{best}' learns far better",
+        say("a replay with '{best}' learns far better", best=best),
         0.3,
-        f"Try this change: {best}.",
+        say("Try this change: {best}.", best=best),
         cured=case.cure(best),
     )

@@ -9,6 +9,7 @@ import math
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before
 from soundfit.records import Diagnosis, Severity
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -48,7 +49,11 @@ def input_scale(case: Case) -> list[Diagnosis]:
     if sure < 0.3:
         return []
     place = case["places.model"]
-    fix = f"Inputs reach {case.number('input.max'):.4g} (column spread up to {top:.4g}): standardise them with the training rows' mean and spread."
+    fix = say(
+        "Inputs reach {max:.4g} (column spread up to {top:.4g}): standardise them with the training rows' mean and spread.",
+        max=case.number("input.max"),
+        top=top,
+    )
     patch = added_before(place, "x = (x - mean) / std  # mean and std of the training inputs")
     return [
         case.diagnose(
@@ -82,7 +87,9 @@ def other_scale(case: Case) -> list[Diagnosis]:
     if train - other < 0.15 or not (shift > 3 or scale > 5 or scale < 0.2):
         return []
     place = case["places.evaluation"]
-    fix = "Evaluation rows are scaled otherwise than training rows: give both the same preparation, with the training rows' mean and spread."
+    fix = say(
+        "Evaluation rows are scaled otherwise than training rows: give both the same preparation, with the training rows' mean and spread."
+    )
     return [
         case.diagnose("input-scale", "evaluation rows are not scaled as training rows are", 0.9, fix, place=place,
                       patch=added_before(place, "x = (x - mean) / std  # mean and std of the training inputs"),
@@ -104,7 +111,11 @@ def target_scale(case: Case) -> list[Diagnosis]:
     if sure < 0.3:
         return []
     place = case["loss.place"] or case["places.backward"]
-    fix = f"Targets have mean {case.number('target.mean'):.4g} and spread {spread:.4g}: standardise them, and undo it at prediction."
+    fix = say(
+        "Targets have mean {mean:.4g} and spread {spread:.4g}: standardise them, and undo it at prediction.",
+        mean=case.number("target.mean"),
+        spread=spread,
+    )
     return [
         case.diagnose(
             "target-scale",
@@ -130,10 +141,12 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     batches, distinct = case.number("order.batches", 0), case.number("order.distinct", 0)
     out = []
     if case["input.kind"] == "float" and case.number("input.constant") > 0.99 and rows > 4:
-        fix = "Every input is the same: look at how inputs are loaded and scaled."
+        fix = say("Every input is the same: look at how inputs are loaded and scaled.")
         out.append(case.diagnose("inputs-constant", "inputs are constant", 0.98, fix, place=place))
     elif case["input.kind"] == "float" and case.number("input.constant") > 0.9 and case.sick and rows > 4:
-        fix = "Nearly all inputs are constant: look at how they are loaded and scaled (an integer division?)."
+        fix = say(
+            "Nearly all inputs are constant: look at how they are loaded and scaled (an integer division?)."
+        )
         out.append(case.diagnose("inputs-constant", "nearly all inputs are constant", 0.85, fix, place=place))
     if (
         case["input.kind"] == "codes"
@@ -142,7 +155,11 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
         and steps >= 10
     ):
         known = case.number("modules.embeddings")
-        fix = f"Of {known:.0f} known tokens only {case.number('input.codes'):.0f} occur: texts are looked up wrongly (case, spaces, another vocabulary)."
+        fix = say(
+            "Of {known:.0f} known tokens only {codes:.0f} occur: texts are looked up wrongly (case, spaces, another vocabulary).",
+            known=known,
+            codes=case.number("input.codes"),
+        )
         out.append(
             case.diagnose(
                 "inputs-constant",
@@ -157,7 +174,11 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     full = case.number("batch_size", 0) >= rows
     other = case.number("evaluation.rows", 0)
     if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows:
-        fix = f"All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time)."
+        fix = say(
+            "All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time).",
+            steps=steps,
+            rows=rows,
+        )
         out.append(
             case.diagnose(
                 "inputs-constant",
@@ -178,11 +199,13 @@ def labels(case: Case) -> list[Diagnosis]:
     out = []
     place = case["loss.place"] or case["places.backward"]
     if case.number("target.nonfinite", 0.0) > 0:
-        fix = "Some targets are NaN or infinite: drop or repair these rows."
+        fix = say("Some targets are NaN or infinite: drop or repair these rows.")
         out.append(case.diagnose("labels-damaged", "targets are not finite", 0.95, fix, place=place))
     present, classes = case.number("target.present", 2), case.number("task.classes", 2)
     if case["task.classification"] and present == 1 and case.number("rows", 0) >= 20:
-        fix = "All training labels are one class: look at how labels are made (a cast to int, a wrong comparison, a sorted split)."
+        fix = say(
+            "All training labels are one class: look at how labels are made (a cast to int, a wrong comparison, a sorted split)."
+        )
         out.append(
             case.diagnose(
                 "labels-damaged", "only one class among the training labels", 0.97, fix, place=place
@@ -193,7 +216,7 @@ def labels(case: Case) -> list[Diagnosis]:
         and case.number("target.values", 9) == 1
         and case.number("rows", 0) >= 10
     ):
-        fix = "All targets are equal: look at how they are made (a cast to int?)."
+        fix = say("All targets are equal: look at how they are made (a cast to int?).")
         out.append(case.diagnose("labels-damaged", "all targets are equal", 0.97, fix, place=place))
     if out:
         return out
@@ -207,7 +230,9 @@ def labels(case: Case) -> list[Diagnosis]:
         if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and _altered(case):
             return []  # see augmentation
         if not math.isnan(elsewhere) and elsewhere > 0.12 + gain and reference["agreement"] < 2.5:
-            fix = "Evaluation rows can be learned, training rows cannot: training labels do not belong to their inputs (shuffled or sorted apart)."
+            fix = say(
+                "Evaluation rows can be learned, training rows cannot: training labels do not belong to their inputs (shuffled or sorted apart)."
+            )
             out.append(
                 case.diagnose(
                     "labels-damaged",
@@ -220,7 +245,9 @@ def labels(case: Case) -> list[Diagnosis]:
                 )
             )
         elif none and case.number("structure.clusters", 0.0) > 0.5:
-            fix = "Inputs have clear groups that the labels ignore: inputs and labels were probably shuffled apart."
+            fix = say(
+                "Inputs have clear groups that the labels ignore: inputs and labels were probably shuffled apart."
+            )
             out.append(
                 case.diagnose(
                     "labels-damaged",
@@ -232,18 +259,17 @@ def labels(case: Case) -> list[Diagnosis]:
                 )
             )
         elif none and case.number("order.lag_gain", 0.0) > 0.2:
-            fix = f"Labels fit the inputs {case['order.lag']} rows away: they are shifted."
+            fix = say("Labels fit the inputs {lag} rows away: they are shifted.", lag=case["order.lag"])
             out.append(
                 case.diagnose(
                     "labels-damaged", "labels are shifted against the inputs", 0.95, fix, place=place
                 )
             )
     if not out and not _has_signal(case):
-        fix = (
-            "Labels carry no information on these inputs: shuffled against each other, or pure noise. "
-            "Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
+        fix = say(
+            "Labels carry no information on these inputs: shuffled against each other, or pure noise. Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
         )
-        text = "labels carry no information on these inputs: shuffled against each other, or pure noise"
+        text = say("labels carry no information on these inputs: shuffled against each other, or pure noise")
         out.append(
             case.diagnose(
                 "labels-damaged",
@@ -263,7 +289,7 @@ def labels(case: Case) -> list[Diagnosis]:
         and min(shares[1:]) > 0
         and classes == present + 1
     ):
-        fix = "Labels run from 1: subtract 1, and give the model one output per class."
+        fix = say("Labels run from 1: subtract 1, and give the model one output per class.")
         severity: Severity = "error" if case.sick else "note"
         out.append(
             case.diagnose(
@@ -329,9 +355,10 @@ def augmentation(case: Case) -> list[Diagnosis]:
     if elsewhere < gain + 0.12 or behind < 0.15:
         return []
     place = case["places.model"]
-    fix = (
-        f"Evaluation rows can be learned (to {constant + elsewhere:.2f}), training rows as the model sees them far less "
-        f"(to {constant + gain:.2f}): the augmentation or noise put on them destroys what the labels depend on. Weaken or drop it."
+    fix = say(
+        "Evaluation rows can be learned (to {elsewhere:.2f}), training rows as the model sees them far less (to {here:.2f}): the augmentation or noise put on them destroys what the labels depend on. Weaken or drop it.",
+        elsewhere=constant + elsewhere,
+        here=constant + gain,
     )
     return [
         case.diagnose(
@@ -361,7 +388,9 @@ def order(case: Case) -> list[Diagnosis]:
         and base < 0.75
         and case.number("order.batches", 0) >= 6
     ):
-        fix = "Batches hold one class each: shuffle the rows (DataLoader(shuffle=True) or a permutation each epoch)."
+        fix = say(
+            "Batches hold one class each: shuffle the rows (DataLoader(shuffle=True) or a permutation each epoch)."
+        )
         return [
             case.diagnose(
                 "class-imbalance",
@@ -374,7 +403,7 @@ def order(case: Case) -> list[Diagnosis]:
             )
         ]
     if sick and case.number("order.mean_spread_ratio", 1.0) > 3.0:
-        fix = "Rows come sorted by target: shuffle them (DataLoader(shuffle=True))."
+        fix = say("Rows come sorted by target: shuffle them (DataLoader(shuffle=True)).")
         return [
             case.diagnose(
                 "batch-size",
@@ -403,7 +432,10 @@ def imbalance(case: Case) -> list[Diagnosis]:
     if max(shares) >= 0.9 and rare >= 20 and case.number("score.rare_found", 1.0) < 0.3 and even - mine > 0.2:
         given_up, theirs = True, max(theirs, even)  # seldom named though the outputs tell it
     if given_up and theirs - mine > 0.15 and rare >= 8:
-        fix = f"The rare class is {min(shares):.1%} of the rows and hardly ever found: weight the loss (pos_weight, weight=) or sample evenly."
+        fix = say(
+            "The rare class is {share:.1%} of the rows and hardly ever found: weight the loss (pos_weight, weight=) or sample evenly.",
+            share=min(shares),
+        )
         sure = 0.5 if case.sick else 0.75
         return [
             case.diagnose(

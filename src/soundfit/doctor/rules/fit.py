@@ -9,6 +9,7 @@ import math
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import changed, swap_name
 from soundfit.records import Diagnosis
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -27,7 +28,7 @@ def leak(case: Case) -> list[Diagnosis]:
                 "split-leak",
                 "the only evaluation is on training rows",
                 0.5,
-                "Hold rows back and score those.",
+                say("Hold rows back and score those."),
                 severity="note",
                 place=place,
                 shared=shared,
@@ -35,7 +36,11 @@ def leak(case: Case) -> list[Diagnosis]:
                 training_rows=train,
             )
         ]
-    fix = f"{shared:.0f} of {rows:.0f} evaluation rows were also trained on: split before augmenting or resampling, on whole rows or groups."
+    fix = say(
+        "{shared:.0f} of {rows:.0f} evaluation rows were also trained on: split before augmenting or resampling, on whole rows or groups.",
+        shared=shared,
+        rows=rows,
+    )
     return [
         case.diagnose(
             "split-leak",
@@ -54,14 +59,15 @@ def selection(case: Case) -> list[Diagnosis]:
     found = case["selection"]
     if not found:
         return []
-    fix = (
-        f"The {found['chosen']} is chosen by {found['score']}, a score on test rows, so that score is no longer an honest one: "
-        "choose by validation rows held out of the training rows, and look at the test rows once, at the end."
+    fix = say(
+        "The {chosen} is chosen by {score}, a score on test rows, so that score is no longer an honest one: choose by validation rows held out of the training rows, and look at the test rows once, at the end.",
+        chosen=found["chosen"],
+        score=found["score"],
     )
     return [
         case.diagnose(
             "test-used-for-selection",
-            f"test rows choose the {found['chosen']}",
+            say("test rows choose the {chosen}", chosen=found["chosen"]),
             0.85,
             fix,
             severity="warning",
@@ -80,11 +86,17 @@ def overfitting(case: Case) -> list[Diagnosis]:
         return []
     if train - other > 0.1 and not math.isnan(case.possible):
         behind = case.possible - other
-        fix = "Stop at the best evaluation loss, add weight decay or dropout, use a smaller model, or get more rows."
+        fix = say(
+            "Stop at the best evaluation loss, add weight decay or dropout, use a smaller model, or get more rows."
+        )
         return [
             case.diagnose(
                 "overfitting",
-                f"score {train:.3f} on training rows, {other:.3f} on evaluation rows",
+                say(
+                    "score {train:.3f} on training rows, {other:.3f} on evaluation rows",
+                    train=train,
+                    other=other,
+                ),
                 0.6,
                 fix,
                 severity="note",
@@ -99,7 +111,10 @@ def noise(case: Case) -> list[Diagnosis]:
     if case.sick or not case.judged or case["task.kind"] == "copy":
         return []
     if case.possible < 0.9 and case.got <= case.possible + 0.1 + case.tolerance:
-        text = f"No sound model got beyond {case.possible:.3f} on these rows: better inputs or more rows would help, not more training."
+        text = say(
+            "No sound model got beyond {possible:.3f} on these rows: better inputs or more rows would help, not more training.",
+            possible=case.possible,
+        )
         return [
             case.diagnose(
                 "noise-limited", "the score is at what these rows allow", 0.6, text, severity="note"

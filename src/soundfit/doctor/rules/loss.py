@@ -11,6 +11,7 @@ import numpy as np
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, drop_call, set_keyword, swap_name
 from soundfit.records import Diagnosis, Place
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -35,7 +36,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
     where = _activation_place(case, "Softmax", "LogSoftmax", "Sigmoid", "ReLU", "Tanh") or _loss_place(case)
     squeezed = len(shape) == 1 and (case.number("outputs.width") == 1 or case.number("outputs.std") < 1e-7)
     if made in ("softmax", "log_softmax") and width == 1 and (len(shape) == 2 or squeezed):
-        fix = "One unit's softmax is 1 whatever the input: end the model in a plain linear layer and use BCEWithLogitsLoss (or a sigmoid with BCELoss)."
+        fix = say("One unit's softmax is 1 whatever the input: end the model in a plain linear layer and use BCEWithLogitsLoss (or a sigmoid with BCELoss).")  # fmt: skip
         patch = changed(where, swap_name(r"Softmax\([^)]*\)", "Sigmoid()"), "") or changed(
             where, swap_name(r"softmax\(([^,]+),[^)]*\)", r"sigmoid(\1)")
         )
@@ -59,18 +60,22 @@ def output_activation(case: Case) -> list[Diagnosis]:
         and len(shape) > 1
         and (axis == 0 or (kind == "nll_loss" and axis != 1))
     ):
-        fix = f"The {made} runs over axis {axis} ({'the rows of the batch' if axis == 0 else 'not the classes'}): its outputs of one row do not sum to 1. Use dim=1."
+        over = say("the rows of the batch") if axis == 0 else say("not the classes")
+        fix = say(
+            "The {made} runs over axis {axis} ({over}): its outputs of one row do not sum to 1. Use dim=1.",
+            made=made, axis=axis, over=over,
+        )  # fmt: skip
         patch = changed(where, swap_name(rf"dim\s*=\s*-?{axis}", "dim=1")) or changed(
             where, set_keyword("dim", "1")
         )
         return [
-            case.diagnose("output-activation", f"{made} over the wrong axis", 0.97, fix, place=where, patch=patch,
+            case.diagnose("output-activation", say("{made} over the wrong axis", made=made), 0.97, fix, place=where, patch=patch,
                           change={"axis": 1}, axis=axis, shape=list(shape))
         ]  # fmt: skip
     if kind == "kl_div" and (
         made in ("softmax", "sigmoid", "relu") or case.number("loss.prediction_max") > 1e-3
     ):
-        fix = "kl_div wants log-probabilities as its input: use log_softmax (its target stays probabilities)."
+        fix = say("kl_div wants log-probabilities as its input: use log_softmax (its target stays probabilities).")  # fmt: skip
         patch = changed(where, swap_name(r"\bsoftmax|\bSoftmax", "log_softmax"))
         return [
             case.diagnose("output-activation" if made else "loss-mismatch", "kl_div on values that are no log-probabilities", 0.96, fix,
@@ -83,19 +88,26 @@ def output_activation(case: Case) -> list[Diagnosis]:
     }
     if kind in double and made in double[kind]:
         if kind == "nll_loss":
-            fix = "NLLLoss wants log-probabilities: use log_softmax, or drop the softmax and use CrossEntropyLoss."
+            fix = say("NLLLoss wants log-probabilities: use log_softmax, or drop the softmax and use CrossEntropyLoss.")  # fmt: skip
             patch = changed(where, swap_name("Softmax", "LogSoftmax")) or changed(
                 where, swap_name("softmax", "log_softmax")
             )
             change = {"output": "log"} if made == "softmax" else {"output": "drop", "loss": "cross_entropy"}
         else:
-            fix = f"{kind} applies its own {'softmax' if kind == 'cross_entropy' else 'sigmoid'}: remove the {made} and hand it the plain linear output."
-            patch = changed(where, drop_call(made.capitalize(), "ReLU", made)) or f"- {made} on the output"
+            fix = say("{kind} applies its own {own}: remove the {made} and hand it the plain linear output.", kind=kind, own="softmax" if kind == "cross_entropy" else "sigmoid", made=made)  # fmt: skip
+            patch = changed(where, drop_call(made.capitalize(), "ReLU", made)) or say(
+                "- {made} on the output", made=made
+            )
             change = {"output": "drop"}
         sure = 0.98 if made in ("softmax", "sigmoid") else 0.9
         if made in ("relu", "tanh") and not case.sick:
             return []
-        cause = f"{made} on the output before {kind}, which expects {'log-probabilities' if kind == 'nll_loss' else 'raw logits'}"
+        cause = say(
+            "{made} on the output before {kind}, which expects {expected}",
+            made=made,
+            kind=kind,
+            expected=say("log-probabilities") if kind == "nll_loss" else say("raw logits"),
+        )
         return [
             case.diagnose(
                 "output-activation",
@@ -110,7 +122,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
             )
         ]
     if kind == "nll_loss" and made is None and case.number("outputs.max") > 0.01:
-        fix = "NLLLoss wants log-probabilities: use CrossEntropyLoss on the logits, or end the model in LogSoftmax."
+        fix = say("NLLLoss wants log-probabilities: use CrossEntropyLoss on the logits, or end the model in LogSoftmax.")  # fmt: skip
         return [
             case.diagnose(
                 "loss-mismatch",
@@ -130,7 +142,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
         and case["task.kind"] == "multilabel"
         and case.sick
     ):
-        fix = "Labels that do not exclude each other need a sigmoid each, not one softmax over all."
+        fix = say("Labels that do not exclude each other need a sigmoid each, not one softmax over all.")
         return [
             case.diagnose(
                 "output-activation",
@@ -170,11 +182,11 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
     bottom, top = ranges[made]
     beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
     if case["task.kind"] == "regression" and beyond and (case.sick or not case.judged):
-        fix = f"Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer."
+        fix = say("Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer.", low=low, high=high, made=made, bottom=bottom, top=top)  # fmt: skip
         return [
             case.diagnose(
                 "output-activation",
-                f"{made} on the output cannot reach the targets",
+                say("{made} on the output cannot reach the targets", made=made),
                 0.95,
                 fix,
                 place=where,
@@ -186,7 +198,7 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
             )
         ]
     if made == "relu" and case.sick and case["task.kind"] != "regression":
-        fix = "A ReLU on the output has no slope below zero: end the model in a plain linear layer."
+        fix = say("A ReLU on the output has no slope below zero: end the model in a plain linear layer.")
         return [
             case.diagnose(
                 "output-activation",
@@ -213,12 +225,12 @@ def mismatch(case: Case) -> list[Diagnosis]:
     if squared and task in ("binary", "one-hot") and case.sick:
         loss = "CrossEntropyLoss" if task == "one-hot" else "BCEWithLogitsLoss"
         made = case["loss.activation"] or case["custom.activation"]
-        fix = f"The targets are classes: use {loss} on raw outputs."
+        fix = say("The targets are classes: use {loss} on raw outputs.", loss=loss)
         sure = 0.85 if case.cure("sound-loss") > 0.4 else 0.6
         return [
             case.diagnose(
                 "loss-mismatch",
-                f"{kind or 'squared error'} on classes",
+                say("{loss} on classes", loss=kind or say("squared error")),
                 sure,
                 fix,
                 place=place,
@@ -245,7 +257,7 @@ def mismatch(case: Case) -> list[Diagnosis]:
         and case["target.dtype"]
     ):
         if width == values and len(shape) == 2 and shape[0] != shape[1]:
-            fix = "Class numbers are names, not amounts: CrossEntropyLoss on one output per class."
+            fix = say("Class numbers are names, not amounts: CrossEntropyLoss on one output per class.")
             return [
                 case.diagnose(
                     "loss-mismatch",
@@ -258,7 +270,7 @@ def mismatch(case: Case) -> list[Diagnosis]:
             ]
         gain = case.number("classes_reference.gain")
         if gain > 0.04 and case.number("classes_reference.accuracy") > 0.75:
-            fix = f"The target has {values:.0f} values 0 … {values - 1:.0f} like class numbers: one output per class and CrossEntropyLoss."
+            fix = say("The target has {values:.0f} values 0 … {last:.0f} like class numbers: one output per class and CrossEntropyLoss.", values=values, last=values - 1)  # fmt: skip
             return [
                 case.diagnose(
                     "loss-mismatch",
@@ -273,7 +285,7 @@ def mismatch(case: Case) -> list[Diagnosis]:
             ]
     bce = kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits")
     if bce and task in ("regression",) and (case.number("target.max") > 1 or case.number("target.min") < 0):
-        fix = "Binary cross-entropy wants targets from 0 to 1: recode them, or use MSELoss for amounts, CrossEntropyLoss for several classes."
+        fix = say("Binary cross-entropy wants targets from 0 to 1: recode them, or use MSELoss for amounts, CrossEntropyLoss for several classes.")  # fmt: skip
         code = "labels-damaged" if case.number("target.values", 99) <= 2 else "loss-mismatch"
         return [
             case.diagnose(
@@ -288,7 +300,7 @@ def mismatch(case: Case) -> list[Diagnosis]:
             )
         ]
     if bce and task == "one-hot" and case.sick and case.cure("sound-loss") > 0.5:
-        fix = "Classes that exclude each other: CrossEntropyLoss on raw outputs."
+        fix = say("Classes that exclude each other: CrossEntropyLoss on raw outputs.")
         return [
             case.diagnose(
                 "loss-mismatch",
@@ -304,7 +316,7 @@ def mismatch(case: Case) -> list[Diagnosis]:
         and width == 1
         and case["loss.target_dtype"] in ("float32", "float64", "int64")
     ):
-        fix = "Cross-entropy over one output is always 0: use BCEWithLogitsLoss for two classes, MSELoss for amounts."
+        fix = say("Cross-entropy over one output is always 0: use BCEWithLogitsLoss for two classes, MSELoss for amounts.")  # fmt: skip
         return [
             case.diagnose(
                 "loss-mismatch",
@@ -330,13 +342,17 @@ def broadcast(case: Case) -> list[Diagnosis]:
             grown = (p, y)
     if grown is None or case["task.kind"] == "copy":
         return []
-    fix = "Give prediction and target one shape: target.view_as(prediction) or prediction.squeeze(1)."
+    fix = say("Give prediction and target one shape: target.view_as(prediction) or prediction.squeeze(1).")
     place = _loss_place(case)
     patch = added_before(place, "target = target.view_as(prediction)")
     return [
         case.diagnose(
             "shape-broadcast",
-            f"shapes {tuple(grown[0])} and {tuple(grown[1])} broadcast: each row is compared with all rows",
+            say(
+                "shapes {one} and {other} broadcast: each row is compared with all rows",
+                one=str(tuple(grown[0])),
+                other=str(tuple(grown[1])),
+            ),
             0.99,
             fix,
             place=place,
@@ -372,7 +388,11 @@ def ascent(case: Case) -> list[Diagnosis]:
     if not (case.sick or not case.judged or case.nonfinite):
         return []
     place = case["places.backward"] if negated else case["optimiser.place"]
-    fix = "Descend: drop the minus sign before the loss." if negated else "Descend: drop maximize=True."
+    fix = (
+        say("Descend: drop the minus sign before the loss.")
+        if negated
+        else say("Descend: drop maximize=True.")
+    )
     patch = (
         changed(place, swap_name(r"\(-\s*|-(?=loss)", "(" if negated else ""))
         if negated
@@ -400,7 +420,7 @@ def _opposed(case: Case) -> list[Diagnosis]:
     if case["loss.kind"] is None or not (case.sick and rises and z < -4.0 and case.got < case.constant):
         return []
     place = case["places.backward"]
-    fix = "Outputs say the opposite of the targets, surer with each step: weights must move against the gradient (w -= rate * gradient)."
+    fix = say("Outputs say the opposite of the targets, surer with each step: weights must move against the gradient (w -= rate * gradient).")  # fmt: skip
     return [
         case.diagnose("gradient-ascent", "the loss rises and outputs come to oppose the targets", 0.92, fix, place=place,
                       change={"descend": True}, agreement_in_standard_deviations=z)
@@ -421,7 +441,7 @@ def _falls_while_wrong(case: Case) -> list[Diagnosis]:
     if not (fell and worse):
         return []
     place = case["places.backward"]
-    fix = "The loss falls while the outputs move away from the targets: its sign is turned (a log-likelihood must be negated)."
+    fix = say("The loss falls while the outputs move away from the targets: its sign is turned (a log-likelihood must be negated).")  # fmt: skip
     return [
         case.diagnose(
             "gradient-ascent",
@@ -445,7 +465,7 @@ def _twice(case: Case) -> list[Diagnosis]:
     if seen < 2:
         return []
     place = case["places.backward"]
-    fix = "One backward pass a step: the second adds every gradient once more, as twice the learning rate would."
+    fix = say("One backward pass a step: the second adds every gradient once more, as twice the learning rate would.")  # fmt: skip
     return [
         case.diagnose(
             "loss-reduction",
@@ -472,11 +492,11 @@ def reduction(case: Case) -> list[Diagnosis]:
     down = max(case.cure("rate-down-10"), case.cure("rate-down-100"))
     sure = 0.9 if (down > 0.5 or case.nonfinite) and size >= 8 else 0.6
     place = _loss_place(case)
-    fix = "Average over the batch: reduction='mean' (the gradient is now as many times too large as the batch has rows)."
+    fix = say("Average over the batch: reduction='mean' (the gradient is now as many times too large as the batch has rows).")  # fmt: skip
     return [
         case.diagnose(
             "loss-reduction",
-            f"the loss is summed over {size:.0f} rows",
+            say("the loss is summed over {size:.0f} rows", size=size),
             sure,
             fix,
             place=place,

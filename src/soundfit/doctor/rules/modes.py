@@ -9,6 +9,7 @@ import math
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, set_keyword, swap_name
 from soundfit.records import Diagnosis, Place
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -21,7 +22,9 @@ def modes(case: Case) -> list[Diagnosis]:
     calls, eval_mode = case.number("mode.train_calls", 0), case.number("mode.in_eval_mode", 0)
     place = case["places.model"] or Place()
     if norms and eval_mode >= 0.5 * calls > 0 and (case.sick or not case.judged):
-        fix = "Call model.train() before training: in eval mode batch norm uses statistics that are never updated."
+        fix = say(
+            "Call model.train() before training: in eval mode batch norm uses statistics that are never updated."
+        )
         out.append(
             case.diagnose(
                 "train-eval-mode",
@@ -34,7 +37,7 @@ def modes(case: Case) -> list[Diagnosis]:
             )
         )
     elif reacts and eval_mode >= 0.5 * calls > 3 and calls > eval_mode:
-        fix = "After evaluation call model.train() again: most of the training ran in eval mode."
+        fix = say("After evaluation call model.train() again: most of the training ran in eval mode.")
         sure = 0.9 if norms else 0.75
         severity = "error" if case.sick else "warning"
         out.append(
@@ -50,7 +53,7 @@ def modes(case: Case) -> list[Diagnosis]:
             )
         )
     elif reacts and eval_mode >= 0.5 * calls > 3:
-        fix = "Call model.train() before training: dropout and batch norm are off in eval mode."
+        fix = say("Call model.train() before training: dropout and batch norm are off in eval mode.")
         out.append(
             case.diagnose(
                 "train-eval-mode",
@@ -68,7 +71,9 @@ def modes(case: Case) -> list[Diagnosis]:
         before, after = case.number("score.evaluation_by_script"), case.number("score.evaluation")
         lost = after - before if not math.isnan(after) and not math.isnan(before) else math.nan
         where = case["places.evaluation"] or place
-        fix = "Call model.eval() before evaluating: dropout drops and batch norm uses (and changes) batch statistics otherwise."
+        fix = say(
+            "Call model.eval() before evaluating: dropout drops and batch norm uses (and changes) batch statistics otherwise."
+        )
         sure = 0.9 if lost > 0.01 or math.isnan(lost) else 0.7
         out.append(
             case.diagnose(
@@ -86,7 +91,7 @@ def modes(case: Case) -> list[Diagnosis]:
     always = [p for rate, on, grad, p in case["dropouts"] or [] if on and not grad and rate > 0]
     if always and not wrong and evals > 0:
         where = always[0]
-        fix = "F.dropout drops by default even in evaluation: pass training=self.training."
+        fix = say("F.dropout drops by default even in evaluation: pass training=self.training.")
         out.append(
             case.diagnose(
                 "train-eval-mode",
@@ -111,12 +116,15 @@ def batchnorm(case: Case) -> list[Diagnosis]:
     odd = [n for n in norms if n["momentum"] is not None and (n["momentum"] <= 1e-3 or n["momentum"] >= 0.98)]
     lost = switched - trained if not math.isnan(trained) and not math.isnan(switched) else 0.0
     if size <= 2 and case.number("mode.in_eval_mode", 0) < 0.5 * case.number("mode.train_calls", 1):
-        fix = f"Batch norm on batches of {size:.0f} normalises each row by itself: use batches of 16 and more, or LayerNorm or GroupNorm."
+        fix = say(
+            "Batch norm on batches of {size:.0f} normalises each row by itself: use batches of 16 and more, or LayerNorm or GroupNorm.",
+            size=size,
+        )
         if case.sick or lost > 0.1 or not case.judged:
             return [
                 case.diagnose(
                     "batchnorm",
-                    f"batch norm with batches of {size:.0f}",
+                    say("batch norm with batches of {size:.0f}", size=size),
                     0.92,
                     fix,
                     place=norms[0]["place"],
@@ -126,7 +134,9 @@ def batchnorm(case: Case) -> list[Diagnosis]:
             ]
         return []
     if lost > max(0.08, case.tolerance if case.judged else 0.08):
-        fix = "In eval mode the model is far worse than in train mode on the same rows: running statistics are off (momentum, or too few steps)."
+        fix = say(
+            "In eval mode the model is far worse than in train mode on the same rows: running statistics are off (momentum, or too few steps)."
+        )
         sure = 0.95 if odd else 0.75
         where = odd[0] if odd else norms[0]
         return [
@@ -162,11 +172,11 @@ def regularised(case: Case) -> list[Diagnosis]:
             if drops
             else {"p": functional[0][0], "place": functional[0][1], "name": "dropout"}
         )
-        fix = f"Dropout of {worst['p']:g} leaves too little: 0.1 to 0.3 is usual."
+        fix = say("Dropout of {p:g} leaves too little: 0.1 to 0.3 is usual.", p=worst["p"])
         out.append(
             case.diagnose(
                 "over-regularised",
-                f"dropout of {worst['p']:g} is too strong",
+                say("dropout of {p:g} is too strong", p=worst["p"]),
                 max(0.75, min(0.95, cured)),
                 fix,
                 place=worst["place"],
@@ -183,9 +193,9 @@ def regularised(case: Case) -> list[Diagnosis]:
         and (case.cure("same") > 0.5 or case.number("custom.penalty_share", 0.0) > 0.5)
     ):
         place = case["places.backward"]  # a replay knows the loss function alone, not what was added to it
-        fix = "The penalty that is added to the loss outweighs it: divide its factor by 100 or more."
+        fix = say("The penalty that is added to the loss outweighs it: divide its factor by 100 or more.")
         out.append(
-            case.diagnose("over-regularised", f"a penalty on the size of {penalised:.0f} parameters is too strong", 0.88, fix, place=place,
+            case.diagnose("over-regularised", say("a penalty on the size of {penalised:.0f} parameters is too strong", penalised=penalised), 0.88, fix, place=place,
                           cured=case.cure("same"), share_of_the_loss=case.number("custom.penalty_share"))
         )  # fmt: skip
     decay, cured = case.number("optimiser.weight_decay", 0.0), case.cure("no-decay")
@@ -197,11 +207,16 @@ def regularised(case: Case) -> list[Diagnosis]:
         and decay >= (0.1 if adamw else 0.005)
     ):
         place = case["optimiser.place"]
-        fix = f"Weight decay {decay:g} pulls the weights to zero (norm now {case.number('weights.after_norm_ratio'):.2g} of the start's): try {min(decay / 100, 1e-2):.1g}."
+        fix = say(
+            "Weight decay {decay:g} pulls the weights to zero (norm now {ratio:.2g} of the start's): try {new:.1g}.",
+            decay=decay,
+            ratio=case.number("weights.after_norm_ratio"),
+            new=min(decay / 100, 1e-2),
+        )
         out.append(
             case.diagnose(
                 "over-regularised",
-                f"weight decay {decay:g} is too strong",
+                say("weight decay {decay:g} is too strong", decay=decay),
                 max(0.7, min(0.95, cured)),
                 fix,
                 place=place,

@@ -10,6 +10,7 @@ from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_after, changed, swap_name
 from soundfit.doctor.symptoms import gradient_profile
 from soundfit.records import Diagnosis
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -51,7 +52,10 @@ def initial(case: Case) -> list[Diagnosis]:
     whole = len(constant) >= 0.6 * len(hidden) or any(not m["constant"] or m["mean"] != 0.0 for m in constant)
     if constant and (case.sick or (not case.judged and whole)):
         m = constant[0]
-        fix = f"All weights of {m['name']} start equal, so all its units stay copies of one: use the layer's default initialisation."
+        fix = say(
+            "All weights of {name} start equal, so all its units stay copies of one: use the layer's default initialisation.",
+            name=m["name"],
+        )
         sure = 0.97 if len(constant) == len(hidden) or case.cure("fresh") > 0.4 else 0.7
         return [
             case.diagnose(
@@ -83,11 +87,23 @@ def initial(case: Case) -> list[Diagnosis]:
             sure = max(sure, 0.9 * min(cured, 1.0)) if cured > 0.4 else sure
             if sure < 0.3:
                 continue
-            fix = f"Initial weights of {m['name']} are too {word} (gain {m['gain']:.3g}, sound is about 1): use kaiming_ or xavier_ initialisation."
+            values = {"name": m["name"], "gain": m["gain"]}
+            if word == "large":
+                cause = say("initial weights are far too large")
+                fix = say(
+                    "Initial weights of {name} are too large (gain {gain:.3g}, sound is about 1): use kaiming_ or xavier_ initialisation.",
+                    **values,
+                )
+            else:
+                cause = say("initial weights are far too small")
+                fix = say(
+                    "Initial weights of {name} are too small (gain {gain:.3g}, sound is about 1): use kaiming_ or xavier_ initialisation.",
+                    **values,
+                )
             return [
                 case.diagnose(
                     code,
-                    f"initial weights are far too {word}",
+                    cause,
                     min(0.95, sure),
                     fix,
                     place=m["place"],
@@ -98,7 +114,9 @@ def initial(case: Case) -> list[Diagnosis]:
                 )
             ]
     if cured > 0.7 and case.cure("same") < 0.3 and case.number("score.train") <= case.constant + 0.05:
-        fix = "The same training from freshly drawn default weights learns: the initial weights are at fault."
+        fix = say(
+            "The same training from freshly drawn default weights learns: the initial weights are at fault."
+        )
         return [
             case.diagnose(
                 "bad-init",
@@ -130,14 +148,17 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
     bent = max((v for k, v in by_model.items() if k != "linear"), default=math.nan)
     gain = bent - by_model.get("linear", math.nan)
     place = case["modules.first_place"]
-    fix = f"{count} linear layers without an activation between are one linear layer: put nn.ReLU() after each but the last."
+    fix = say(
+        "{count} linear layers without an activation between are one linear layer: put nn.ReLU() after each but the last.",
+        count=count,
+    )
     patch = changed(place, swap_name(r"(nn\.Linear\([^)]*\))\s*,", r"\1, nn.ReLU(),"))
     if case.sick:
         sure = 0.95 if gain > 0.04 or math.isnan(gain) or case.architecture_limits else 0.4
         return [
             case.diagnose(
                 "missing-nonlinearity",
-                f"{count} linear layers in a row, no activation between",
+                say("{count} linear layers in a row, no activation between", count=count),
                 sure,
                 fix,
                 place=place,
@@ -168,13 +189,13 @@ def dead(case: Case) -> list[Diagnosis]:
     sure = 0.8 if lost else 0.5
     if start > 0.7:
         sure = max(sure, 0.85)
-    fix = (
+    fix = say(
         "Units below zero for every row get no gradient: lower the rate, start biases at 0, or use LeakyReLU."
     )
     return [
         case.diagnose(
             "dead-relu",
-            f"{worst['dead']:.0%} of a layer's ReLU units never fire",
+            say("{dead:.0%} of a layer's ReLU units never fire", dead=worst["dead"]),
             sure,
             fix,
             place=place,
@@ -201,11 +222,18 @@ def saturated(case: Case) -> list[Diagnosis]:
         return []
     first = [u for u in (case["units"] or {}).get("first", []) if "saturated" in u]
     start = max((u["saturated"] for u in first), default=0.0)
-    fix = f"{worst['kind']} units sit at their ends, where the slope is nothing: scale inputs, start from smaller weights, or use ReLU."
+    fix = say(
+        "{kind} units sit at their ends, where the slope is nothing: scale inputs, start from smaller weights, or use ReLU.",
+        kind=worst["kind"],
+    )
     return [
         case.diagnose(
             "saturation",
-            f"{worst['saturated']:.0%} of {worst['kind']} units are saturated",
+            say(
+                "{saturated:.0%} of {kind} units are saturated",
+                saturated=worst["saturated"],
+                kind=worst["kind"],
+            ),
             0.6,
             fix,
             change={"scale_inputs": True, "fresh": True},
@@ -230,7 +258,11 @@ def gradients(case: Case) -> list[Diagnosis]:
         ratio = first / (last + 1e-300)
         if last > 0 and ratio < 2e-3 and deep >= 4:
             sure = 0.9 if squashed >= 3 else 0.7
-            fix = f"The first layer's gradient is {ratio:.1g} of the last's through {deep:.0f} layers: use ReLU with residual connections or normalisation."
+            fix = say(
+                "The first layer's gradient is {ratio:.1g} of the last's through {deep:.0f} layers: use ReLU with residual connections or normalisation.",
+                ratio=ratio,
+                deep=deep,
+            )
             code = "vanishing-gradient" if squashed >= 3 or deep < 10 else "depth-without-residual"
             both = ("vanishing-gradient", "depth-without-residual") if deep >= 10 else (code,)
             for i, name in enumerate(both):
@@ -262,12 +294,14 @@ def gradients(case: Case) -> list[Diagnosis]:
         sure = 0.6 if clip > 0.4 or case["modules.recurrent"] else 0.45
         if chained and early > 100:
             sure = 0.75
-        fix = "Gradients explode: clip them (clip_grad_norm_(model.parameters(), 1.0)), lower the rate or normalise layers."
+        fix = say(
+            "Gradients explode: clip them (clip_grad_norm_(model.parameters(), 1.0)), lower the rate or normalise layers."
+        )
         place = case["places.backward"]
         out.append(
             case.diagnose(
                 "exploding-gradient",
-                f"gradient norm reached {max(norms):.3g}",
+                say("gradient norm reached {norm:.3g}", norm=max(norms)),
                 sure,
                 fix,
                 place=place,
@@ -291,13 +325,19 @@ def capacity(case: Case) -> list[Diagnosis]:
     linear = len(widths) == 1 and case.number("modules.linears") == 1
     narrow = (bool(hidden) and min(hidden) <= max(4, 0.5 * case.number("task.width", 1))) or linear
     sure = 0.75 if narrow else 0.4
-    fix = "Even trained soundly this architecture falls short: widen it (64 units) and give it two hidden layers."
+    fix = say(
+        "Even trained soundly this architecture falls short: widen it (64 units) and give it two hidden layers."
+    )
     if linear:
-        fix = "One linear layer cannot bend: add a hidden layer of 64 units with ReLU."
+        fix = say("One linear layer cannot bend: add a hidden layer of 64 units with ReLU.")
     return [
         case.diagnose(
             "capacity-too-small",
-            f"trained soundly, this model reaches {case.own_best:.3f} where {case.possible:.3f} is possible",
+            say(
+                "trained soundly, this model reaches {own_best:.3f} where {possible:.3f} is possible",
+                own_best=case.own_best,
+                possible=case.possible,
+            ),
             sure,
             fix,
             place=case["modules.first_place"] or case["places.model"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, swap_name
 from soundfit.records import Diagnosis
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -23,7 +24,7 @@ def nonfinite(case: Case) -> list[Diagnosis]:
     step = event.step if event is not None else gradient.step
     place = case["loss.place"] or case["places.backward"]
     if detail.get("inputs_finite") is False:
-        fix = "Inputs hold NaN or infinite values: impute or drop them before training."
+        fix = say("Inputs hold NaN or infinite values: impute or drop them before training.")
         return [
             case.diagnose(
                 "nonfinite",
@@ -32,7 +33,7 @@ def nonfinite(case: Case) -> list[Diagnosis]:
                 fix,
                 place=case["places.model"],
                 step=step,
-                operation="input",
+                operation=say("input"),
                 patch=added_before(case["places.model"], "x = torch.nan_to_num(x)"),
                 change={"nan_to_num": True},
             )
@@ -42,7 +43,9 @@ def nonfinite(case: Case) -> list[Diagnosis]:
     operation = detail.get("operation")
     if detail.get("half"):
         place = (operation or {}).get("place") or place
-        fix = "float16 ends at 65504: use autocast with GradScaler, or bfloat16, and keep loss and normalisation in float32."
+        fix = say(
+            "float16 ends at 65504: use autocast with GradScaler, or bfloat16, and keep loss and normalisation in float32."
+        )
         return [
             case.diagnose(
                 "half-precision-overflow",
@@ -59,20 +62,20 @@ def nonfinite(case: Case) -> list[Diagnosis]:
         where = operation.get("place") or risky.get(operation["operation"]) or place
         name = operation["operation"]
         safe = {
-            "log": "torch.log(x.clamp_min(1e-8)), or the loss that works on logits",
+            "log": say("torch.log(x.clamp_min(1e-8)), or the loss that works on logits"),
             "sqrt": "torch.sqrt(x + 1e-8)",
-            "div": "a denominator + 1e-8",
-        }.get(name, "a bounded argument")
+            "div": say("a denominator + 1e-8"),
+        }.get(name, say("a bounded argument"))
         patch = (
             changed(where, swap_name(r"torch\.log\(([^()]+)\)", r"torch.log(\1 + 1e-8)"))
             if name == "log"
             else changed(where, swap_name(r"torch\.sqrt\(([^()]+)\)", r"torch.sqrt(\1 + 1e-8)"))
         )
-        fix = f"{operation['why'].capitalize()}: use {safe}."
+        fix = say("Against that ({why}): use {safe}.", why=operation["why"], safe=safe)
         return [
             case.diagnose(
                 "nonfinite",
-                f"{operation['why']} made the loss non-finite",
+                say("{why} made the loss non-finite", why=operation["why"]),
                 0.95,
                 fix,
                 place=where,
@@ -94,11 +97,13 @@ def nonfinite(case: Case) -> list[Diagnosis]:
             and detail.get("largest_output", 0.0) < 1e6
             and case.cure("same") > 0.5
         ):
-            fix = f"The slope of {name} is infinite at its end: add a small constant to its argument."
+            fix = say(
+                "The slope of {name} is infinite at its end: add a small constant to its argument.", name=name
+            )
             return [
                 case.diagnose(
                     "nonfinite",
-                    f"the gradient of {name} is not finite",
+                    say("the gradient of {name} is not finite", name=name),
                     0.8,
                     fix,
                     place=risky[name],
@@ -107,7 +112,7 @@ def nonfinite(case: Case) -> list[Diagnosis]:
                     operation=name,
                 )
             ]
-    fix = "Numbers grew until they overflowed: lower the learning rate, scale inputs, or clip gradients."
+    fix = say("Numbers grew until they overflowed: lower the learning rate, scale inputs, or clip gradients.")
     sure = 0.3 if case.sick else 0.5
     return [
         case.diagnose(
@@ -118,7 +123,7 @@ def nonfinite(case: Case) -> list[Diagnosis]:
             place=place,
             step=step,
             change={"clip": 1.0},
-            operation="growth",
+            operation=say("growth"),
             largest_output=detail.get("largest_output"),
         )
     ]

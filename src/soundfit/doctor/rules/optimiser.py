@@ -12,6 +12,7 @@ from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_after, added_before, changed, set_keyword, swap_name
 from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES
 from soundfit.records import Diagnosis, Severity
+from soundfit.records.said import say
 
 __all__ = ["rules"]
 
@@ -24,7 +25,9 @@ def coverage(case: Case) -> list[Diagnosis]:
     place = o["place"]
     patch = changed(place, swap_name(r"\((?:[^,]*parameters\(\)|\[[^\]]*\])", "(model.parameters()"))
     if o["stale"] and o["steps"]:
-        fix = "Build the optimiser after the model has its final parameters, from the model that is trained."
+        fix = say(
+            "Build the optimiser after the model has its final parameters, from the model that is trained."
+        )
         return [
             case.diagnose(
                 "optimizer-params",
@@ -39,7 +42,7 @@ def coverage(case: Case) -> list[Diagnosis]:
             )
         ]
     if o["steps"] and o["inside"] == 0:
-        fix = "Hand the optimiser the parameters that are to learn; set requires_grad=True on them."
+        fix = say("Hand the optimiser the parameters that are to learn; set requires_grad=True on them.")
         return [
             case.diagnose(
                 "optimizer-params",
@@ -54,7 +57,10 @@ def coverage(case: Case) -> list[Diagnosis]:
         ]
     if case["unregistered"] and (case.sick or not case.judged):
         kind, where = next(iter(case["unregistered"].items()))
-        fix = f"A plain list or dict hides its {kind} layers from model.parameters(): use nn.ModuleList, nn.ModuleDict or nn.Sequential."
+        fix = say(
+            "A plain list or dict hides its {kind} layers from model.parameters(): use nn.ModuleList, nn.ModuleDict or nn.Sequential.",
+            kind=kind,
+        )
         return [
             case.diagnose(
                 "optimizer-params",
@@ -72,7 +78,10 @@ def coverage(case: Case) -> list[Diagnosis]:
     cured = case.cure("all-parameters")
     missing = o["forgotten_elements"] / o["total"]
     if o["forgotten"] and (cured > 0.4 or missing > 0.3):
-        fix = f"These parameters get gradients but no step: {', '.join(o['forgotten'][:4])}. Hand all of model.parameters() to the optimiser."
+        fix = say(
+            "These parameters get gradients but no step: {names}. Hand all of model.parameters() to the optimiser.",
+            names=", ".join(o["forgotten"][:4]),
+        )
         out.append(
             case.diagnose(
                 "optimizer-params",
@@ -87,7 +96,10 @@ def coverage(case: Case) -> list[Diagnosis]:
             )
         )
     if o["frozen"] and (cured > 0.4 or o["frozen_elements"] > 0.9 * o["total"]):
-        fix = f"Frozen parameters keep the model from learning: set requires_grad=True on {', '.join(o['frozen'][:4])}."
+        fix = say(
+            "Frozen parameters keep the model from learning: set requires_grad=True on {names}.",
+            names=", ".join(o["frozen"][:4]),
+        )
         out.append(
             case.diagnose(
                 "optimizer-params",
@@ -113,7 +125,9 @@ def arrival(case: Case) -> list[Diagnosis]:
     made = float(np.nanmean(after)) if after is not None else math.nan
     if moved == 0.0 and arrived == 0.0 and o.get("inside", 0) > 0:
         if made > 0.5:
-            fix = "zero_grad() clears the gradients between backward() and step(), so that steps do nothing: call it before backward()."
+            fix = say(
+                "zero_grad() clears the gradients between backward() and step(), so that steps do nothing: call it before backward()."
+            )
             place = case["places.backward"]
             return [
                 case.diagnose("missing-step", "gradients are cleared before the optimiser steps: no weight moved", 0.97, fix, place=place,
@@ -122,7 +136,9 @@ def arrival(case: Case) -> list[Diagnosis]:
             ]  # fmt: skip
         if o.get("unreached_elements", o["inside"]) < o["inside"]:
             return []  # gradients arrive and are zero: the loss is constant
-        fix = "The loss is cut off from the parameters (detach(), .item(), .data, torch.tensor(…), no_grad): compute it from the model's output itself."
+        fix = say(
+            "The loss is cut off from the parameters (detach(), .item(), .data, torch.tensor(…), no_grad): compute it from the model's output itself."
+        )
         return [
             case.diagnose("optimizer-params", "no gradient ever reaches the parameters: no weight moved", 0.97, fix,
                           place=case["places.backward"], steps=steps)
@@ -130,7 +146,10 @@ def arrival(case: Case) -> list[Diagnosis]:
     cut = o.get("unreached_elements", 0)
     if case.sick and cut > 0.02 * max(o.get("total", 1), 1) and arrived > 0:
         names = ", ".join(o["unreached"][:4])
-        fix = f"These parameters never get a gradient: {names}. What they make is detached (detach(), .data, no_grad, numpy) or not used."
+        fix = say(
+            "These parameters never get a gradient: {names}. What they make is detached (detach(), .data, no_grad, numpy) or not used.",
+            names=names,
+        )
         return [
             case.diagnose("optimizer-params", "a part of the model never gets a gradient", 0.85, fix, place=case["places.model"],
                           unreached=o["unreached"][:8])
@@ -148,7 +167,7 @@ def zero_grad(case: Case) -> list[Diagnosis]:
     if seen < 0.6 * (watched - 1) or seen < 2 or case["together"] or case["optimiser.handmade"]:
         return []
     place = case["places.backward"]
-    fix = "Clear gradients before each backward pass: optimizer.zero_grad()."
+    fix = say("Clear gradients before each backward pass: optimizer.zero_grad().")
     severity: Severity = "error" if case.sick or not case.judged else "warning"
     return [
         case.diagnose(
@@ -172,11 +191,14 @@ def step(case: Case) -> list[Diagnosis]:
     steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)
     if (steps == 0 or case["by_hand"]) and moved == 0.0:
         place = case["places.backward"]
-        fix = "Call optimizer.step() after each backward pass."
+        fix = say("Call optimizer.step() after each backward pass.")
         return [
             case.diagnose(
                 "missing-step",
-                f"{case.number('backwards'):.0f} backward passes, no optimiser step, no weight moved",
+                say(
+                    "{backwards:.0f} backward passes, no optimiser step, no weight moved",
+                    backwards=case.number("backwards"),
+                ),
                 0.99,
                 fix,
                 place=place,
@@ -186,11 +208,15 @@ def step(case: Case) -> list[Diagnosis]:
         ]
     if case.number("backwards") >= 10 * max(steps, 1) and steps * 50 < case.number("backwards") and case.sick:
         place = case["optimiser.place"]
-        fix = "Step after each batch, not once in many: optimizer.step() belongs inside the batch loop."
+        fix = say("Step after each batch, not once in many: optimizer.step() belongs inside the batch loop.")
         return [
             case.diagnose(
                 "missing-step",
-                f"{steps:.0f} optimiser steps for {case.number('backwards'):.0f} backward passes",
+                say(
+                    "{steps:.0f} optimiser steps for {backwards:.0f} backward passes",
+                    steps=steps,
+                    backwards=case.number("backwards"),
+                ),
                 0.8,
                 fix,
                 place=place,
@@ -222,7 +248,10 @@ def rate(case: Case) -> list[Diagnosis]:
     clipped = case.early("clipped", 8)
     if clipped > 50 and case["optimiser.class"] in _FEELS_CLIPPING:
         where = case["custom.clip_place"]
-        fix = f"Gradients are cut to a {clipped:.0f}th of their size in each step, and the steps with them: clip at 1 or more, not to nearly nothing."
+        fix = say(
+            "Gradients are cut to a {clipped:.0f}th of their size in each step, and the steps with them: clip at 1 or more, not to nearly nothing.",
+            clipped=clipped,
+        )
         return [
             case.diagnose("lr-too-low", "gradient clipping leaves steps next to nothing", 0.88, fix, place=where,
                           patch=changed(where, set_keyword("max_norm", "1.0")), change={"unclip": True},
@@ -258,11 +287,17 @@ def rate(case: Case) -> list[Diagnosis]:
         new = lr * factors[best]
         if code == "lr-too-high":
             new = min(new, USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1])
-        fix = f"Learning rate {lr:g} is too {word} for {case['optimiser.class']} here: try {new:g}."
+        values = {"lr": lr, "optimiser": case["optimiser.class"], "new": new}
+        if word == "high":
+            cause = say("learning rate {lr:g} is too high", lr=lr)
+            fix = say("Learning rate {lr:g} is too high for {optimiser} here: try {new:g}.", **values)
+        else:
+            cause = say("learning rate {lr:g} is too low", lr=lr)
+            fix = say("Learning rate {lr:g} is too low for {optimiser} here: try {new:g}.", **values)
         out.append(
             case.diagnose(
                 code,
-                f"learning rate {lr:g} is too {word}",
+                cause,
                 min(0.95, sure),
                 fix,
                 place=place,
@@ -287,11 +322,17 @@ def _proven_rate(case: Case) -> list[Diagnosis]:
     if gain < 0.04 or z < 3.0:
         return []
     new = min(lr * float(factor), USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1])
-    fix = f"Learning rate {lr:g} is too high for {case['optimiser.class']} here: {new:g} scores {gain:.3f} more on held-out rows."
+    fix = say(
+        "Learning rate {lr:g} is too high for {optimiser} here: {new:g} scores {gain:.3f} more on held-out rows.",
+        lr=lr,
+        optimiser=case["optimiser.class"],
+        new=new,
+        gain=gain,
+    )
     return [
         case.diagnose(
             "lr-too-high",
-            f"learning rate {lr:g} is too high",
+            say("learning rate {lr:g} is too high", lr=lr),
             0.85,
             fix,
             place=place,
@@ -315,11 +356,15 @@ def schedule(case: Case) -> list[Diagnosis]:
     tiny = float((rates < 0.01 * top).mean())
     cured = case.cure("flat-rate")
     if tiny > 0.4 and (cured > 0.4 or float(early[-1]) < 1e-3 * top):
-        fix = f"The schedule brings the rate from {top:.2g} to {float(np.median(rates)):.2g} for most of the training: step it per epoch, or decay more slowly."
+        fix = say(
+            "The schedule brings the rate from {top:.2g} to {usual:.2g} for most of the training: step it per epoch, or decay more slowly.",
+            top=top,
+            usual=float(np.median(rates)),
+        )
         return [
             case.diagnose(
                 "schedule",
-                f"the rate is below a hundredth of its top for {tiny:.0%} of the steps",
+                say("the rate is below a hundredth of its top for {tiny:.0%} of the steps", tiny=tiny),
                 max(0.8, min(0.95, cured)),
                 fix,
                 place=case["optimiser.place"],
@@ -328,8 +373,10 @@ def schedule(case: Case) -> list[Diagnosis]:
             )
         ]
     if rates[-1] > 3 * rates[0] and rates[-1] == top and (cured > 0.4 or case.nonfinite):
-        fix = (
-            f"The schedule raises the rate from {rates[0]:.2g} to {top:.2g}: it should fall towards the end."
+        fix = say(
+            "The schedule raises the rate from {first:.2g} to {top:.2g}: it should fall towards the end.",
+            first=rates[0],
+            top=top,
         )
         return [
             case.diagnose(
@@ -356,11 +403,15 @@ def epochs(case: Case) -> list[Diagnosis]:
     sure = prior * min(1.0, cured)
     if sure < 0.3:
         return []
-    fix = f"{steps:.0f} steps ({count:.1f} epochs) are too few: the same training continued five times as long gets there."
+    fix = say(
+        "{steps:.0f} steps ({count:.1f} epochs) are too few: the same training continued five times as long gets there.",
+        steps=steps,
+        count=count,
+    )
     return [
         case.diagnose(
             "too-few-epochs",
-            f"training stopped after {count:.1f} epochs while it was still learning",
+            say("training stopped after {count:.1f} epochs while it was still learning", count=count),
             min(0.9, sure),
             fix,
             place=case["places.backward"],
@@ -380,7 +431,11 @@ def batch_size(case: Case) -> list[Diagnosis]:
     cured = case.cure("small-batch")
     if size >= 0.3 * rows and size >= 256 and cured > 0.5 and case.number("epochs", 0) >= 3:
         sure = 0.55 * min(1.0, cured)
-        fix = f"Batches of {size:.0f} of {rows:.0f} rows leave few steps: use batches of about 32."
+        fix = say(
+            "Batches of {size:.0f} of {rows:.0f} rows leave few steps: use batches of about 32.",
+            size=size,
+            rows=rows,
+        )
         return [
             case.diagnose(
                 "batch-size",
@@ -394,7 +449,7 @@ def batch_size(case: Case) -> list[Diagnosis]:
             )
         ]
     if size <= 2 and rows > 100 and max(case.cure("large-batch"), 0.0) > 0.5:
-        fix = f"Batches of {size:.0f} give gradients of mostly noise: use 16 to 64 rows."
+        fix = say("Batches of {size:.0f} give gradients of mostly noise: use 16 to 64 rows.", size=size)
         return [
             case.diagnose(
                 "batch-size",
