@@ -96,8 +96,10 @@ def template() -> Catalog:
     # A fixed date: the files change when a text does, not whenever they are written.
     catalog = Catalog(project="soundfit", charset="utf-8", fuzzy=False, creation_date=DATE)
     for path, _line, text in messages():
-        # A text without letters, comma or stop of its own is the same in every language.
-        if re.search(r"[^\W\d_]|[,.;]", re.sub(r"\{[^}]*\}", "", text if isinstance(text, str) else text[0])):
+        # A text without letters or marks of its own is the same in every language.
+        if re.search(
+            r"[^\W\d_]|[,.;:]", re.sub(r"\{[^}]*\}", "", text if isinstance(text, str) else text[0])
+        ):
             catalog.add(text, locations=[(path, 0)])
     return catalog
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from soundfit.records.finding import Finding
+from soundfit.records.said import phrases, say
 from soundfit.report.terminal import print_findings, print_summary
 
 
@@ -92,3 +93,17 @@ def test_findings_come_worst_first_with_their_fix() -> None:
     assert "Fix: --drop x" in text
     assert "1 error, 1 note" in text
     assert "found nothing" in printed(print_findings, [])
+
+
+def test_a_run_read_from_its_folder_is_told_in_chinese(tmp_path: Path) -> None:
+    """``soundfit exam`` reads the record of an earlier day; its sentences come back through words.json."""
+    text = say("Fewer features: the {n} model inputs that carry most", n=3)
+    tried = {"text": text, "before": 0.31, "after": 0.30, "se": 0.01, "kept": True, "applied": True}
+    document = {"verdict": {"code": "good-fit", "text": "", "prescriptions": [tried]}}
+    (tmp_path / "words.json").write_text(json.dumps(phrases(document)), encoding="utf-8")
+    read = json.loads(json.dumps(document))
+    chinese = printed(print_summary, read, path=tmp_path, lang="zh")
+    assert "更少的特征：只用最有用的 3 个模型输入：0.31 → 0.3" in chinese
+    assert "，采用" in chinese
+    english = printed(print_summary, read, path=tmp_path)
+    assert f"{text}: 0.31 → 0.3" in english

@@ -77,6 +77,8 @@ def _list(rows: list[tuple[str, str, str]], console: Any, _: Any) -> None:
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for name, title, question in rows:
-        table.add_row(name, f"{title}. {question}".replace("[", "\\["))
+        table.add_row(
+            name, _("{title}. {question}").format(title=title, question=question).replace("[", "\\[")
+        )
     console.print(table)
     console.print(_("soundfit lesson NAME, or all"), style="dim")

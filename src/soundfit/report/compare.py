@@ -16,6 +16,7 @@ from soundfit.report.metric_words import MetricWords, metric_words
 from soundfit.report.numbers import count, duration, finite, percent, significant
 from soundfit.report.run_view import RunView, read_run, whole_records
 from soundfit.report.scoreboard import ScoreLine, score_lines, score_metric
+from soundfit.report.split_words import split_words
 from soundfit.report.verdict_words import verdict_title, verdict_tone
 from soundfit.report.words import Words
 
@@ -206,7 +207,9 @@ def _facts(views: Sequence[RunView], _: Words) -> list[tuple[str, list[str], boo
 
     def findings(view: RunView) -> str:
         found = [str(f.get("severity")) for f in view.points("audit", "findings")]
-        return ", ".join(f"{found.count(s)} {s}" for s in dict.fromkeys(sorted(found))) or "–"
+        names = {"error": _("error"), "warning": _("warning"), "note": _("note")}
+        told = (f"{found.count(s)} {names.get(s, s)}" for s in dict.fromkeys(sorted(found)))
+        return _(", ").join(told) or "–"
 
     rows: list[tuple[str, Callable[[RunView], str]]] = [
         (_("verdict"), lambda view: verdict_title(str(view.get("verdict", "code", default="–")), _)),
@@ -215,7 +218,7 @@ def _facts(views: Sequence[RunView], _: Words) -> list[tuple[str, list[str], boo
         (_("rows"), whole("data", "rows")),
         (_("columns"), whole("data", "columns")),
         (_("findings"), findings),
-        (_("split"), text("split", "kind")),
+        (_("split"), lambda view: split_words(str(view.get("split", "kind", default="–")), _)),
         (_("folds"), text("study", "folds")),
         (_("seed"), text("split", "seed")),
         (_("model"), text("chosen", "model")),

@@ -70,7 +70,8 @@ def _headline(report: Mapping[str, Any], _: Words) -> str:
     first = _("Most likely: {cause}.").format(cause=told(pressing[0]["cause"], _))
     if len(pressing) == 1:
         return first
-    return first + " " + _.many("{n} more cause below.", "{n} more causes below.", len(pressing) - 1)
+    more = _.many("{n} more cause below.", "{n} more causes below.", len(pressing) - 1)
+    return _.sentences([first, more])
 
 
 def _repair(repair: Mapping[str, Any] | None, _: Words) -> str:
@@ -188,17 +189,19 @@ def _sentence(points: Mapping[str, tuple[Any, Any]], _: Words) -> str:
     (label, (_x, y)), *others = points.items()
     start, end = significant(float(y[0])), significant(float(y[-1]))
     if start == end:
-        said = _("{label}: {end} at the beginning and at the end.").format(label=label, end=end)
+        said = [_("{label}: {end} at the beginning and at the end.").format(label=label, end=end)]
     else:
-        said = _("{label}: from {start} to {end}.").format(label=label, start=start, end=end)
+        said = [_("{label}: from {start} to {end}.").format(label=label, start=start, end=end)]
     ends = [float(one[-1]) for _name, (_at, one) in others]
     if len(ends) == 1:
-        said += " " + _("At the end {label}: {end}.").format(label=others[0][0], end=significant(ends[0]))
+        said.append(_("At the end {label}: {end}.").format(label=others[0][0], end=significant(ends[0])))
     elif ends:
-        said += " " + _("The others ended between {low} and {high}.").format(
-            low=significant(min(ends)), high=significant(max(ends))
+        said.append(
+            _("The others ended between {low} and {high}.").format(
+                low=significant(min(ends)), high=significant(max(ends))
+            )
         )
-    return said
+    return _.sentences(said)
 
 
 def _short(value: float) -> str:

@@ -35,6 +35,7 @@ from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.pictures import picture_parts
 from soundfit.report.run_view import RunView, read_run, whole_records
 from soundfit.report.scoreboard import ScoreLine, others, score_lines, score_metric, score_remarks
+from soundfit.report.split_words import split_words
 from soundfit.report.verdict_words import (
     final_line,
     next_steps,
@@ -124,6 +125,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
             figures=figures,
             drawn=_drawn(figures),
             scores=[(line, bar(line, lines, metric)) for line in lines],
+            split=split_words(str(view.get("split", "kind", default="")), _),
             remarks=score_remarks(view, _),
             others=others(view, _),
             verdict={
@@ -264,22 +266,29 @@ def _provenance(view: RunView, _: Words) -> list[tuple[str, str]]:
         (_("SHA-256 of the data"), view.get("data", "sha256")),
         (_("Seed"), view.get("split", "seed")),
         (_("soundfit"), view.get("soundfit")),
-        (_("Versions"), _listed(view.get("versions"))),
-        (_("Hardware"), _listed(view.get("hardware"))),
+        (_("Versions"), _listed(view.get("versions"), _)),
+        (_("Hardware"), _listed(view.get("hardware"), _)),
     ]
     return [(name, str(value)) for name, value in rows if value not in (None, "")]
 
 
-def _listed(facts: Any) -> str:
+def _listed(facts: Any, _: Words) -> str:
     if not isinstance(facts, dict):
         return "" if facts is None else str(facts)
-    return ", ".join(
-        f"{_plain(str(name))} {significant(value) if isinstance(value, float) else value}"
+    return _(", ").join(
+        f"{_plain(str(name), _)} {significant(value) if isinstance(value, float) else value}"
         for name, value in facts.items()
         if value not in (None, "")
     )
 
 
-def _plain(name: str) -> str:
+def _plain(name: str, _: Words) -> str:
     """Return the name of a fact with its unit as people write it."""
-    return name.removesuffix("_gib").replace("_", " ") + (" (GiB)" if name.endswith("_gib") else "")
+    names = {
+        "processor": _("processor"),
+        "cores": _("cores"),
+        "memory_gib": _("memory (GiB)"),
+        "threads": _("threads"),
+        "device": _("device"),
+    }
+    return names.get(name, name)

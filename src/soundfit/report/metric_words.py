@@ -139,6 +139,8 @@ def metric_words(name: str, _: Words, *, greater_is_better: bool | None = None) 
         "f1_macro": _("F1 (mean over classes)"),
         "brier": _("Brier score"),
         "roc_auc": _("area under the ROC curve"),
+        "interval_coverage": _("interval coverage"),
+        "training_loss": _("training loss"),
         "training loss": _("training loss"),
     }
     greater = name in GREATER_IS_BETTER if greater_is_better is None else greater_is_better

@@ -130,9 +130,10 @@ def labels(column: pd.Series) -> pd.Series:
 
 
 def view_of(record: Mapping[str, Any], folder: Path = Path()) -> RunView:
-    """Return a view of a record alone, without tables."""
+    """Return a view of a record without tables; of a run folder, with what its sentences were made of."""
     empty = pd.DataFrame()
-    return RunView(folder, record, empty, empty, empty, empty)
+    words = _words(folder / "words.json") if folder != Path() else {}
+    return RunView(folder, record, empty, empty, empty, empty, words=words)
 
 
 def read_run(folder: Path) -> RunView:

@@ -149,7 +149,7 @@ def score_remarks(view: RunView, _: Words) -> list[str]:
     elif meaning:
         against = [meaning, *against]
     if against:
-        said.append(_("In cross-validation: {list}.").format(list=", ".join(against)))
+        said.append(_("In cross-validation: {list}.").format(list=_(", ").join(against)))
     if exam is not None and same and value is not None:
         said.append(_agreement(view, metric, exam, value, se, _))
     openings = finite(view.get("exam", "openings"))

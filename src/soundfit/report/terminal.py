@@ -152,9 +152,9 @@ def _remarks(view: RunView, _: Words) -> list[Text]:
         said.append(_("The test rows were opened for the first time."))
     also = others(view, _)[:MOST_OTHERS]
     if also:
-        listed = ", ".join(f"{label} {shown}" for label, shown in also)
+        listed = _(", ").join(f"{label} {shown}" for label, shown in also)
         said.append(_("Also in the exam: {list}.").format(list=listed))
-    return [Text(" ".join(said))] if said else []
+    return [Text(_.sentences(said))] if said else []
 
 
 def _chosen(view: RunView, _: Words) -> list[Text]:
@@ -177,7 +177,7 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
         value = view.get("chosen", name)
         if value is not None:
             shown = f"{count(value)} {label}" if name == "parameters" else f"{label} {significant(value, 2)}"
-            line.append(f", {shown}", style="not bold")
+            line.append(_(", ") + shown, style="not bold")
     tried = finite(view.get("study", "configurations"))
     members = finite(view.get("study", "members"))
     if tried and members:
@@ -189,7 +189,8 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
             style="dim not bold",
         )
         if finite(view.get("seconds")):
-            line.append(" " + _("in {time}").format(time=duration(view.get("seconds"))), style="dim not bold")
+            took = _(" in {time}").format(time=duration(view.get("seconds")))
+            line.append(took, style="dim not bold")
     final = final_line(view, _)
     if final:
         line.append("\n" + final, style="not bold")
@@ -231,7 +232,7 @@ def _counts(findings: list[Mapping[str, Any]], _: Words) -> str:
                     "note": _.many("{n} note", "{n} notes", n),
                 }[severity]
             )
-    return _("In the data: {list}").format(list=", ".join(told) or count(len(findings)))
+    return _("In the data: {list}").format(list=_(", ").join(told) or count(len(findings)))
 
 
 def _finding(finding: Mapping[str, Any], _: Words) -> Table:

@@ -102,10 +102,10 @@ def tried_lines(view: RunView, _: Words) -> list[str]:
             continue
         before, after = (significant(p.get(name), 4) for name in ("before", "after"))
         se = p.get("se")
-        line = f"{p.get('text', '')}: {before} → {after}"
+        line = _("{what}: {before} → {after}").format(what=p.get("text", ""), before=before, after=after)
         if se is not None:
             line += " " + _("(SE of the difference {se})").format(se=significant(se, 2))
-        lines.append(line + ", " + (_("kept") if p.get("kept") else _("not kept")))
+        lines.append(line + _(", ") + (_("kept") if p.get("kept") else _("not kept")))
     return lines
 
 

@@ -7,6 +7,7 @@ extraction tools of gettext find it. Where a catalogue lacks a message, English 
 from __future__ import annotations
 
 import gettext
+from collections.abc import Iterable
 from importlib.resources import files
 
 from soundfit.errors import UsageError
@@ -39,6 +40,10 @@ class Words:
     def __call__(self, text: str) -> str:
         # gettext keeps its own header under the empty message.
         return self._catalogue.gettext(text) if text else ""
+
+    def sentences(self, said: Iterable[str]) -> str:
+        """Return sentences one after another; where they end in 。 no space follows."""
+        return (" " if self.is_source else "").join(said)
 
     def many(self, one: str, more: str, n: int) -> str:
         """Return the form for ``n`` things, with ``{n}`` filled in with thousands set apart."""

@@ -31,7 +31,7 @@ def importance_line(view: RunView, _: Words) -> str:
         return ""
     base = _without_change(view)
     named = [str(c.get("column", "")) + _rise(c, base) for c in known]
-    return _("What moves the prediction most: {list}.").format(list=", ".join(named))
+    return _("What moves the prediction most: {list}.").format(list=_(", ").join(named))
 
 
 def importance_figure(view: RunView, _: Words) -> Figure | None:
@@ -45,7 +45,7 @@ def importance_figure(view: RunView, _: Words) -> Figure | None:
         id="importance",
         kind="bars",
         title=_("Importance of columns"),
-        sentence=" ".join(_sentences(view, columns, metric, _)),
+        sentence=_.sentences(_sentences(view, columns, metric, _)),
         data={
             "bars": [
                 {
@@ -134,7 +134,9 @@ def _sentences(
     rest = mattering[1:MOST_NAMED]
     if rest:
         said.append(
-            _("Next: {list}.").format(list=", ".join(str(c.get("column", "")) + _rise(c, base) for c in rest))
+            _("Next: {list}.").format(
+                list=_(", ").join(str(c.get("column", "")) + _rise(c, base) for c in rest)
+            )
         )
     n_idle = len(columns) - len(mattering)
     if n_idle:
