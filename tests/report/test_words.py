@@ -52,6 +52,33 @@ def test_stages_and_errors_are_said_in_words_that_can_be_found() -> None:
     assert found == []
 
 
+# Names of files, classes and functions, which are the same in every language.
+NAMES = {"CrossEntropyLoss", "BCEWithLogitsLoss", "softmax", "sigmoid", "Parquet", "Feather"}
+
+
+def test_words_put_into_a_sentence_are_said_themselves() -> None:
+    """``say("{n} {what}", what="rows" if … else "row")`` leaves English words in a Chinese sentence."""
+    package = ROOT / "src" / "soundfit"
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "say"):
+                continue
+            for word in (w for k in call.keywords for w in _choices(k.value)):
+                if word not in NAMES and re.search(r"[A-Za-z]{2}", word):
+                    found.append(f"{path.relative_to(ROOT)}:{call.lineno} {word!r}")
+    assert found == []
+
+
+def _choices(value: ast.expr) -> list[str]:
+    """Return the texts written out among which a value is chosen."""
+    if isinstance(value, ast.IfExp):
+        return [*_choices(value.body), *_choices(value.orelse)]
+    if isinstance(value, ast.BoolOp):
+        return [word for one in value.values for word in _choices(one)]
+    return [value.value] if isinstance(value, ast.Constant) and isinstance(value.value, str) else []
+
+
 def _parts_for_readers(call: ast.AST) -> list[ast.expr]:
     if not isinstance(call, ast.Call):
         return []

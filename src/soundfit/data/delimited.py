@@ -287,8 +287,8 @@ def _ragged(ragged: list[pa.csv.InvalidRow], head: _Head, source: str, text: byt
     shown = first.text if len(first.text) <= 60 else first.text[:59] + "…"
     where = text.find(first.text.encode())
     n_before = text.count(b"\n", 0, where) if where >= 0 else -1
-    line = f"line {n_before + 1}" if where >= 0 else "one line"
-    more = f" ({len(ragged):,} such rows)" if len(ragged) > 1 else ""
+    line = say("line {n}", n=n_before + 1) if where >= 0 else say("one line")
+    more = say(" ({n:,} such rows)", n=len(ragged)) if len(ragged) > 1 else ""
     return DataError(
         "Every row must have as many fields as the header",
         received=say(

@@ -247,7 +247,7 @@ def _readable(layout: Layout, frame: pd.DataFrame) -> pd.DataFrame:
             received=say("a table without {shown}", shown=shown),
             fix=say(
                 "add {value}, empty cells are allowed; {hints}",
-                value="it" if len(absent) == 1 else "them",
+                value=say("it") if len(absent) == 1 else say("them"),
                 hints=hints,
             ),
         )
@@ -268,7 +268,7 @@ def _read_column(block: Block, series: pd.Series) -> pd.Series:
         values, bad = (to_booleans if block.kind == "boolean" else to_numbers)(series)
         read = pd.Series(values)
     if bad.any() and read.isna().all():
-        held = {"numeric": "numbers", "boolean": "yes or no", "date": "dates"}[block.kind]
+        held = {"numeric": say("numbers"), "boolean": say("yes or no"), "date": say("dates")}[block.kind]
         raise DataError(
             say("Column {column!r} held {held} when the model was trained", column=block.column, held=held),
             received=f"{series[bad].iloc[0]!r}"

@@ -201,7 +201,7 @@ def _from_folder(root: Path, target: str) -> PictureSource:
             inner = inner[1:]
         labels.append(inner[0] if len(inner) > 1 else None)
     if len({label for label in labels if label is not None}) < 2:
-        inside = ", ".join(sorted({str(label) for label in labels if label is not None})[:3]) or "none"
+        inside = ", ".join(sorted({str(label) for label in labels if label is not None})[:3]) or say("none")
         raise DataError(
             "A folder of pictures has a sub-folder per class, two or more",
             received=say(

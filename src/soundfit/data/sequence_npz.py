@@ -51,7 +51,7 @@ def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
         shapes = ", ".join(f"{n} {a.shape} {a.dtype}" for n, a in list(arrays.items())[:6])
         raise DataError(
             "An npz file of sequences holds numbers X of shape (sequences, steps[, channels])",
-            received=say("{path} with {value}", path=path, value=shapes or "nothing"),
+            received=say("{path} with {value}", path=path, value=shapes or say("nothing")),
             fix="save it with numpy.savez(file, X=…, y=…), and lengths=… where sequences differ in length",
         )
     lengths_at = next((folded[n] for n in _LENGTH_NAMES if n in folded), None)
@@ -81,7 +81,7 @@ def from_npz(path: Path, target: str, layout: Layout | None) -> SequenceSource:
                 "{path} with {n:,} sequences and {value}",
                 path=path,
                 n=n,
-                value=", ".join(rest) or "nothing else",
+                value=", ".join(rest) or say("nothing else"),
             ),
             fix="save y with one value per sequence, or name its array with --target",
         )

@@ -131,7 +131,7 @@ def _content(path: Path) -> bytes:
     if path.is_dir():
         endings = (*_TEXT_ENDINGS, *_PARQUET_ENDINGS)
         tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in endings)
-        inside = f"; it holds {', '.join(tables[:5])}" if tables else ""
+        inside = say("; it holds {list}", list=", ".join(tables[:5])) if tables else ""
         raise DataError(
             "The data must be one file",
             received=say("{path}, a folder{inside}", path=path, inside=inside),

@@ -189,9 +189,9 @@ def _refuse_infinities(numbers: NDArray[np.float64], name: str) -> None:
         raise DataError(
             "The target must be finite",
             received=say(
-                "{size:,} infinite {value} in column {name!r} (rows {rows}, counted from 0)",
+                "{size:,} {value} in column {name!r} (rows {rows}, counted from 0)",
                 size=infinite.size,
-                value="values" if infinite.size > 1 else "value",
+                value=say("infinite values") if infinite.size > 1 else say("infinite value"),
                 name=name,
                 rows=rows,
             ),

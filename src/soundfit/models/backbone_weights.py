@@ -72,7 +72,7 @@ def choose_backbone(name: str, weights: str | None) -> BackboneChoice:
                 received=say(
                     "{weights}, which {value}",
                     weights=weights,
-                    value="is none" if path.exists() else "does not exist",
+                    value=say("is none") if path.exists() else say("does not exist"),
                 ),
                 fix="check the path",
             )

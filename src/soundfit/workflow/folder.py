@@ -108,8 +108,9 @@ def check_free(out: Path, *, resume: bool = False) -> None:
         if resume:
             raise UsageError(
                 "--resume goes on with an unfinished training",
-                received=say("{out}, which holds ", out=out)
-                + ("a finished run" if "run.json" in inside else "none"),
+                received=say("{out}, which holds a finished run", out=out)
+                if "run.json" in inside
+                else say("{out}, which holds none", out=out),
                 fix="choose another --out, or delete the folder to train again",
             )
         raise UsageError(

@@ -265,7 +265,7 @@ def keeping(checkpoint: Checkpoint | None, options: Options, interrupted: Any) -
                 "Training needs more memory than there is",
                 received=say(
                     "{value}; what was trained is kept in {out}",
-                    value=str(error)[:120] or "no memory left",
+                    value=str(error)[:120] or say("no memory left"),
                     out=out,
                 ),
                 fix=say(
