@@ -127,7 +127,7 @@ def measure(seed: int = 0, *, rows: int = 1500, epochs: int = 40, width: int = 6
                     Line(say("exam, linear"), [(at, exam["value"]) for at in ticks], "dash"),
                 ],
                 x=say("fold"),
-                y=say("error"),
+                y=say("prediction error"),
                 ticks=ticks,
             ),
         ),

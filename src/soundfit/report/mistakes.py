@@ -131,7 +131,7 @@ def _farthest(view: RunView, _: Words) -> WorstRows | None:
             )
         )
     return WorstRows(
-        (_("row (from 0)"), _("true"), _("predicted"), _("error"), _("relative")),
+        (_("row (from 0)"), _("true"), _("predicted"), _("prediction error"), _("relative")),
         rows,
         _("These {n} of {all} rows make up {share} of the squared error{scale}.").format(
             n=len(rows),
