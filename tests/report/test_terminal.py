@@ -107,3 +107,15 @@ def test_a_run_read_from_its_folder_is_told_in_chinese(tmp_path: Path) -> None:
     assert "，采用" in chinese
     english = printed(print_summary, read, path=tmp_path)
     assert f"{text}: 0.31 → 0.3" in english
+
+
+def test_findings_are_told_in_chinese() -> None:
+    message = say(
+        "Column {name!r} is {shown} in {top:.2%} of the rows.", name="Street", shown="'Pave'", top=0.9959
+    )
+    fix = say("It can tell little: --drop {name!r}, or leave it.", name="Street")
+    finding = Finding("constant-column", "note", message, columns=("Street",), fix=fix)
+    chinese = printed(print_findings, [finding], lang="zh", width=100)
+    assert "列 'Street' 在 99.59% 的行中为 'Pave'。" in chinese
+    assert "处理：它几乎不含信息：--drop 'Street'，或保留。" in chinese
+    assert str(message) in printed(print_findings, [finding], width=100)

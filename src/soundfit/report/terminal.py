@@ -204,7 +204,7 @@ def _important(view: RunView, _: Words) -> list[Text]:
 
 def _retold(finding: Finding | Mapping[str, Any], _: Words) -> Mapping[str, Any]:
     record = finding.to_dict() if isinstance(finding, Finding) else finding
-    return {**record, **{name: retell(str(record.get(name, "")), {}, _) for name in ("message", "fix")}}
+    return {**record, **{name: retell(record.get(name) or "", {}, _) for name in ("message", "fix")}}
 
 
 def _tried(view: RunView, _: Words) -> list[Group]:
@@ -244,7 +244,7 @@ def _finding(finding: Mapping[str, Any], _: Words) -> Table:
     message = Text(str(finding.get("message", "")))
     message.append(f"  {finding.get('code', '')}", style="dim")
     if finding.get("fix"):
-        message.append("\n" + _("Fix:") + " ", style="bold")
+        message.append("\n" + _("Fix:") + (" " if _.is_source else ""), style="bold")
         message.append(str(finding["fix"]))
     table.add_row(Text(names.get(severity, severity), style=SEVERITIES.get(severity, "")), message)
     return table
