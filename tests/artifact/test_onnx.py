@@ -16,6 +16,7 @@ from torch import nn
 
 from soundfit.artifact.onnx import onnx_model, save_onnx
 from soundfit.errors import UsageError
+from soundfit.models.net import Linear, Reads
 
 TOLERANCE = 1e-4
 
@@ -191,6 +192,16 @@ def test_labels_keep_their_type(predictors, labels):
     expected = [labels[int(i)] for i in predictor.outputs(frame.head(50)).argmax(axis=1)]
     mixed = len({type(label) for label in labels}) > 1
     assert got.tolist() == [str(label) for label in expected] if mixed else expected
+
+
+def test_nets_that_read_some_of_the_inputs(predictors):
+    """What a run holds whose prescription of fewer features was kept."""
+    predictor, frame = predictors("concrete", "linear")
+    fewer = [Reads([3, 0, 1], Linear(3, 1)) for _ in predictor.modules]
+    for module in fewer:
+        nn.init.normal_(next(module.parameters()))
+    reads = replace(predictor, modules=tuple(fewer))
+    _assert_equal(_session(reads), reads, frame.iloc[:50])
 
 
 def test_a_layer_without_a_form_is_refused_in_words(predictors):

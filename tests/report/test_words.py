@@ -47,8 +47,16 @@ def test_stages_and_errors_are_said_in_words_that_can_be_found() -> None:
             continue
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for part in _parts_for_readers(call):
-                if isinstance(part, ast.JoinedStr) and _has_words(part):
-                    found.append(f"{path.relative_to(ROOT)}:{part.lineno}")
+                pieces = [part]
+                while any(isinstance(piece, ast.BinOp) for piece in pieces):
+                    sums = [piece for piece in pieces if isinstance(piece, ast.BinOp)]
+                    pieces = [piece for piece in pieces if not isinstance(piece, ast.BinOp)]
+                    pieces += [side for one in sums for side in (one.left, one.right)]
+                for piece in pieces:
+                    # A plain text is found by itself; joined to others it is another text.
+                    joined = isinstance(piece, ast.Constant) and piece is not part and _says(str(piece.value))
+                    if joined or (isinstance(piece, ast.JoinedStr) and _has_words(piece)):
+                        found.append(f"{path.relative_to(ROOT)}:{piece.lineno}")
     assert found == []
 
 
@@ -92,7 +100,11 @@ def _parts_for_readers(call: ast.AST) -> list[ast.expr]:
 
 def _has_words(text: ast.JoinedStr) -> bool:
     constants = "".join(str(v.value) for v in text.values if isinstance(v, ast.Constant))
-    return re.search(r"[^\W\d_]", constants) is not None
+    return _says(constants)
+
+
+def _says(text: str) -> bool:
+    return re.search(r"[^\W\d_]", text) is not None
 
 
 def test_errors_speak_chinese() -> None:

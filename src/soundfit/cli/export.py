@@ -31,5 +31,5 @@ def export_command(
     from soundfit.report.words import Words
 
     path = export_run(run, format_name, output)
-    wrote = Words(lang)("wrote {path} ({size:,} bytes)")
-    typer.echo(wrote.format(path=path, size=path.stat().st_size))
+    _ = Words(lang)
+    typer.echo(_("wrote {path} ({size:,} bytes)").format(path=path, size=path.stat().st_size))

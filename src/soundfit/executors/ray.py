@@ -187,7 +187,7 @@ def _work(job: Callable[..., Any], desk: Any, key: int, versions: dict[str, str]
     here = _versions()
     if here != versions:
         raise UsageError(
-            "All machines of a Ray cluster have the same versions of " + ", ".join(_PACKAGES),
+            say("All machines of a Ray cluster have the same versions of {list}", list=", ".join(_PACKAGES)),
             received=say(
                 "{versions} where the command runs and {here} on a worker", versions=versions, here=here
             ),

@@ -76,7 +76,10 @@ def stop_on_errors(findings: tuple[Finding, ...], accept: tuple[str, ...]) -> No
     stop = StopError(
         "Training stops where the audit shows that the score would be a lie",
         received="; ".join(f"[{f.code}] {f.message.rstrip('.')} — {f.fix.rstrip('.')}" for f in errors),
-        fix="do what each line says, or train all the same with " + " ".join(f"--accept {c}" for c in codes),
+        fix=say(
+            "do what each line says, or train all the same with {options}",
+            options=" ".join(f"--accept {c}" for c in codes),
+        ),
     )
     stop.findings = findings
     raise stop

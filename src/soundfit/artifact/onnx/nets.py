@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from soundfit.artifact.onnx.graph import Graph
 from soundfit.errors import UsageError
 from soundfit.models.dropout import CounterDropout
-from soundfit.models.net import FeatureScale, Linear, Mlp, PeriodicEmbedding, ResMlp
+from soundfit.models.net import FeatureScale, Linear, Mlp, PeriodicEmbedding, Reads, ResMlp
 
 __all__ = ["add_net"]
 
@@ -43,6 +43,11 @@ def _(module: nn.Sequential, graph: Graph, x: str) -> str:
     for layer in module:
         x = add_net(layer, graph, x)
     return x
+
+
+@add_net.register
+def _(module: Reads, graph: Graph, x: str) -> str:
+    return add_net(module.net, graph, graph.op("Gather", x, graph.constant(module.inputs, np.int64), axis=1))
 
 
 @add_net.register
