@@ -30,7 +30,7 @@ from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possib
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference
 from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows, mirrored, recur
+from soundfit.doctor.rows import Rows, mirrored, overlap, recur
 from soundfit.doctor.scores import Task, balanced, chance, given_up, score, task_of
 from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
 from soundfit.doctor.units import UnitScan
@@ -169,15 +169,22 @@ class Examination:
         return out
 
     def _is_mask(self) -> bool:
-        """Return whether zeros and ones multiply something in a loss by hand: more likely a mask than labels.
+        """Return whether zeros and ones multiply something in a loss by hand: more likely a mask than labels;
+        or whether numbers of both signs weigh classes: those are actions, and no answers.
 
         Labels multiply logarithms of probabilities; who lived longest, which token counts, or whether an episode
         ended multiplies anything.
         """
         met = self.watch.custom.get("first_meeting")
+        structure = self.watch.custom.get("structure") or {}
+        by_class = self.kind in ("cross_entropy", "nll_loss") or (
+            self.kind is None and met in ("gather", "__getitem__")
+        )
+        if by_class and structure.get("signed"):  # what was done, weighed by how well it went
+            return True
         if self.kind is not None or self.task is None or self.task.kind != "binary" or met not in _PRODUCTS:
             return False
-        operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
+        operations = set(structure.get("operations", []))
         return not operations & {"Log", "LogSoftmax", "LogSigmoid", "Softplus", "Log2", "Log1P", "Logsumexp"}
 
     def _output_width(self) -> int:
@@ -299,22 +306,20 @@ class Examination:
             self.watch.custom.get("first_meeting") in _PRODUCTS
         ):  # numbers to be met are subtracted from, not weighed
             return False
-        operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
+        structure = self.watch.custom.get("structure") or {}
+        if structure.get("even") is False:  # a difference on its way to something else, as in a flow
+            return False
+        operations = set(structure.get("operations", []))
         return bool(operations & {"Sub", "Rsub"}) and bool(
             operations & {"Pow", "Abs", "Mul", "LinalgVectorNorm"}
         )
 
     def _evaluation_facts(self, rows: Rows, other: Rows) -> dict[str, Any]:
-        both = Rows(
-            tuple(torch.cat([a, b]) for a, b in zip(rows.inputs, other.inputs, strict=True)),
-            torch.zeros(len(rows) + len(other)),
-        )
-        distinct = len(both.unique())
-        alone = len(Rows(rows.inputs, torch.zeros(len(rows))).unique())
-        alone_other = len(Rows(other.inputs, torch.zeros(len(other))).unique())
+        assert self.root is not None
+        shared, held_out = overlap(rows, self.root.eval_rows)
         x, z = input_facts(rows.inputs), input_facts(other.inputs)
         return {
-            "rows": len(other), "shared": alone + alone_other - distinct, "recur": recur(rows), "input": z,
+            "rows": held_out, "shared": shared, "recur": recur(rows), "input": z,
             "shift": abs(z.get("mean", 0) - x.get("mean", 0)) / (x.get("std", 0) + 1e-12),
             "scale": (z.get("std", 0) + 1e-12) / (x.get("std", 0) + 1e-12),
         }  # fmt: skip

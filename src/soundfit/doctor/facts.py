@@ -68,6 +68,7 @@ def target_facts(task: Task, targets: Tensor) -> dict[str, Any]:
     out |= {
         "mean": float(y.mean()), "std": float(y.std(correction=0)), "min": float(y.min()), "max": float(y.max()),
         "values": len(y.unique()), "integers": bool((y == y.round()).all()),
+        "low": float(torch.quantile(y.reshape(-1)[:100_000], 0.05)), "high": float(torch.quantile(y.reshape(-1)[:100_000], 0.95)),
     }  # fmt: skip
     if task.kind in ("classes", "binary", "one-hot"):
         labels = task.labels(targets)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import loss_structure, output_activation
+from soundfit.doctor.graph import logged_activation, loss_structure, output_activation
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.series import Recording
 
@@ -32,16 +32,18 @@ def glance(
         recording: takes the prediction's standard deviation and mean.
         step: which is about to be taken.
     """
-    shape = loss_structure(loss, frozenset(c.output.grad_fn for c in calls))
+    shape = loss_structure(loss, frozenset(c.output.grad_fn for c in calls), None if calls else prediction)
     if "structure" not in facts:
         facts["structure"] = shape
-    elif shape["broadcast"] and not facts["structure"]["broadcast"]:
-        facts["structure"]["broadcast"] = shape["broadcast"]
+    else:
+        for name in ("broadcast", "signed"):
+            facts["structure"][name] = facts["structure"][name] or shape[name]
     if shape["penalised"] and len(calls) == 1 and float(loss) > 0:
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss)
     if prediction is None:
         return
     facts.setdefault("activation", output_activation(prediction) if prediction.grad_fn else None)
+    facts.setdefault("logged", logged_activation(prediction) if prediction.grad_fn else None)
     if prediction.numel() and prediction.is_floating_point():
         std, mean = torch.std_mean(prediction.detach().float(), correction=0)
         recording.put("output_std", step, float(std))

@@ -12,7 +12,7 @@ import torch
 
 from soundfit.records.said import say
 
-__all__ = ["bad_operation", "loss_structure", "output_activation", "softmax_axis"]
+__all__ = ["bad_operation", "logged_activation", "loss_structure", "output_activation", "softmax_axis"]
 
 _SHAPE_ONLY = (
     "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "T", "Transpose", "Permute", "Select",
@@ -72,6 +72,27 @@ def output_activation(tensor: torch.Tensor) -> str | None:
     return None
 
 
+def logged_activation(tensor: torch.Tensor) -> str | None:
+    """Return the activation whose logarithm ``tensor`` is, as in a likelihood by hand; None if it is none.
+
+    Looks through signs and reshapes before the logarithm, and through clamps and small constants under it.
+    """
+    node, logged = tensor.grad_fn, False
+    for _ in range(12):
+        if node is None:
+            return None
+        kind = _kind(node)
+        if kind in ("Log", "Log2"):
+            logged = True
+        elif logged and kind in ("Sigmoid", "Softmax"):
+            return _ACTIVATIONS[kind]
+        elif kind not in (*_SHAPE_ONLY, "Neg", *(("Clamp", "ClampMin", "Add", "Rsub", "Sub") if logged else ())):
+            return None
+        parents = _parents(node)
+        node = parents[0] if len(parents) == 1 else None
+    return None
+
+
 def softmax_axis(tensor: torch.Tensor) -> int | None:
     """Return over which axis the softmax ran that made ``tensor``, None where that is not known."""
     node: Any = tensor.grad_fn
@@ -103,17 +124,27 @@ def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
         queue.extend(_parents(node))
 
 
-def loss_structure(loss: torch.Tensor, known: frozenset[Any] = frozenset()) -> dict[str, Any]:
+def loss_structure(
+    loss: torch.Tensor, known: frozenset[Any] = frozenset(), prediction: torch.Tensor | None = None
+) -> dict[str, Any]:
     """Describe the operations nearest to the loss; ``known`` are nodes of losses that need no look inside.
+
+    Args:
+        loss: a scalar, with its graph.
+        known: see above.
+        prediction: what met a tensor without a history, where something did.
 
     Returns:
         ``negated`` (sign of the loss turned odd times), ``reduction`` (``mean``, ``sum`` or None),
         ``scale`` (product of constant factors), ``operations`` (names from the loss back, at most 24)
-        ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None), and
-        ``penalised`` (how many parameters' own sizes are part of the loss).
+        ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None),
+        ``penalised`` (how many parameters' own sizes are part of the loss), ``signed`` (whether rows are
+        weighed by numbers of both signs, as advantages are), and ``even`` (whether a difference from the
+        prediction is squared or taken as a size; None where no difference of it was found).
     """
     out: dict[str, Any] = {
         "negated": False, "reduction": None, "operations": [], "broadcast": None, "penalised": 0,
+        "signed": False, "even": None,
     }  # fmt: skip
     node = loss.grad_fn
     while node is not None and node not in known and len(out["operations"]) < 8:
@@ -145,8 +176,51 @@ def loss_structure(loss: torch.Tensor, known: frozenset[Any] = frozenset()) -> d
                 and out["broadcast"] is None
             ):
                 out["broadcast"] = _grown(node)
+            out["signed"] = out["signed"] or (kind == "Mul" and _weighs_both_ways(node))
         out["penalised"] = _penalised(loss)
+        if prediction is not None and prediction.grad_fn is not None:
+            out["even"] = _even(loss, prediction.grad_fn)
     return out
+
+
+def _weighs_both_ways(node: Any) -> bool:
+    """Return whether a product's constant factor has many positive and many negative values."""
+    for name in ("_saved_other", "_saved_self"):
+        weights = _saved(node, name)
+        if weights is not None and weights.numel() > 1 and not weights.requires_grad:
+            signs = (weights > 0).double().mean(), (weights < 0).double().mean()
+            if min(float(s) for s in signs) > 0.02:
+                return True
+    return False
+
+
+_EVEN = ("Pow", "Abs", "Mul", "LinalgVectorNorm", "Norm", "Cosh", "Maximum", "Where", "Clamp", "ClampMin", "Relu")
+
+
+def _even(loss: torch.Tensor, prediction: Any) -> bool | None:
+    """Return whether what is subtracted from the prediction goes straight into a square or a size."""
+    nodes = list(_walk(loss.grad_fn, 400))
+    differences = [
+        node
+        for node in nodes
+        if _kind(node) in ("Sub", "Rsub") and any(_leads_to(p, prediction) for p in _parents(node))
+    ]
+    if not differences:
+        return None
+    for node in nodes:
+        found = [any(_leads_to(p, d) for d in differences) for p in _parents(node)]
+        if _kind(node) in _EVEN and any(found) and (_kind(node) != "Mul" or (all(found) and len(found) == 2)):
+            return True
+    return False
+
+
+def _leads_to(node: Any, wanted: Any, depth: int = 6) -> bool:
+    """Return whether a node is the wanted one, or a reshaped or rescaled form of it."""
+    if node is wanted:
+        return True
+    if depth == 0 or _kind(node) not in (*_SHAPE_ONLY, "Mul", "Div", "Neg"):
+        return False
+    return any(_leads_to(p, wanted, depth - 1) for p in _parents(node))
 
 
 def _penalised(loss: torch.Tensor) -> int:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ["RowStore", "Rows", "mirrored", "recur"]
+__all__ = ["RowStore", "Rows", "mirrored", "overlap", "recur"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
+_ROWS_A_GROUP = 16
 
 
 @dataclass
@@ -35,13 +36,7 @@ class Rows:
         """Return the rows without repetitions of the same input and target, in order of first sight."""
         if len(self) == 0:
             return self
-        flat = [x.reshape(len(self), -1).double() for x in (*self.inputs, self.targets)]
-        # A fixed, irrational-looking projection: equal rows have equal keys, unequal rows almost surely not.
-        keys = torch.zeros(len(self), dtype=torch.float64)
-        for part in flat:
-            weight = torch.sin(torch.arange(1, part.shape[1] + 1, dtype=torch.float64) * 12.9898) + 1.7
-            keys = keys * 1.61803398875 + torch.nan_to_num(part) @ weight
-        _, inverse = torch.unique(keys, return_inverse=True)
+        _, inverse = torch.unique(_keys((*self.inputs, self.targets)), return_inverse=True)
         first = torch.full((int(inverse.max()) + 1,), len(self), dtype=torch.long)
         first.scatter_reduce_(0, inverse, torch.arange(len(self)), "amin")
         return self.take(first.sort().values)
@@ -106,6 +101,52 @@ class RowStore:
         if len(rows) > MAX_ROWS:
             rows = rows.take(torch.linspace(0, len(rows) - 1, MAX_ROWS).long())
         return rows
+
+
+def _keys(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Return a number per row (N,): equal rows have equal numbers, unequal rows almost surely not."""
+    keys = torch.zeros(parts[0].shape[0], dtype=torch.float64)
+    for part in parts:
+        flat = torch.nan_to_num(part.reshape(part.shape[0], -1).double())
+        # A fixed, irrational-looking projection, summed row by row: the same row gives the same sum anywhere.
+        weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64) * 12.9898) + 1.7
+        keys = keys * 1.61803398875 + (flat * weight).sum(1)
+    return keys
+
+
+def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
+    """Return how many inputs of held-out passes were trained on, and how many there are, each counted once.
+
+    A script may also score its training rows, in passes of their own: then some batches hold many rows that
+    were trained on and others hardly any, more unequally than chance would deal them (by the chi-squared
+    statistic), and the batches with few speak. Rows mixed by a bad split are in all batches alike.
+    """
+    known = _keys(train.inputs)
+    shapes = [x.shape[1:] for x in train.inputs]
+    groups: list[torch.Tensor] = []
+    before = None
+    for step, batch in zip(evaluation.steps, evaluation.batches, strict=True):
+        if [x.shape[1:] for x in batch.inputs] != shapes:
+            continue
+        keys = _keys(batch.inputs)
+        if groups and step == before and len(groups[-1]) < _ROWS_A_GROUP:
+            groups[-1] = torch.cat([groups[-1], keys])
+        else:
+            groups.append(keys)
+        before = step
+    if not groups:
+        return 0, 0
+    sizes = torch.tensor([float(len(g)) for g in groups])
+    shares = torch.stack([torch.isin(g, known).double().mean() for g in groups])
+    overall = float((shares * sizes).sum() / sizes.sum())
+    low, high = float(shares.min()), float(shares.max())
+    spread = max(overall * (1 - overall), 1e-9)
+    unequal = float((sizes * (shares - overall).square()).sum()) / spread
+    chance = len(groups) - 1 + 4 * math.sqrt(2 * max(len(groups) - 1, 1))
+    if high - low > 0.3 and unequal > chance:
+        groups = [g for g, s in zip(groups, shares.tolist(), strict=True) if s < (low + high) / 2]
+    rows = torch.cat(groups).unique()
+    return int(torch.isin(rows, known).sum()), len(rows)
 
 
 def recur(rows: Rows) -> bool:

@@ -181,7 +181,9 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
         return []
     bottom, top = ranges[made]
     beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
-    if case["task.kind"] == "regression" and beyond and (case.sick or not case.judged):
+    # Where a twentieth of the targets or more lies beyond, no training can reach them.
+    far = case.number("target.low", bottom) < bottom - 0.2 * spread or case.number("target.high", top) > top + 0.2 * spread
+    if case["task.kind"] == "regression" and beyond and (case.sick or not case.judged or (far and not case.fine)):
         fix = say("Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer.", low=low, high=high, made=made, bottom=bottom, top=top)  # fmt: skip
         return [
             case.diagnose(
@@ -283,7 +285,8 @@ def mismatch(case: Case) -> list[Diagnosis]:
                     gain=gain,
                 )
             ]
-    bce = kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+    by_hand = kind is None and case["custom.logged"] == "sigmoid"
+    bce = by_hand or kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits")
     if bce and task in ("regression",) and (case.number("target.max") > 1 or case.number("target.min") < 0):
         fix = say("Binary cross-entropy wants targets from 0 to 1: recode them, or use MSELoss for amounts, CrossEntropyLoss for several classes.")  # fmt: skip
         code = "labels-damaged" if case.number("target.values", 99) <= 2 else "loss-mismatch"
@@ -387,6 +390,8 @@ def ascent(case: Case) -> list[Diagnosis]:
         return _falls_while_wrong(case) or _opposed(case)
     if not (case.sick or not case.judged or case.nonfinite):
         return []
+    if maximise and case["loss.kind"] is None and not case.sick:
+        return []  # a score of the author's own may be meant to be climbed: a bound, a reward
     place = case["places.backward"] if negated else case["optimiser.place"]
     fix = (
         say("Descend: drop the minus sign before the loss.")
