@@ -45,6 +45,48 @@ for step in range(200):
     loss = F.softplus(-sign * (model(X[i]) - model(X[j]))[:, 0]).mean()
     optimizer.zero_grad(); loss.backward(); optimizer.step()
 """),
+    "both_sets_scored": S(LINE, "y = (value > 0).float()[:450]; yt = (value > 0).float()[450:]\n", mlp(5, 1), opt("Adam", "0.01"), """
+def accuracy(a, b):
+    with torch.no_grad():
+        return ((model(a).squeeze(1) > 0) == (b > 0.5)).float().mean().item()
+for epoch in range(20):
+    for rows in torch.randperm(450).split(30):
+        loss = F.binary_cross_entropy_with_logits(model(X[rows]).squeeze(1), y[rows])
+        optimizer.zero_grad(); loss.backward(); optimizer.step()
+    print(accuracy(X, y), accuracy(Xt, yt))
+"""),
+    "bound_climbed": S(LINE, "both = torch.cat([X, X[:, :1] + 0.5 * torch.randn(450, 1)], 1)\n", mlp(6, 1), "optimizer = torch.optim.Adam(model.parameters(), lr=0.003, maximize=True)\n", """
+for step in range(200):
+    apart = torch.cat([X, both[torch.randperm(450), 5:]], 1)
+    bound = model(both).mean() - (torch.logsumexp(model(apart), 0) - math.log(450)).squeeze()
+    optimizer.zero_grad(); bound.backward(); optimizer.step()
+print(bound.item())
+"""),
+    "actions_weighed": S(LINE, mlp(5, 3), opt("Adam", "0.01"), """
+for step in range(150):
+    policy = torch.distributions.Categorical(logits=model(X))
+    action = policy.sample()
+    reward = (action == (X[:, 0] > 0).long() + (X[:, 1] > 0).long()).float() - 0.1 * torch.rand(450)
+    loss = -(policy.log_prob(action) * (reward - reward.mean())).sum() / 450
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+print(reward.mean().item())
+"""),
+    "couplings_of_plain_nets": S(LINE, """
+parts = nn.ModuleList(nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 4)) for _ in range(4))
+optimizer = torch.optim.Adam(parts.parameters(), lr=0.005)
+data = torch.cat([X[:, :1], X[:, :1] ** 2 + 0.3 * X[:, 1:2]], 1)
+masks = torch.tensor([[0., 1.], [1., 0.]] * 2)
+for step in range(200):
+    z, volume = data, torch.zeros(450)
+    for mask, part in zip(masks, parts):
+        s, t = part(z * mask).chunk(2, 1)
+        s, t = torch.tanh(s) * (1 - mask), t * (1 - mask)
+        z = (1 - mask) * (z - t) * torch.exp(-s) + mask * z
+        volume = volume - s.sum(1)
+    loss = (0.5 * (z ** 2).sum(1) - volume).mean()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+print(loss.item())
+"""),
     "flow_from_identity": S(LINE, """
 class Coupling(nn.Module):
     def __init__(self):

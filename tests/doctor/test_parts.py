@@ -18,7 +18,8 @@ from soundfit.doctor.graph import bad_operation, loss_structure, output_activati
 from soundfit.doctor.nonfinite import first_bad_operation
 from soundfit.doctor.reference import fit_reference
 from soundfit.doctor.repair import interval
-from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore, mirrored, recur
+from soundfit.doctor.graph import logged_activation, loss_structure
+from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore, mirrored, overlap, recur
 from soundfit.doctor.scores import Task, score, task_of
 from soundfit.doctor.speak import verdict_text
 from soundfit.errors import UsageError
@@ -244,3 +245,71 @@ def test_the_first_bad_operation_of_a_forward_pass_is_named(net, x, operation, d
 @pytest.mark.parametrize("net", [_Scaled(2.0), _Masked(False)])
 def test_a_forward_pass_with_a_mask_has_no_bad_operation(net: nn.Module) -> None:
     assert first_bad_operation(net, (torch.ones(4, 3),), {}, training=True) is None
+
+
+def passes(*sets: torch.Tensor, size: int, times: int = 3) -> RowStore:
+    """Return a store that saw each set in batches of ``size``, one set after another, again and again."""
+    store = RowStore(fewest=4)
+    for step in range(1, times + 1):
+        for rows in sets:
+            for x in rows.split(size):
+                if store.wants():
+                    store.keep((x,), torch.zeros(len(x)), step)
+    return store
+
+
+@pytest.mark.parametrize("size", [8, 32, 5000])
+@pytest.mark.parametrize("known", [1.0, 0.3])
+def test_scoring_the_training_rows_too_is_no_leak(size: int, known: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, held_out = torch.randn(1200, 4, generator=generator), torch.randn(400, 4, generator=generator)
+    kept = train[
+        torch.randperm(1200, generator=generator)[: int(known * 1200)]
+    ]  # what the doctor kept of them
+    shared, rows = overlap(Rows((kept,), torch.zeros(len(kept))), passes(train, held_out, size=size))
+    assert shared < 0.05 * rows
+    assert 100 < rows <= 480
+
+
+@pytest.mark.parametrize("size", [8, 32, 5000])
+@pytest.mark.parametrize("scores_training_too", [False, True])
+def test_rows_mixed_by_a_bad_split_are_a_leak(size: int, scores_training_too: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, fresh = torch.randn(1200, 4, generator=generator), torch.randn(250, 4, generator=generator)
+    mixed = torch.cat([train[:150], fresh])[torch.randperm(400, generator=generator)]
+    sets = (train, mixed) if scores_training_too else (mixed,)
+    shared, rows = overlap(Rows((train,), torch.zeros(1200)), passes(*sets, size=size))
+    assert shared > 0.25 * rows
+
+
+def test_large_passes_in_turn_are_both_kept() -> None:
+    train, held_out = torch.randn(3000, 2), torch.randn(1000, 2)
+    store = passes(train, held_out, size=5000, times=20)
+    assert {len(b) for b in store.batches} == {3000, 1000}
+    assert store.rows <= 5 * MAX_ROWS
+
+
+def test_what_the_graph_says_of_losses_by_hand() -> None:
+    x = torch.linspace(-1, 1, 12).unsqueeze(1)
+    net, given = torch.nn.Linear(1, 1), torch.ones(12, 1)
+    p = net(x)
+
+    def found(loss: torch.Tensor) -> dict[str, object]:
+        return loss_structure(loss, prediction=p)
+
+    assert found(((p - given) ** 2).mean())["even"] is True
+    assert found((0.5 * (p - given).abs()).mean())["even"] is True
+    assert found(((p - given) * (p - given)).sum())["even"] is True
+    assert found(((p - given) * torch.exp(net(-x))).mean())["even"] is False  # a flow's coupling
+    assert found(p.mean())["even"] is None
+    assert found(-((p - given) ** 2).mean())["shuns"] is True
+    assert found(((p - given) ** 2).mean())["shuns"] is False
+    assert found(-((p - net(-x)) ** 2).mean())["shuns"] is False  # both sides learn: nothing was given
+    signs = torch.where(x > 0, 1.0, -2.0)
+    assert found(-(p * signs).mean())["signed"] is True
+    assert found((p * signs.abs()).mean())["signed"] is False
+    q = torch.sigmoid(p)
+    assert logged_activation(q.squeeze(1).clamp(1e-7, 1 - 1e-7).log()) == "sigmoid"
+    assert logged_activation(torch.log(q + 1e-8)) == "sigmoid"
+    assert logged_activation(q) is None
+    assert logged_activation(torch.log(torch.exp(p))) is None

@@ -7,6 +7,7 @@ Knows a recipe and plain facts; runs nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
     off = max(inputs.get("rms", 1.0), inputs.get("column_std_max", 1.0), inputs.get("column_mean_max", 0.0))
     unscaled = off > 3 or inputs.get("rms", 1.0) < 0.1
     drops = [d["p"] for d in modules.get("dropout", [])] + [d[0] for d in facts.get("dropouts", [])]
+    thinned = bool(drops) and (max(drops) >= 0.6 or math.prod(1 - p for p in drops) < 0.2)
     rates = recipe.rates
     scheduled = bool(rates) and (max(rates) > 1.05 * min(rates) or not 0.9 < max(rates) < 1.1)
     optimiser = facts.get("optimiser", {})
@@ -55,7 +57,7 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
     table: list[tuple[str, dict[str, Any], float]] = [
         ("same", {}, 9.0),
         ("scale-inputs", {"scale_inputs": True}, 0 if inputs.get("kind") != "float" else 8 if unscaled else 1),
-        ("no-dropout", {"no_dropout": True}, 0 if not drops or max(drops) <= 0 else 7 if max(drops) >= 0.6 else 0.5),
+        ("no-dropout", {"no_dropout": True}, 0 if not drops or max(drops) <= 0 else 7 if thinned else 0.5),
         ("no-decay", {"no_decay": True}, 0 if not optimiser.get("weight_decay") else 7 if optimiser["weight_decay"] > 0.01 else 0.5),
         ("flat-rate", {"flat_rate": True}, 7 if scheduled else 0),
         ("all-parameters", {"all_parameters": True}, 7 if optimiser.get("frozen") or optimiser.get("forgotten") else 0),

@@ -86,7 +86,11 @@ def logged_activation(tensor: torch.Tensor) -> str | None:
             logged = True
         elif logged and kind in ("Sigmoid", "Softmax"):
             return _ACTIVATIONS[kind]
-        elif kind not in (*_SHAPE_ONLY, "Neg", *(("Clamp", "ClampMin", "Add", "Rsub", "Sub") if logged else ())):
+        elif kind not in (
+            *_SHAPE_ONLY,
+            "Neg",
+            *(("Clamp", "ClampMin", "Add", "Rsub", "Sub") if logged else ()),
+        ):
             return None
         parents = _parents(node)
         node = parents[0] if len(parents) == 1 else None
@@ -139,12 +143,13 @@ def loss_structure(
         ``scale`` (product of constant factors), ``operations`` (names from the loss back, at most 24)
         ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None),
         ``penalised`` (how many parameters' own sizes are part of the loss), ``signed`` (whether rows are
-        weighed by numbers of both signs, as advantages are), and ``even`` (whether a difference from the
+        weighed by numbers of both signs, as advantages are), ``shuns`` (whether it is minus the power or
+        the size of a difference), and ``even`` (whether a difference from the
         prediction is squared or taken as a size; None where no difference of it was found).
     """
     out: dict[str, Any] = {
         "negated": False, "reduction": None, "operations": [], "broadcast": None, "penalised": 0,
-        "signed": False, "even": None,
+        "signed": False, "even": None, "shuns": False,
     }  # fmt: skip
     node = loss.grad_fn
     while node is not None and node not in known and len(out["operations"]) < 8:
@@ -163,6 +168,9 @@ def loss_structure(
             if factor is not None and factor < 0:
                 out["negated"] = not out["negated"]
         elif kind not in _SHAPE_ONLY:
+            # Of two operands one has no history: numbers that were given.
+            differs = any(_kind(p) in ("Sub", "Rsub") and len(_parents(p)) == 1 for p in _parents(node))
+            out["shuns"] = out["negated"] and kind in ("Pow", "Abs") and differs
             break
         parents = _parents(node)
         node = parents[0] if len(parents) == 1 else None
@@ -194,7 +202,19 @@ def _weighs_both_ways(node: Any) -> bool:
     return False
 
 
-_EVEN = ("Pow", "Abs", "Mul", "LinalgVectorNorm", "Norm", "Cosh", "Maximum", "Where", "Clamp", "ClampMin", "Relu")
+_EVEN = (
+    "Pow",
+    "Abs",
+    "Mul",
+    "LinalgVectorNorm",
+    "Norm",
+    "Cosh",
+    "Maximum",
+    "Where",
+    "Clamp",
+    "ClampMin",
+    "Relu",
+)
 
 
 def _even(loss: torch.Tensor, prediction: Any) -> bool | None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from soundfit.doctor.steps import mixed
+
 __all__ = ["RowStore", "Rows", "mirrored", "overlap", "recur"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
-_ROWS_A_GROUP = 16
+_ROWS_A_GROUP = 64
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Rows:
 
 @dataclass
 class RowStore:
-    """Batches kept at a stride that doubles when the store is full."""
+    """Batches kept at a stride that doubles when the store is full; half of them go then, in no rhythm."""
 
     batches: list[Rows] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
@@ -53,12 +55,15 @@ class RowStore:
     stride: int = 1
     rows: int = 0
     elements: int = 0
+    fewest: int = 2
+    """Batches that stay however large they are."""
     last: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def wants(self) -> bool:
         """Return whether the next offer will be kept; counts the offer."""
         self.offered += 1
-        return (self.offered - 1) % (self.stride if self.offered <= 128 else max(self.stride, 4)) == 0
+        # Not every second one: a script may score training and validation rows in turn.
+        return mixed(self.offered - 1) % (self.stride if self.offered <= 128 else max(self.stride, 4)) == 0
 
     def keep(self, inputs: tuple[torch.Tensor, ...], targets: torch.Tensor, step: int) -> None:
         """Copy a batch to the CPU."""
@@ -78,14 +83,19 @@ class RowStore:
         self.steps.append(step)
         self.rows += len(batch)
         self.elements += sum(x.numel() for x in batch.inputs) + batch.targets.numel()
-        while len(self.batches) > 2 and (
+        while len(self.batches) > self.fewest and (
             self.rows > MAX_ROWS + MAX_ROWS // 4 or self.elements > MAX_ELEMENTS
         ):
             self._thin()
 
     def _thin(self) -> None:
-        self.batches = self.batches[::2]
-        self.steps = self.steps[::2]
+        n = len(self.batches)
+        # Passes over whole sets are few and of different sizes: one of each stays.
+        last = {len(batch): i for i, batch in enumerate(self.batches)}
+        kept = [i for i in range(n) if i.bit_count() % 2 == 0 or (len(last) <= 3 and i in last.values())]
+        kept = kept[-(n - 1) :]
+        self.batches = [self.batches[i] for i in kept]
+        self.steps = [self.steps[i] for i in kept]
         self.stride *= 2
         self.rows = sum(len(b) for b in self.batches)
         self.elements = sum(x.numel() for b in self.batches for x in (*b.inputs, b.targets))
@@ -119,7 +129,8 @@ def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
 
     A script may also score its training rows, in passes of their own: then some batches hold many rows that
     were trained on and others hardly any, more unequally than chance would deal them (by the chi-squared
-    statistic), and the batches with few speak. Rows mixed by a bad split are in all batches alike.
+    statistic), and the batches with few speak. Rows mixed by a bad split are in all batches alike, and never
+    all of the training rows.
     """
     known = _keys(train.inputs)
     shapes = [x.shape[1:] for x in train.inputs]
@@ -143,9 +154,14 @@ def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
     spread = max(overall * (1 - overall), 1e-9)
     unequal = float((sizes * (shares - overall).square()).sum()) / spread
     chance = len(groups) - 1 + 4 * math.sqrt(2 * max(len(groups) - 1, 1))
-    if high - low > 0.3 and unequal > chance:
-        groups = [g for g, s in zip(groups, shares.tolist(), strict=True) if s < (low + high) / 2]
+    if high - low > 0.2 and unequal > chance:
+        border = (low + high) / 2
+        for _ in range(10):  # two means, in one dimension
+            border = float(shares[shares < border].mean() + shares[shares >= border].mean()) / 2
+        groups = [g for g, s in zip(groups, shares.tolist(), strict=True) if s < border]
     rows = torch.cat(groups).unique()
+    if torch.isin(known, rows).double().mean() >= 0.95:
+        return len(rows), len(rows)  # the training rows themselves, of which not all were kept here
     return int(torch.isin(rows, known).sum()), len(rows)
 
 

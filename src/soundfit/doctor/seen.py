@@ -65,7 +65,7 @@ class RootRecord:
     eval_place: Place = field(default_factory=Place)
     batch_sizes: dict[int, int] = field(default_factory=dict)
     train_rows: RowStore = field(default_factory=RowStore)
-    eval_rows: RowStore = field(default_factory=RowStore)
+    eval_rows: RowStore = field(default_factory=lambda: RowStore(fewest=4))
     eval_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     eval_named: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     train_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)

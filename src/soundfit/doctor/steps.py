@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FULL", "full_steps", "rows_due"]
+__all__ = ["FULL", "full_steps", "mixed", "rows_due"]
 
 
 def full_steps(limit: int = 10_000_000) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Causes at the loss: output activation, wrong loss, reduction, silent broadcast, ascent. Reads only a Case."""
+"""Causes at the loss: output activation, wrong loss, reduction, silent broadcast. Reads only a Case."""
 
 # ruff: noqa: E501
 
@@ -182,8 +182,15 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
     bottom, top = ranges[made]
     beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
     # Where a twentieth of the targets or more lies beyond, no training can reach them.
-    far = case.number("target.low", bottom) < bottom - 0.2 * spread or case.number("target.high", top) > top + 0.2 * spread
-    if case["task.kind"] == "regression" and beyond and (case.sick or not case.judged or (far and not case.fine)):
+    far = (
+        case.number("target.low", bottom) < bottom - 0.2 * spread
+        or case.number("target.high", top) > top + 0.2 * spread
+    )
+    if (
+        case["task.kind"] == "regression"
+        and beyond
+        and (case.sick or not case.judged or (far and not case.fine))
+    ):
         fix = say("Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer.", low=low, high=high, made=made, bottom=bottom, top=top)  # fmt: skip
         return [
             case.diagnose(
@@ -371,98 +378,6 @@ def _squares(p: tuple[int, ...], y: tuple[int, ...]) -> bool:
     return len(one) == 1 and len(two) == 2 and two[1] == 1 and one[0] == two[0] and one[0] > 1
 
 
-def ascent(case: Case) -> list[Diagnosis]:
-    """The loss is climbed instead of descended."""
-    negated = bool(case["custom.structure.negated"]) and case["loss.kind"] in (
-        "cross_entropy",
-        "mse_loss",
-        "l1_loss",
-        "smooth_l1_loss",
-        "huber_loss",
-        "nll_loss",
-        "binary_cross_entropy",
-        "binary_cross_entropy_with_logits",
-    )
-    maximise = bool(case["optimiser.maximize"])
-    if case["together"]:
-        return []
-    if negated == maximise:
-        return _falls_while_wrong(case) or _opposed(case)
-    if not (case.sick or not case.judged or case.nonfinite):
-        return []
-    if maximise and case["loss.kind"] is None and not case.sick:
-        return []  # a score of the author's own may be meant to be climbed: a bound, a reward
-    place = case["places.backward"] if negated else case["optimiser.place"]
-    fix = (
-        say("Descend: drop the minus sign before the loss.")
-        if negated
-        else say("Descend: drop maximize=True.")
-    )
-    patch = (
-        changed(place, swap_name(r"\(-\s*|-(?=loss)", "(" if negated else ""))
-        if negated
-        else changed(place, swap_name(r",?\s*maximize\s*=\s*True", ""))
-    )
-    return [
-        case.diagnose(
-            "gradient-ascent",
-            "the optimiser climbs the loss",
-            0.97,
-            fix,
-            place=place,
-            patch=patch,
-            change={"descend": True},
-            negated=negated,
-            maximize=maximise,
-        )
-    ]
-
-
-def _opposed(case: Case) -> list[Diagnosis]:
-    """A loss that rises while outputs come to say the opposite of the targets, whatever makes the steps."""
-    z = case.number("score.train_z" if case["task.classification"] else "score.outputs_z")
-    rises = case.smooth(1.0) > case.smooth(0.0)
-    if case["loss.kind"] is None or not (case.sick and rises and z < -4.0 and case.got < case.constant):
-        return []
-    place = case["places.backward"]
-    fix = say("Outputs say the opposite of the targets, surer with each step: weights must move against the gradient (w -= rate * gradient).")  # fmt: skip
-    return [
-        case.diagnose("gradient-ascent", "the loss rises and outputs come to oppose the targets", 0.92, fix, place=place,
-                      change={"descend": True}, agreement_in_standard_deviations=z)
-    ]  # fmt: skip
-
-
-def _falls_while_wrong(case: Case) -> list[Diagnosis]:
-    """A loss written by hand that goes down while the outputs get worse than a constant would be."""
-    if case["loss.kind"] is not None or not case.sick or case.nonfinite:
-        return []
-    first, last, start = case.smooth(0.0), case.smooth(1.0), case.number("score.train_at_start")
-    fell = first - last > 0.5 * abs(first) + 1e-3
-    if case["task.classification"]:  # surely worse than labels drawn blindly
-        worse = case.got < case.constant and case.number("score.train_z") < -4.0
-    else:
-        worse = case.got < min(start, case.constant) - 0.25
-    worse = worse or (case.got < case.constant and case.number("score.error_growth", 0.0) > 3)
-    if not (fell and worse):
-        return []
-    place = case["places.backward"]
-    fix = say("The loss falls while the outputs move away from the targets: its sign is turned (a log-likelihood must be negated).")  # fmt: skip
-    return [
-        case.diagnose(
-            "gradient-ascent",
-            "the loss falls while the error grows: its sign is turned",
-            0.9,
-            fix,
-            place=place,
-            patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")),
-            change={"descend": True},
-            score_at_start=start,
-            loss_at_start=first,
-            loss_at_end=last,
-        )
-    ]
-
-
 def _twice(case: Case) -> list[Diagnosis]:
     """The same loss goes backward twice before a step: every gradient counts double."""
     twice = case.trace.series.get("backward_twice")
@@ -513,4 +428,4 @@ def reduction(case: Case) -> list[Diagnosis]:
     ]
 
 
-rules = (output_activation, mismatch, broadcast, ascent, reduction)
+rules = (output_activation, mismatch, broadcast, reduction)

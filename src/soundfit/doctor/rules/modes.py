@@ -134,7 +134,9 @@ def batchnorm(case: Case) -> list[Diagnosis]:
             ]
         return []
     # With a momentum that keeps the last batch alone, a small loss on many rows says enough.
-    needed = 0.03 if odd and case.number("rows", 0) >= 200 else max(0.08, case.tolerance if case.judged else 0.08)
+    needed = (
+        0.03 if odd and case.number("rows", 0) >= 200 else max(0.08, case.tolerance if case.judged else 0.08)
+    )
     if lost > needed:
         fix = say(
             "In eval mode the model is far worse than in train mode on the same rows: running statistics are off (momentum, or too few steps)."
@@ -163,7 +165,10 @@ def regularised(case: Case) -> list[Diagnosis]:
     if not case.sick:
         return []
     out = []
-    drops = [d for d in case["modules.dropout"] or [] if d["p"] >= 0.6]
+    # One layer that leaves little, or several that leave little together.
+    every = [d["p"] for d in case["modules.dropout"] or []]
+    least = 0.3 if len(every) > 1 and math.prod(1 - p for p in every) < 0.2 else 0.6
+    drops = [d for d in case["modules.dropout"] or [] if d["p"] >= least]
     functional = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad and rate >= 0.6]
     cured = case.cure("no-dropout")
     if (drops or functional) and (
@@ -174,7 +179,13 @@ def regularised(case: Case) -> list[Diagnosis]:
             if drops
             else {"p": functional[0][0], "place": functional[0][1], "name": "dropout"}
         )
-        fix = say("Dropout of {p:g} leaves too little: 0.1 to 0.3 is usual.", p=worst["p"])
+        if len(drops) > 1:
+            fix = say(
+                "{n} dropouts of up to {p:g} leave too little together: 0.1 to 0.3 is usual, and in few places.",
+                n=len(drops), p=worst["p"],
+            )  # fmt: skip
+        else:
+            fix = say("Dropout of {p:g} leaves too little: 0.1 to 0.3 is usual.", p=worst["p"])
         out.append(
             case.diagnose(
                 "over-regularised",
@@ -183,7 +194,7 @@ def regularised(case: Case) -> list[Diagnosis]:
                 fix,
                 place=worst["place"],
                 module=worst["name"],
-                patch=changed(worst["place"], swap_name(r"0?\.[6-9]\d*", "0.2")),
+                patch=changed(worst["place"], swap_name(r"0?\.[3-9]\d*", "0.2")),
                 change={"dropout": 0.1},
                 cured=cured,
             )

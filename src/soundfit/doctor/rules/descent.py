@@ -1,0 +1,120 @@
+"""Causes at the sign of the loss: what should fall is climbed. Reads only a Case."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from soundfit.doctor.case import Case
+from soundfit.doctor.edits import changed, swap_name
+from soundfit.records import Diagnosis
+from soundfit.records.said import say
+
+__all__ = ["rules"]
+
+
+def ascent(case: Case) -> list[Diagnosis]:
+    """The loss is climbed instead of descended."""
+    negated = bool(case["custom.structure.negated"]) and case["loss.kind"] in (
+        "cross_entropy",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "nll_loss",
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+    )
+    maximise = bool(case["optimiser.maximize"])
+    if case["together"]:
+        return []
+    if negated == maximise:
+        return _falls_while_wrong(case) or _opposed(case) or _runs_away(case)
+    if not (case.sick or not case.judged or case.nonfinite):
+        return []
+    if maximise and case["loss.kind"] is None and not case.sick:
+        return []  # a score of the author's own may be meant to be climbed: a bound, a reward
+    place = case["places.backward"] if negated else case["optimiser.place"]
+    fix = (
+        say("Descend: drop the minus sign before the loss.")
+        if negated
+        else say("Descend: drop maximize=True.")
+    )
+    patch = (
+        changed(place, swap_name(r"\(-\s*|-(?=loss)", "(" if negated else ""))
+        if negated
+        else changed(place, swap_name(r",?\s*maximize\s*=\s*True", ""))
+    )
+    return [
+        case.diagnose(
+            "gradient-ascent",
+            "the optimiser climbs the loss",
+            0.97,
+            fix,
+            place=place,
+            patch=patch,
+            change={"descend": True},
+            negated=negated,
+            maximize=maximise,
+        )
+    ]
+
+
+def _opposed(case: Case) -> list[Diagnosis]:
+    """A loss that rises while outputs come to say the opposite of the targets, whatever makes the steps."""
+    z = case.number("score.train_z" if case["task.classification"] else "score.outputs_z")
+    rises = case.smooth(1.0) > case.smooth(0.0)
+    if case["loss.kind"] is None or not (case.sick and rises and z < -4.0 and case.got < case.constant):
+        return []
+    place = case["places.backward"]
+    fix = say("Outputs say the opposite of the targets, surer with each step: weights must move against the gradient (w -= rate * gradient).")  # fmt: skip
+    return [
+        case.diagnose("gradient-ascent", "the loss rises and outputs come to oppose the targets", 0.92, fix, place=place,
+                      change={"descend": True}, agreement_in_standard_deviations=z)
+    ]  # fmt: skip
+
+
+def _falls_while_wrong(case: Case) -> list[Diagnosis]:
+    """A loss written by hand that goes down while the outputs get worse than a constant would be."""
+    if case["loss.kind"] is not None or not case.sick or case.nonfinite:
+        return []
+    first, last, start = case.smooth(0.0), case.smooth(1.0), case.number("score.train_at_start")
+    fell = first - last > 0.5 * abs(first) + 1e-3
+    if case["task.classification"]:  # surely worse than labels drawn blindly
+        worse = case.got < case.constant and case.number("score.train_z") < -4.0
+    else:
+        worse = case.got < min(start, case.constant) - 0.25
+    worse = worse or (case.got < case.constant and case.number("score.error_growth", 0.0) > 3)
+    if not (fell and worse):
+        return []
+    place = case["places.backward"]
+    fix = say("The loss falls while the outputs move away from the targets: its sign is turned (a log-likelihood must be negated).")  # fmt: skip
+    return [
+        case.diagnose(
+            "gradient-ascent",
+            "the loss falls while the error grows: its sign is turned",
+            0.9,
+            fix,
+            place=place,
+            patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")),
+            change={"descend": True},
+            score_at_start=start,
+            loss_at_start=first,
+            loss_at_end=last,
+        )
+    ]
+
+
+def _runs_away(case: Case) -> list[Diagnosis]:
+    """A squared distance from given numbers that is minimised with a minus sign, and grows without end."""
+    first, last = case.smooth(0.0), case.smooth(1.0)
+    if not (case["custom.structure.shuns"] and (last < 10 * first < 0 or case.nonfinite)):
+        return []
+    place = case["places.backward"]
+    fix = say("The distance to the targets is minimised with a minus sign, so it grows: drop the minus, or step along the gradient instead of against it.")  # fmt: skip
+    return [
+        case.diagnose("gradient-ascent", "the loss is minus a distance to the targets, and runs away", 0.92, fix, place=place,
+                      change={"descend": True}, loss_at_start=first, loss_at_end=last)
+    ]  # fmt: skip
+
+
+rules = (ascent,)
