@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundfit.doctor.edits import changed, drop_call, set_keyword
-from soundfit.doctor.graph import bad_operation, loss_structure, output_activation
+from soundfit.doctor.graph import bad_operation, logged_activation, loss_structure, output_activation
 from soundfit.doctor.nonfinite import first_bad_operation
 from soundfit.doctor.reference import fit_reference
 from soundfit.doctor.repair import interval
-from soundfit.doctor.graph import logged_activation, loss_structure
 from soundfit.doctor.rows import MAX_ROWS, Rows, RowStore, mirrored, overlap, recur
 from soundfit.doctor.scores import Task, score, task_of
 from soundfit.doctor.speak import verdict_text
