@@ -96,6 +96,12 @@ def test_what_is_no_picture_is_422_in_words(client, name):
     assert words in answer.json()["detail"]
 
 
+def test_a_form_is_told_how_to_send_the_file(client):
+    answer = client.post("/predict", files={"file": ("p.png", _file(size=20), "image/png")})
+    assert answer.status_code == 422
+    assert "--data-binary" in answer.json()["detail"]
+
+
 def test_80_mutated_files_never_crash_the_server(client):
     rng = np.random.default_rng(0)
     for i in range(80):

@@ -63,6 +63,12 @@ async def in_time(work: Any) -> Any:
 
 async def read_body(request: Request, most: int) -> bytes:
     """Return a body of at most ``most`` bytes that arrives in time."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Refusal(
+            422,
+            "The body is the content itself, however: a form. Send the file as it is, "
+            "with curl --data-binary @FILE instead of -F.",
+        )
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told) > most:
         raise Refusal(413, f"A body has at most {most:,} bytes, however: {int(told):,}.")
