@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundfit.doctor.edits import changed, drop_call, set_keyword
-from soundfit.doctor.graph import bad_operation, logged_activation, loss_structure, output_activation
+from soundfit.doctor.graph import (
+    bad_operation,
+    leaf_gains,
+    logged_activation,
+    loss_structure,
+    output_activation,
+)
 from soundfit.doctor.nonfinite import first_bad_operation
 from soundfit.doctor.reference import fit_reference
 from soundfit.doctor.repair import interval
@@ -311,4 +317,6 @@ def test_what_the_graph_says_of_losses_by_hand() -> None:
     assert logged_activation(q.squeeze(1).clamp(1e-7, 1 - 1e-7).log()) == "sigmoid"
     assert logged_activation(torch.log(q + 1e-8)) == "sigmoid"
     assert logged_activation(q) is None
+    w = torch.full((2, 8), 0.01, requires_grad=True)
+    assert leaf_gains((x.T[:, :2] @ w).sum()) == pytest.approx([0.01 * 8**0.5])
     assert logged_activation(torch.log(torch.exp(p))) is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import logged_activation, loss_structure, output_activation
+from soundfit.doctor.graph import leaf_gains, logged_activation, loss_structure, output_activation
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.series import Recording
 
@@ -38,6 +38,8 @@ def glance(
     else:
         for name in ("broadcast", "signed"):
             facts["structure"][name] = facts["structure"][name] or shape[name]
+    if step == 1 and loss.grad_fn is not None:
+        facts.setdefault("gains", leaf_gains(loss))
     if shape["penalised"] and len(calls) == 1 and float(loss) > 0:
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss)
     if prediction is None:

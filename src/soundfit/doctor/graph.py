@@ -12,7 +12,14 @@ import torch
 
 from soundfit.records.said import say
 
-__all__ = ["bad_operation", "logged_activation", "loss_structure", "output_activation", "softmax_axis"]
+__all__ = [
+    "bad_operation",
+    "leaf_gains",
+    "logged_activation",
+    "loss_structure",
+    "output_activation",
+    "softmax_axis",
+]
 
 _SHAPE_ONLY = (
     "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "T", "Transpose", "Permute", "Select",
@@ -252,6 +259,16 @@ def _penalised(loss: torch.Tensor) -> int:
             if parents and all("AccumulateGrad" in p.name() for p in parents):
                 found |= {p for p in parents if p.variable.dim() > 0}
     return len(found)
+
+
+def leaf_gains(loss: torch.Tensor) -> list[float]:
+    """Return the size of each matrix that is learned: the root mean square of a weight times √(longer side).
+
+    About 1 for sound initial weights (He et al. 2015), whichever way round they multiply.
+    """
+    leaves = {id(v): v for n in _walk(loss.grad_fn, 400) if (v := getattr(n, "variable", None)) is not None}
+    matrices = [v.detach().float() for v in leaves.values() if v.dim() == 2]
+    return [float(w.pow(2).mean().sqrt()) * max(w.shape) ** 0.5 for w in matrices if w.numel()]
 
 
 def _constant_factor(node: Any) -> float | None:

@@ -45,7 +45,7 @@ def initial(case: Case) -> list[Diagnosis]:
     """Weights that are constant, far too large or far too small before the first step."""
     matrices = case["weights.matrices"] or []
     if not matrices:
-        return []
+        return _stuck_by_hand(case)
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
     # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
@@ -128,6 +128,19 @@ def initial(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _stuck_by_hand(case: Case) -> list[Diagnosis]:
+    """Weights without a module that start next to zero, and a loss that hardly leaves its first value."""
+    gains, first, last = case["custom.gains"] or [], case.smooth(0.0), case.smooth(1.0)
+    stuck = math.isfinite(first) and abs(last - first) < 0.02 * abs(first)
+    if len(gains) < 2 or max(gains) > 0.15 or case.number("backwards", 0) < 200 or not stuck:
+        return []
+    fix = say("All weights start next to zero (gain {gain:.3g}, sound is about 1), so hidden units stay alike: draw them with a standard deviation of 1/√(inputs of the layer).", gain=max(gains))  # fmt: skip
+    return [
+        case.diagnose("bad-init", "weights start next to zero and the loss stays where it began", 0.75, fix,
+                      place=case["places.backward"], gain=max(gains), loss_at_start=first, loss_at_end=last)
+    ]  # fmt: skip
 
 
 def _wild_start(case: Case) -> bool:
