@@ -297,3 +297,15 @@ def test_pictures_to_predict_come_in_order_broken_ones_too(tmp_path):
     assert one.pixels.shape == (1, 16, 16, 1)
     with pytest.raises(DataError, match="does not exist"):
         read_batch(folder / "none.png", (16, 16, 1))
+
+
+def test_a_folder_may_be_called_null(tmp_path):
+    for name in ("null", "NA", "eins"):
+        (tmp_path / name).mkdir()
+        for i in range(12):
+            shade = np.full((8, 8), 20 * i + len(name), dtype=np.uint8)
+            Image.fromarray(shade).save(tmp_path / name / f"{i}.png")
+    read = read_pictures(tmp_path)
+    assert sorted(map(str, read.table.classes)) == ["NA", "eins", "null"]
+    assert len(read) == 36
+    assert not read.table.findings

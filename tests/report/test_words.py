@@ -64,6 +64,22 @@ def test_stages_and_errors_are_said_in_words_that_can_be_found() -> None:
 NAMES = {"CrossEntropyLoss", "BCEWithLogitsLoss", "softmax", "sigmoid", "Parquet", "Feather"}
 
 
+def test_findings_are_said_in_words_that_can_be_found() -> None:
+    def unsaid(value: ast.expr) -> bool:
+        inside = {ast.BinOp: ("left", "right"), ast.IfExp: ("body", "orelse")}.get(type(value), ())
+        return isinstance(value, ast.JoinedStr) or any(unsaid(getattr(value, name)) for name in inside)
+
+    plain = []
+    for path in sorted((ROOT / "src" / "soundfit").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"):
+                continue
+            told = [*call.args[2:3], *(k.value for k in call.keywords if k.arg in ("message", "fix"))]
+            if any(map(unsaid, told)):
+                plain.append(f"{path.name}:{call.lineno}")
+    assert plain == []
+
+
 def test_words_put_into_a_sentence_are_said_themselves() -> None:
     """``say("{n} {what}", what="rows" if … else "row")`` leaves English words in a Chinese sentence."""
     package = ROOT / "src" / "soundfit"

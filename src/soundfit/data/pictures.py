@@ -20,7 +20,7 @@ from soundfit.data.picture_decode import BrokenPicture, array_hash, as_bytes, he
 from soundfit.data.picture_source import PictureSource, list_pictures
 from soundfit.data.source import MIN_ROWS
 from soundfit.data.table import Column, Table
-from soundfit.data.task import read_target
+from soundfit.data.task import named_classes, read_target
 from soundfit.errors import DataError, UsageError
 from soundfit.records import Finding
 from soundfit.records.said import say
@@ -141,13 +141,12 @@ def _labelled(
             ),
             fix="check the files; paths in a table are relative to it",
         )
-    series = pd.Series(list(source.labels), dtype=object)
     if source.folders:
-        # Names of folders are classes, also where they look like numbers.
-        series = series.astype("category")
+        # Names of folders are classes, also where they look like numbers or like a missing value.
+        read = named_classes(source.labels, name=source.target)
     else:
-        series = series.infer_objects()
-    read = read_target(series, name=source.target, task="classification" if source.folders else task)
+        labels = pd.Series(list(source.labels), dtype=object).infer_objects()
+        read = read_target(labels, name=source.target, task=task)
     known = np.flatnonzero(~read.missing & whole)
     if len(known) < MIN_ROWS:
         raise DataError(
@@ -209,12 +208,16 @@ def _findings(source: PictureSource, broken: dict[int, str], unlabelled: NDArray
             Finding(
                 "broken-pictures",
                 "warning",
-                f"{n:,} of {len(source):,} pictures cannot be read and {'is' if n == 1 else 'are'} "
-                f"left out: {told}" + ("; …" if n > 3 else "."),
+                say(
+                    "{n:,} of {whole:,} pictures cannot be read, so the training leaves them out: {told}",
+                    n=n,
+                    whole=len(source),
+                    told=told + ("; …" if n > 3 else "."),
+                ),
                 columns=("file",),
                 rows=tuple(sorted(broken)[:20]),
                 n_rows=n,
-                fix="Fetch or save these files again, or delete them.",
+                fix=say("Fetch or save these files again, or delete them."),
                 evidence={"files": [source.files[i] for i in sorted(broken)][:200]},
             )
         )
@@ -224,12 +227,17 @@ def _findings(source: PictureSource, broken: dict[int, str], unlabelled: NDArray
             Finding(
                 "missing-target",
                 "warning",
-                f"{len(unlabelled):,} pictures without a label are left out: {names}"
-                + (", …" if len(unlabelled) > 3 else "."),
+                say(
+                    "{n:,} pictures without a label are left out: {names}",
+                    n=len(unlabelled),
+                    names=names + (", …" if len(unlabelled) > 3 else "."),
+                ),
                 columns=(source.target,),
                 rows=tuple(int(i) for i in unlabelled[:20]),
                 n_rows=len(unlabelled),
-                fix="Put them into the sub-folder of their class." if source.folders else "Label them.",
+                fix=say("Put them into the sub-folder of their class.")
+                if source.folders
+                else say("Label them."),
             )
         )
     return found

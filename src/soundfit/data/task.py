@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from soundfit.data.values import date_format, to_numbers, to_text
 from soundfit.errors import DataError, UsageError
 from soundfit.records.said import say
 
-__all__ = ["MAX_INTEGER_CLASSES", "TargetValues", "read_target"]
+__all__ = ["MAX_INTEGER_CLASSES", "TargetValues", "named_classes", "read_target"]
 
 #: Whole numbers with more different values than this are a quantity, with fewer they may be codes.
 MAX_INTEGER_CLASSES = 20
@@ -123,6 +124,16 @@ def _are_codes(known: NDArray[np.float64], n_rows: int) -> bool:
         return False
     unbroken = known[0] in (0, 1) and known[-1] - known[0] == known.size - 1
     return bool(n_rows >= _ROWS_PER_CLASS * known.size and (known.size <= 10 or unbroken))
+
+
+def named_classes(labels: Sequence[str | None], *, name: str) -> TargetValues:
+    """Return classes whose names were given as such, as folders are: "null", "NA" and "?" are names too.
+
+    Raises:
+        DataError: one class only, or labels that do not repeat.
+    """
+    texts = pd.Series(list(labels), dtype=object)
+    return _classes_of_text(texts, texts.astype("category"), name, "classification")
 
 
 def _classes_of_text(texts: pd.Series, series: pd.Series, name: str, task: str) -> TargetValues:

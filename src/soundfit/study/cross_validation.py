@@ -18,6 +18,7 @@ from soundfit.bank import Outcome, Standing, train_members
 from soundfit.data.table import Table
 from soundfit.metrics.scores import MeanMetric, Metric, metric_named
 from soundfit.records import Config, Fold, Member, MemberResult, Plan, StudyResult
+from soundfit.records.said import joined, say
 from soundfit.study.arrays import ArrayViews, array_views
 from soundfit.study.grid import expand_grid
 from soundfit.study.halving import ConfigurationRace, Halving
@@ -259,7 +260,7 @@ def _study(
         se_C = holdout_se(predicted, scores_CK, metric, target[folds[0].validation], len(seeds))
     choice = one_se_rule(scores_CK, parameters, greater_is_better=metric.greater_is_better, holdout_se_C=se_C)
     mine = [i for i, m in enumerate(members) if m.configuration == choice.chosen]
-    rule = "; ".join([choice.rule, *_left_words(complete, len(dropped))])
+    rule = joined("; ", [choice.rule, *_left_words(complete, len(dropped))])
     result = StudyResult(
         "cv",
         metric.name,
@@ -292,14 +293,14 @@ def _renumbered(
 
 def _left_words(complete: Sequence[bool], n_dropped: int) -> list[str]:
     """Say how many configurations are out of the choice, and why."""
-    words = []
+    words: list[str] = []
     if n_dropped:
-        words.append(f"{n_dropped} more left at a rung, behind by more than they could still gain")
+        words.append(say("{n} more left at a rung, behind by more than they could still gain", n=n_dropped))
     n_cut = len(complete) - sum(complete) - n_dropped
     if not any(complete):
-        words.append("all were cut before their end, so the choice rests on unfinished training")
+        words.append(say("all were cut before their end, so the choice rests on unfinished training"))
     elif n_cut:
-        words.append(f"{n_cut} more were cut before their end and are out of the choice")
+        words.append(say("{n} more were cut before their end and are out of the choice", n=n_cut))
     return words
 
 

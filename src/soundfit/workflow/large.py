@@ -86,7 +86,12 @@ def large_material(source: Any, options: Options, steps: Steps, device: torch.de
     steps.on_stage("auditing a sample of the data")
     prepared = prepare(frame, options)
     table = _of_file(prepared.table, file, rows)
-    reason = f"{prepared.plan.reason} (drawn in a random sample of {len(rows):,} of {file.n_rows:,} rows)"
+    reason = say(
+        "{reason} (drawn in a random sample of {n_sample:,} of {n:,} rows)",
+        reason=prepared.plan.reason,
+        n_sample=len(rows),
+        n=file.n_rows,
+    )
     plan = replace(prepared.plan, reason=reason)
     record: dict[str, Any] = {"rows": file.n_rows, "sampled": len(rows)}
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from soundfit.data.audit.hashes import clusters, row_hashes, sizes
 from soundfit.data.audit.view import Feature, View
 from soundfit.records import Finding, Severity
+from soundfit.records.said import say
 
 __all__ = ["find_encodings"]
 
@@ -62,13 +63,17 @@ def _explain(
         if name == feature.name:
             continue
         if (share := _mean(view, feature, category, groups)) is not None:
-            return f"the mean target of its {name!r}", share, name
+            return say("the mean target of its {name!r}", name=name), share, name
         if (share := _left_out(view, feature, category, groups)) is not None:
-            return f"the mean target of the other rows of its {name!r}", share, name
+            return say("the mean target of the other rows of its {name!r}", name=name), share, name
         if (share := _smoothed(view, feature, category, groups)) is not None:
-            return f"a smoothed mean target of its {name!r}", share, name
+            return say("a smoothed mean target of its {name!r}", name=name), share, name
     share = _own_mean(view, feature)
-    return ("", 0.0, "") if share is None else ("the mean target of the rows that share its value", share, "")
+    return (
+        ("", 0.0, "")
+        if share is None
+        else (say("the mean target of the rows that share its value"), share, "")
+    )
 
 
 def _finding(feature: Feature, how: str, share: float, by: str) -> Finding:
@@ -76,13 +81,21 @@ def _finding(feature: Feature, how: str, share: float, by: str) -> Finding:
     return Finding(
         "target-leak",
         severity,
-        f"Column {feature.name!r} is {how}: it was computed from the target, and each row's own target has a "
-        f"weight of {share:.1%} in it on average.",
+        say(
+            "Column {name!r} is {how}: it was computed from the target, and each row's own target has a "
+            "weight of {share:.1%} in it on average.",
+            name=feature.name,
+            how=how,
+            share=share,
+        ),
         columns=(feature.name,),
         evidence={"own_share": round(share, 5), "category": by},
-        fix=f"--drop {feature.name!r} and keep the category itself"
-        + (f" ({by!r})" if by else "")
-        + "; or encode within each fold's training rows alone.",
+        fix=say(
+            "--drop {name!r} and keep the category itself{by}; or encode within each fold's training rows "
+            "alone.",
+            name=feature.name,
+            by=f" ({by!r})" if by else "",
+        ),
     )
 
 
