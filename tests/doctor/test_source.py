@@ -48,9 +48,14 @@ score = rate()
 if best < score:
     best, keep = score, copy.deepcopy(net.state_dict())
 """
+PAIR = """
+tr, now = F.cross_entropy(net(X), y).item(), F.cross_entropy(net(X_te), y_te).item()
+if now < best - 1e-4:
+    best, keep = now, copy.deepcopy(net.state_dict())
+"""
 FAULTY = {
     "checkpoint": (CHECKPOINT, 4, "checkpoint"), "loop": (LOOP, 7, "checkpoint"), "stop": (STOP, 4, "time to stop"),
-    "method": (METHOD, 5, "checkpoint"), "helper": (HELPER, 5, "checkpoint"),
+    "method": (METHOD, 5, "checkpoint"), "helper": (HELPER, 5, "checkpoint"), "pair": (PAIR, 3, "checkpoint"),
 }  # fmt: skip
 
 
@@ -74,3 +79,14 @@ def test_a_best_test_score_that_chooses_nothing_is_left_alone() -> None:
     text = "for e in range(9):\n    acc = ev(model, test_loader)\n    if acc > best: best = acc\n    print(best)\n"
     assert selection_by_test(text) is None
     assert selection_by_test("x = = 3") is None
+
+
+def test_names_of_what_splits_are_no_test_rows() -> None:
+    text = """
+X, Xte, y, yte = train_test_split(X, y, test_size=0.25)
+Xtr, Xva, ytr, yva = train_test_split(X, y, test_size=0.25)
+tr, va = F.cross_entropy(net(Xtr), ytr).item(), F.cross_entropy(net(Xva), yva).item()
+if va < best - 1e-4:
+    best, keep = va, copy.deepcopy(net.state_dict())
+"""
+    assert selection_by_test(text) is None

@@ -17,12 +17,29 @@ from soundfit.data.keys import FILE_ORDER
 from soundfit.errors import DataError, UsageError
 from soundfit.records.said import say
 
-__all__ = ["MIN_ROWS", "SplitOptions", "too_few_rows"]
+__all__ = ["MIN_ROWS", "SplitOptions", "as_share", "number_or_word", "too_few_rows"]
 
 MIN_ROWS = 5
 MAX_TEST_SHARE = 0.9
 
 TestRows = NDArray[Any] | Sequence[int]
+
+
+def number_or_word(text: str) -> int | str:
+    """Return a whole number where a text is one ("5" folds, a gap of "3"), else the text ("auto", "2d")."""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def as_share(text: str, *, rule: str, fix: str) -> float:
+    """Return the fraction that ``--test`` names where it can name nothing else.
+
+    Raises:
+        UsageError: with this rule and fix, where it is no number.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(rule, received=repr(text), fix=fix) from None
 
 
 @dataclass(frozen=True)

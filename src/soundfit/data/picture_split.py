@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundfit.data.keys import group_codes, joined_codes
+from soundfit.data.options import as_share, number_or_word
 from soundfit.data.picture_copies import Copies, find_copies
 from soundfit.data.pictures import Pictures
 from soundfit.data.split import split
 from soundfit.data.table import Column
-from soundfit.errors import UsageError
 from soundfit.records import Finding, Plan
 from soundfit.records.said import joined, say
 
@@ -84,13 +84,17 @@ def split_pictures(
         pictures = _with_column(pictures, COPIES, copies.group)
         group = (COPIES,)
     options: dict[str, object] = {"group": tuple(group), "time": time, "stratify": stratify, "seed": seed}
-    share = _share(test)
+    share = as_share(
+        test,
+        rule=say("--test is a fraction such as 0.2; test pictures of their own lie in a folder named test"),
+        fix=say("put train and test beside each other and name the folder above them"),
+    )
     n_outside = int((roles != "test").sum()) if "test" in roles else round(len(pictures) * (1 - share))
-    number: int | str = int(folds) if folds.lstrip("-").isdigit() else folds
+    number = number_or_word(folds)
     if folds == "auto" and time is None:
         n_groups = len(np.unique(copies.group))
         number = "holdout" if n_outside >= AUTO_HOLDOUT else min(_AUTO_FOLDS, max(2, n_groups // 4))
-    given_gap: int | str = int(gap) if gap.isdigit() else gap
+    given_gap = number_or_word(gap)
     if "validation" in roles:
         pictures = _with_column(pictures, ROLE, roles)
         plan = _given_validation(pictures, roles, share, options)
@@ -131,17 +135,6 @@ def _given_validation(
     return split(
         pictures.table, fold_column=ROLE, test_rows=training[drawn.test], seed=int(str(options["seed"]))
     )
-
-
-def _share(test: str) -> float:
-    try:
-        return float(test)
-    except ValueError:
-        raise UsageError(
-            "--test is a fraction such as 0.2; test pictures of their own lie in a folder named test",
-            received=repr(test),
-            fix="put train and test beside each other and name the folder above them",
-        ) from None
 
 
 def _apart(roles: NDArray[np.str_], group: NDArray[np.int64]) -> NDArray[np.bool_]:

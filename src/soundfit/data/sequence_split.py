@@ -13,6 +13,7 @@ from soundfit.data.audit.drift import find_drift
 from soundfit.data.audit.labels import find_imbalance, find_rare_classes
 from soundfit.data.audit.view import View
 from soundfit.data.keys import group_codes, joined_codes
+from soundfit.data.options import as_share, number_or_word
 from soundfit.data.sequence_overlap import find_overlap
 from soundfit.data.sequences import Sequences
 from soundfit.data.split import split
@@ -85,9 +86,13 @@ def split_sequences(
             by_group = ()
     elif time is not None:
         findings = [f for f in findings if not (f.code == "grouped-rows" and f.severity == "error")]
-    share = _share(test)
+    share = as_share(
+        test,
+        rule=say("--test is a fraction such as 0.2 where rows are sequences"),
+        fix=say("put all sequences into one file, and name a column that marks the exam with --fold-column"),
+    )
     n_outside = round(len(sequences) * (1.0 - share))
-    number: int | str = int(folds) if folds.lstrip("-").isdigit() else folds
+    number = number_or_word(folds)
     if folds == "auto" and time is None and fold_column is None:
         few = len(np.unique(overlap.groups)) // 4
         number = "holdout" if n_outside >= AUTO_HOLDOUT else min(_AUTO_FOLDS, max(2, few))
@@ -113,17 +118,6 @@ def split_sequences(
 def with_overlap(sequences: Sequences) -> Sequences:
     """Return sequences with the column :data:`OVERLAP`, as a split adds it."""
     return _with_column(sequences, OVERLAP, find_overlap(sequences).groups)
-
-
-def _share(test: str) -> float:
-    try:
-        return float(test)
-    except ValueError:
-        raise UsageError(
-            "--test is a fraction such as 0.2 where rows are sequences",
-            received=repr(test),
-            fix="put all sequences into one file, and name a column that marks the exam with --fold-column",
-        ) from None
 
 
 def _with_column(sequences: Sequences, name: str, values: NDArray[Any]) -> Sequences:

@@ -20,7 +20,8 @@ _KEEPS = re.compile(
 )
 _STOPS = re.compile(r"patience|wait|counter|early|no_improve|bad_epochs", re.IGNORECASE)
 _TEST = re.compile(r"^(x|y)?(test|tst|te)(set|loader|data|ing|dl|ds|x|y|acc|loss|iter)?$")
-_OTHER = re.compile(r"^(x|y)?(val|valid|validation|dev)")
+_OTHER = re.compile(r"^(x|y)?(va$|val|valid|validation|dev)")
+_SPLITTERS = ("train_test_split",)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _chosen(branch: ast.If) -> str:
 
 def _words(node: ast.AST) -> set[str]:
     """Return the parts of every identifier and string key in a piece of code."""
-    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id not in _SPLITTERS]
     names += [n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)]
     names += [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     return {word.lower() for name in names if len(name) < 40 for word in re.split(r"[\W_\d]+", name) if word}
@@ -81,6 +82,20 @@ def _words(node: ast.AST) -> set[str]:
 
 def _speaks_of_test(words: set[str]) -> bool:
     return any(_TEST.match(w) for w in words) and not any(_OTHER.match(w) for w in words)
+
+
+def _pairs(node: ast.Assign | ast.AugAssign | ast.AnnAssign) -> Iterator[tuple[ast.expr, ast.expr | None]]:
+    """Yield targets with what is assigned to each: of ``a, b = one, two`` the part that is its own."""
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+        value = node.value
+        if (
+            isinstance(target, ast.Tuple)
+            and isinstance(value, ast.Tuple)
+            and len(target.elts) == len(value.elts)
+        ):
+            yield from zip(target.elts, value.elts, strict=True)
+        else:
+            yield target, value
 
 
 class _Script:
@@ -91,12 +106,12 @@ class _Script:
         self.inside: dict[ast.AST, ast.AST] = {
             child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)
         }
-        self.made: dict[str, list[ast.stmt]] = {}
+        self.made: dict[str, list[tuple[ast.stmt, ast.expr | None]]] = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                for name in {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}:
-                    self.made.setdefault(name, []).append(node)
+                for target, value in _pairs(node):
+                    for name in {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}:
+                        self.made.setdefault(name, []).append((node, value))
 
     def is_of_test(self, score: ast.expr, at: ast.AST, depth: int) -> bool:
         """Return whether an expression at a place goes back to test rows."""
@@ -110,10 +125,10 @@ class _Script:
         names = {n.id for n in ast.walk(score) if isinstance(n, ast.Name)}
         home = self._home(at)
         for name in names:
-            for origin in self.made.get(name, []):
-                if self._home(origin) is not home or getattr(origin, "value", None) is None:
+            for origin, value in self.made.get(name, []):
+                if self._home(origin) is not home or value is None:
                     continue
-                if self._in_loop_of_test(origin) or self.is_of_test(origin.value, origin, depth + 1):  # type: ignore[attr-defined]
+                if self._in_loop_of_test(origin) or self.is_of_test(value, origin, depth + 1):
                     return True
         return False
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from soundfit.data.audit import audit
+from soundfit.data.options import number_or_word
 from soundfit.data.source import read, read_frame
 from soundfit.data.split import split
 from soundfit.data.table import Table
@@ -49,14 +50,14 @@ def prepare(source: str | Path | pd.DataFrame, options: Options) -> Prepared:
     table, test_rows = read_table(source, options, test_file)
     plan = split(
         table,
-        folds=_folds(options.folds),
+        folds=number_or_word(options.folds),
         test=share,
         group=options.group,
         time=options.time,
         stratify=options.stratify,
         fold_column=options.fold_column,
         test_rows=test_rows,
-        gap=int(options.gap) if options.gap.isdigit() else options.gap,
+        gap=number_or_word(options.gap),
         seed=options.seed,
     )
     findings = audit(table, plan=plan, group=options.group, time=options.time, seed=options.seed)
@@ -83,10 +84,6 @@ def stop_on_errors(findings: tuple[Finding, ...], accept: tuple[str, ...]) -> No
     )
     stop.findings = findings
     raise stop
-
-
-def _folds(text: str) -> int | str:
-    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _test(text: str) -> tuple[float, Path | None]:

@@ -95,7 +95,11 @@ def coverage(case: Case) -> list[Diagnosis]:
                 cured=cured,
             )
         )
-    if o["frozen"] and (cured > 0.4 or o["frozen_elements"] > 0.9 * o["total"]):
+    # Where training them too was tried and brought nothing, they are frozen on purpose.
+    tried = case["replays.all-parameters.held_out"] is not None
+    if o["frozen"] and (
+        cured > 0.4 or (o["frozen_elements"] > 0.9 * o["total"] and not (tried and cured < 0.1))
+    ):
         fix = say(
             "Frozen parameters keep the model from learning: set requires_grad=True on {names}.",
             names=", ".join(o["frozen"][:4]),
