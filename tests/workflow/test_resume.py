@@ -21,7 +21,8 @@ from soundfit.errors import Interrupted, StopError, UsageError
 from soundfit.workflow import folder, inquiry, material, run, train
 from soundfit.workflow.options import Options
 from soundfit.workflow.resume import Checkpoint, go_on_command
-from soundfit.workflow.train import Watcher, train_data
+from soundfit.workflow.train import train_data
+from soundfit.workflow.watcher import Watcher
 
 
 def table(n: int = 160) -> pd.DataFrame:

@@ -123,6 +123,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    log_lines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append what happens to FILE, a line of JSON each: stages, progress, result "
+            "(- for the error stream).",
+            show_default=False,
+        ),
+    ] = None,
     task: opt.TaskName = "auto",
     drop: opt.Drop = [],  # noqa: B006  (typer reads the default)
     accept: opt.Accept = [],  # noqa: B006
@@ -159,9 +168,11 @@ def train(
         unfinished_folder,
         write_json_line,
     )
+    from soundfit.workflow.journal import log_lines as writing_lines
     from soundfit.workflow.options import Options, parse_budget, parse_memory
     from soundfit.workflow.resume import go_on_command
-    from soundfit.workflow.train import Watcher, train_data
+    from soundfit.workflow.train import train_data
+    from soundfit.workflow.watcher import Watcher
 
     _ = Words(lang)
     command = shlex.join(["soundfit", *sys.argv[1:]])
@@ -212,6 +223,7 @@ def train(
     console = _console()
     silent = quiet or json
     with (
+        writing_lines(log_lines),
         training_progress(console, quiet=silent, lang=lang) as progress,
         asking_to_stop(
             lambda: progress.stage("stopping after this epoch, keeping what is done"),

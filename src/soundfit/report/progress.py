@@ -24,7 +24,7 @@ from soundfit.records.said import Said, retell
 from soundfit.report.numbers import duration
 from soundfit.report.words import Words
 
-__all__ = ["TrainingProgress", "training_progress"]
+__all__ = ["TrainingProgress", "stage_words", "training_progress"]
 
 
 class TrainingProgress(Protocol):
@@ -88,7 +88,7 @@ class _Lines:
 
     def stage(self, name: str) -> None:
         self.close()
-        self.name, self.since = _told(name, self.words), time.monotonic()
+        self.name, self.since = stage_words(name, self.words), time.monotonic()
 
     def total(self, n: float) -> None:
         pass
@@ -151,7 +151,7 @@ class _Bars:
 
     def stage(self, name: str) -> None:
         self._close(is_done=True)
-        self.name, self.since = _told(name, self.words), time.monotonic()
+        self.name, self.since = stage_words(name, self.words), time.monotonic()
         self.task = self.progress.add_task(self.name, total=None)
 
     def total(self, n: float) -> None:
@@ -178,7 +178,7 @@ def _escaped(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _told(name: str, _: Words) -> str:
+def stage_words(name: str, _: Words) -> str:
     """Return the name of a stage in the reader's language."""
     return retell(name, {}, _) if isinstance(name, Said) else _(name)
 

@@ -10,9 +10,11 @@ import pandas as pd
 
 from soundfit.errors import UsageError
 from soundfit.records.said import say
+from soundfit.report.notebook import in_notebook, notebook_progress
 from soundfit.workflow.options import Options, parse_budget, parse_memory
 from soundfit.workflow.run import Run
-from soundfit.workflow.train import Watcher, train_data
+from soundfit.workflow.train import train_data
+from soundfit.workflow.watcher import Watcher
 
 __all__ = ["train"]
 
@@ -79,7 +81,8 @@ def train(
         memory: bytes, or a text such as ``"8GiB"``; larger table files are read in batches.
         log_to: ``tensorboard`` or ``mlflow``: also log the training into ``out`` (or to
             ``MLFLOW_TRACKING_URI``).
-        progress: called with the number of member-epochs just done.
+        progress: called with the number of member-epochs just done; a notebook shows stages and a bar
+            without it. The logger ``soundfit`` tells stages, progress and result at level INFO.
 
     Raises:
         UsageError: data or options cannot be used as given.
@@ -112,6 +115,9 @@ def train(
         log_to=log_to,
         out=Path(out) if out is not None else None,
     )
+    if progress is None and in_notebook():
+        with notebook_progress(lang=options.lang) as cell:
+            return train_data(data, options, watcher=Watcher(cell.stage, cell.total, cell.advance))
     return train_data(data, options, watcher=Watcher(on_epoch=progress or (lambda n: None)))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from soundfit.workflow.final import final_record
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
 from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
+from soundfit.workflow.journal import journalled, note
 from soundfit.workflow.kind import data_kind, material_reader
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.nested import nested_score, nested_sentence
@@ -42,8 +44,9 @@ from soundfit.workflow.options import Options, open_executor, pick_device
 from soundfit.workflow.prepare import stop_on_errors
 from soundfit.workflow.resume import Checkpoint, begin, keeping
 from soundfit.workflow.run import Run
+from soundfit.workflow.watcher import Watcher
 
-__all__ = ["Watcher", "train_data"]
+__all__ = ["train_data"]
 
 _TABLE_MODELS = ("auto", "linear", "mlp", "resmlp")
 KIND_MODELS = {
@@ -60,18 +63,6 @@ KIND_WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Watcher:
-    """How a training tells its caller where it is, and asks whether to go on."""
-
-    on_stage: Callable[[str], None] = lambda name: None
-    on_total: Callable[[int], None] = lambda n: None
-    on_epoch: Callable[[int], None] = lambda n: None
-    interrupted: Callable[[], bool] = lambda: False
-    on_kept: Callable[[], None] = lambda: None
-    """Called once what is done from now on is kept: from here an interruption can be patient."""
-
-
 def train_data(
     source: str | Path | pd.DataFrame,
     options: Options,
@@ -86,7 +77,7 @@ def train_data(
         StopError: a finding says that the score would be a lie; or nothing could be trained.
         Interrupted: memory, disk or the user ended it before there was a run; what was trained is kept.
     """
-    watcher = watcher or Watcher()
+    watcher = journalled(watcher or Watcher())
     # A command's budget begins with its process, imports included (by time.perf_counter).
     started = time.perf_counter() if started is None else started
     created = datetime.now(UTC)
@@ -121,7 +112,36 @@ def train_data(
     with joined(device) as shard:
         if shard is not None:
             options = _one_of_several(options, shard)
-        return _train_kind(kind, source, options, device, watcher, started, created, shard)
+        note(
+            "started",
+            data=_name(source),
+            kind=kind,
+            target=options.target,
+            out=options.out,
+            seed=options.seed,
+        )
+        try:
+            run = _train_kind(kind, source, options, device, watcher, started, created, shard)
+        except Exception as error:
+            note("failed", level=logging.ERROR, error=str(error))
+            raise
+        note("interrupted" if run.interrupted else "finished", **_outcome(run.document))
+        return run
+
+
+def _name(source: str | Path | pd.DataFrame) -> str:
+    return "DataFrame" if isinstance(source, pd.DataFrame) else str(source)
+
+
+def _outcome(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a journal says at the end."""
+    exam = document["exam"] or {}
+    return {
+        "verdict": document["verdict"]["code"],
+        "exam": {name: exam[name] for name in ("metric", "value", "low", "high") if name in exam} or None,
+        "members": document["study"]["members"],
+        "seconds": document["seconds"],
+    }
 
 
 def _one_of_several(options: Options, shard: Shard) -> Options:
