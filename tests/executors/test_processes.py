@@ -170,14 +170,24 @@ def test_no_value_comes_while_a_job_is_at_work() -> None:
 def test_ctrl_c_leaves_no_worker_behind() -> None:
     executor = ProcessExecutor(1)
 
+    caught = threading.Event()
+
     def interrupt() -> None:
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGINT)
+        while not executor._workers:
+            time.sleep(0.01)
+        # Python may drop an interrupt that arrives in a destructor: Ctrl-C is pressed again then.
+        seconds = 0.3
+        while not caught.wait(seconds):
+            os.kill(os.getpid(), signal.SIGINT)
+            seconds = 5.0
 
     sender = threading.Thread(target=interrupt)
     sender.start()
-    with pytest.raises(KeyboardInterrupt), executor:
-        executor.call(_sleep, poll=lambda done, state: False)
+    try:
+        with pytest.raises(KeyboardInterrupt), executor:
+            executor.call(_sleep, poll=lambda done, state: False)
+    finally:
+        caught.set()
     sender.join()
     assert not executor._workers
 

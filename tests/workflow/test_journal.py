@@ -62,7 +62,16 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
-def test_records_of_others_become_lines_too(caplog):
+def test_lines_are_written_where_another_configuration_disabled_the_logger(tmp_path, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("soundfit"), "disabled", True)
+    with log_lines(str(tmp_path / "log.jsonl")):
+        note("stage", name="training")
+    assert [line["name"] for line in lines(tmp_path / "log.jsonl")] == ["training"]
+    assert logging.getLogger("soundfit").disabled
+
+
+def test_records_of_others_become_lines_too(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("soundfit"), "disabled", False)
     with caplog.at_level(logging.INFO, logger="soundfit"):
         note("stage", name="training")
         logging.getLogger("soundfit").warning("plain %d", 3)

@@ -64,14 +64,18 @@ def log_lines(path: str | None) -> Iterator[None]:
             fix="name another one",
         ) from error
     handler.setFormatter(JsonLine())
-    before = _LOGGER.level
+    before = _LOGGER.level, _LOGGER.disabled
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.INFO)
+    _LOGGER.disabled = (
+        False  # another library's logging configuration may have done so: this one is asked for
+    )
     try:
         yield
     finally:
         _LOGGER.removeHandler(handler)
-        _LOGGER.setLevel(before)
+        _LOGGER.setLevel(before[0])
+        _LOGGER.disabled = before[1]
         handler.close()
 
 
