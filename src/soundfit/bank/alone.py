@@ -7,9 +7,8 @@ The same numbers as :class:`Program`, to floating-point tolerance.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from soundfit.bank.program import LoopProgram, Own, Tensors
+from soundfit.bank.program import LoopProgram, Program
 
 __all__ = ["AloneProgram", "is_fast_alone"]
 
@@ -22,26 +21,6 @@ def is_fast_alone(module: torch.nn.Module, device: torch.device) -> bool:
 class AloneProgram(LoopProgram):
     """A loop for modules that draw by counter: nothing is seeded, and workers never wait for each other."""
 
-    def exam(
-        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor, *, own: Own
-    ) -> Tensor:
-        """Return weighted sums (M, E) of the rows' losses; see :meth:`Program.exam`."""
-        self.template.eval()
-        sums = []
-        for i in range(len(weights)):
-            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
-            p, b = tuple(t[i] for t in params), tuple(t[i] for t in buffers)
-            sums.append(self._member_exam(p, b, x_B, y_B, weights[i]))
-        return torch.stack(sums)
-
-    def _losses(
-        self,
-        leaves: Tensors,
-        buffers: Tensors,
-        x: Tensor,
-        y: Tensor,
-        smoothing_M: Tensor | None,
-        own: Own,
-        keys_M: Tensor | None,
-    ) -> tuple[Tensor, Tensors]:
-        return self._one_by_one(leaves, buffers, x, y, smoothing_M, own)
+    seeded = False
+    # Losses follow vmap over rows, as they do in a bank.
+    _member_exam = Program._member_exam

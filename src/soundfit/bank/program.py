@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -153,6 +154,8 @@ class LoopProgram(Program):
     """The same by a loop over members, for modules that ``vmap`` cannot follow."""
 
     tapeable = False
+    #: Whether members draw from torch's generator, which is seeded for each.
+    seeded = True
 
     def exam(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor, *, own: Own
@@ -161,13 +164,8 @@ class LoopProgram(Program):
         self.template.eval()
         sums = []
         for i in range(len(weights)):
-            p, b = _member(params, i), _member(buffers, i)
             x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
-            output = self._output(p, b, x_B)
-            row_loss_B = torch.stack(
-                [self.loss(output[k : k + 1], y_B[k : k + 1], None) for k in range(len(y_B))]
-            )
-            sums.append(torch.where(weights[i] == 0, 0.0, weights[i] * row_loss_B).sum(-1))
+            sums.append(self._member_exam(_member(params, i), _member(buffers, i), x_B, y_B, weights[i]))
         return torch.stack(sums)
 
     def outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
@@ -186,30 +184,28 @@ class LoopProgram(Program):
         own: Own,
         keys_M: Tensor | None,
     ) -> tuple[Tensor, Tensors]:
-        # torch's generator belongs to the process: one loop at a time seeds and reads it.
-        with _GENERATOR, torch.random.fork_rng(devices=[]):
-            return self._one_by_one(leaves, buffers, x, y, smoothing_M, own, keys_M)
-
-    def _one_by_one(
-        self,
-        leaves: Tensors,
-        buffers: Tensors,
-        x: Tensor,
-        y: Tensor,
-        smoothing_M: Tensor | None,
-        own: Own,
-        keys_M: Tensor | None = None,
-    ) -> tuple[Tensor, Tensors]:
         losses, changed = [], []
-        for i in range(len(leaves[0])):
-            smoothing = None if smoothing_M is None else smoothing_M[i]
-            if keys_M is not None:
-                torch.manual_seed(int(keys_M[i]))
-            x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
-            loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
-            losses.append(loss)
-            changed.append(mine)
+        with ExitStack() as guards:
+            if self.seeded:
+                # torch's generator belongs to the process: one loop at a time seeds and reads it.
+                guards.enter_context(_GENERATOR)
+                guards.enter_context(torch.random.fork_rng(devices=[]))
+            for i in range(len(leaves[0])):
+                smoothing = None if smoothing_M is None else smoothing_M[i]
+                if self.seeded and keys_M is not None:
+                    torch.manual_seed(int(keys_M[i]))
+                x_B, y_B = (t[i] if each else t for t, each in zip((x, y), own, strict=True))
+                loss, mine = self._member_loss(_member(leaves, i), _member(buffers, i), x_B, y_B, smoothing)
+                losses.append(loss)
+                changed.append(mine)
         return torch.stack(losses), tuple(torch.stack(c) for c in zip(*changed, strict=True))
+
+    def _member_exam(
+        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights_EB: Tensor
+    ) -> Tensor:
+        output = self._output(params, buffers, x)
+        row_loss_B = torch.stack([self.loss(output[k : k + 1], y[k : k + 1], None) for k in range(len(y))])
+        return torch.where(weights_EB == 0, 0.0, weights_EB * row_loss_B).sum(-1)
 
 
 def _member(tensors: Tensors, i: int) -> Tensors:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from soundfit.errors import UsageError
@@ -56,7 +55,9 @@ def log_lines(path: str | None) -> Iterator[None]:
         yield
         return
     try:
-        handler = logging.StreamHandler(sys.stderr) if path == "-" else _file_handler(Path(path))
+        handler: logging.Handler = (
+            logging.StreamHandler(sys.stderr) if path == "-" else logging.FileHandler(path, encoding="utf-8")
+        )
     except OSError as error:
         raise UsageError(
             "--log-lines names a file that can be written, or - for the error stream",
@@ -77,10 +78,6 @@ def log_lines(path: str | None) -> Iterator[None]:
         _LOGGER.setLevel(before[0])
         _LOGGER.disabled = before[1]
         handler.close()
-
-
-def _file_handler(path: Path) -> logging.Handler:
-    return logging.FileHandler(path, encoding="utf-8")
 
 
 def journalled(watcher: Watcher) -> Watcher:
