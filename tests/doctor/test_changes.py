@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from soundfit.doctor.changes import Changes, held_back
+from soundfit.doctor.changes import Changes
+from soundfit.doctor.held_back import held_back
 from soundfit.doctor.remodel import residual, widen
 from soundfit.doctor.scores import Task
 
@@ -181,7 +182,7 @@ def run(model: nn.Module, facts: dict[str, Any], wanted: dict[str, Any], loop: A
 def test_rows_held_back_teach_a_hand_written_loss_nothing() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(400, 3), torch.randn(400, 1)
-    held = held_back(x, 0.25)
+    held = held_back((x,), 0.25)
     assert 60 < int(held.sum()) < 140
 
     def gradient(targets: torch.Tensor, share: float) -> torch.Tensor:

@@ -72,9 +72,9 @@ def test_a_repair_is_told_in_words() -> None:
         {"change": "lr-too-low", "seed": 0, "score": None},
         {"change": "lr-too-low", "seed": 1, "score": 0.9},
     ]
-    found = page(accepted=True, before=0.5, after=0.9, interval=[0.3, 0.5], trials=trials)
+    found = page(accepted=True, before=0.5, after=0.9, interval=[0.3, 0.5], trials=trials, rows="all")
     assert (
-        "Accepted: held-out score 0.500 before, 0.900 after; 95 % interval of the gain 0.300 to 0.500."
+        "Accepted: score 0.500 before, 0.900 after; 95 % interval of the gain 0.300 to 0.500; judged on all."
         in found
     )
     assert "no score" in found

@@ -134,6 +134,8 @@ def test_interval_covers_nothing_gained_and_excludes_a_clear_gain() -> None:
     better = [([0.0] * 60 + [1.0] * 40, [1.0] * 100)] * 3
     assert interval(better)[1] > 0.3
     assert interval(better[:1])[1] == -math.inf
+    all_there_are = [([1.0, 0.0, 0.0, 1.0], [1.0] * 4)] * 3
+    assert interval(all_there_are)[1] < 0 < interval(all_there_are, sampled=False)[1]
     one_lucky_seed = [([0.0] * 100, [gain] * 100) for gain in (0.6, 0.0, 0.0)]
     assert interval(one_lucky_seed)[1] < 0
 
@@ -157,12 +159,13 @@ def test_a_verdict_is_told_in_the_readers_language_and_without_numbers_that_are_
         "evidence": {"score": 0.5},
         "prescription": {"text": "use ReLU", "patch": ""},
     }
-    repair = {"accepted": False, "before": 0.465, "after": 0.465, "interval": None, "trials": [{}, {}]}
+    repair = {"accepted": False, "before": 0.465, "after": 0.465, "interval": None, "trials": [{}, {}],
+              "rows": "the script's evaluation"}  # fmt: skip
     report = {"healthy": False, "diagnoses": [found], "repair": repair}
     told = verdict_text(report)
     assert "one thing seems to keep this training" in told
     assert "at train.py:7, layer layers.0" in told
-    assert "held-out score 0.465 before, 0.465 after (2 trainings)" in told
+    assert "score 0.465 before, 0.465 after (2 trainings). Judged on the script's evaluation." in told
     assert "nan" not in told
     chinese = verdict_text(report, _=Words("zh"))
     assert "错误：梯度在传到前几层的途中消失（梯度消失） [vanishing-gradient，置信度 0.90]" in chinese

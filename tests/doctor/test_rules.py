@@ -137,6 +137,17 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "turned pictures that tell less": ("augmentation", {"got": 0.7, "possible": 0.88, "repeats": 0.3, "mirrored": 0.99, "rows": 3500,
         "evaluation": {"rows": 400, "shared": 0}, "score__evaluation": 0.69, "reference__evaluation_gain": 0.55}),
     "shared rows": ("split-leak", {"evaluation": {"shared": 50, "rows": 100}}),
+    "a rare class never named": ("class-imbalance", {"rows": 3400, "target__shares": [0.97, 0.03], "score__balanced": 0.5, "score__rare_found": 0.0,
+        "score__balanced_if_even": 0.68, "reference__balanced": 0.5}),
+    "shuffled apart": ("labels-damaged", {"got": 0.77, "possible": 0.41, "rows": 250, "score__evaluation_z": 1.0, "origin": {"shuffled_apart": Place(line=27)}}),
+    "pixels divided as whole numbers": ("inputs-constant", {"input__binary": True, "input__mean": 0.01, "origin": {"divides_bytes": Place(line=9)}}),
+    "of no use on new rows": ("overfitting", {"got": 0.99, "possible": 0.8, "score__evaluation": 0.42}),
+    "a ReLU by hand before targets of both signs": ("output-activation", {"task": None, "got": float("nan"), "custom__reach": {
+        "activation": "relu", "beyond": 0.5, "low": -2.0, "high": 2.0}}),
+    "the cosine itself is minimised": ("gradient-ascent", {"loss__kind": None, "got": float("nan"), "custom__similarity": 1, "loss": np.linspace(0.0, -0.95, 200)}),
+    "a summed term drowns the error": ("loss-reduction", {"got": -0.03, "score__constant": 0.0, "score__outputs_z": 0.3, "linear_copy": 0.6, "trained_steps": 300,
+        "task": {"kind": "copy", "classes": 0, "columns": 64, "classification": False, "width": 64}, "loss__kind": "binary_cross_entropy",
+        "custom__structure": {"operations": ["Add", "BinaryCrossEntropy", "Mul", "Sum"]}}),
 }  # fmt: skip
 
 
@@ -167,6 +178,20 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "other rows, as good": {"score__evaluation": 0.93, "evaluation": {"rows": 200, "shared": 0, "shift": 4.0, "scale": 1.0}},
     "a penalty that helps": {"custom__structure": {"penalised": 6}, "replays": {"same": {"held_out": 0.93}}},
     "users and items recur": {"evaluation": {"shared": 50, "rows": 100, "recur": True}},
+    "a rare class that outputs do not tell": {"rows": 3400, "target__shares": [0.97, 0.03], "score__balanced": 0.5, "score__rare_found": 0.0,
+        "score__balanced_if_even": 0.58, "reference__balanced": 0.5},
+    "two files shuffled, each with its labels": {"origin": {"shuffled_apart": Place(line=27)}, "score__evaluation_z": 12.0},
+    "words as zeros and ones": {"input__binary": True, "input__mean": 0.01, "origin": {}},
+    "pictures in black and white on purpose": {"input__binary": True, "input__mean": 0.13, "origin": {"divides_bytes": Place(line=9)}},
+    "fits more than it tells": {"got": 0.99, "possible": 0.8, "score__evaluation": 0.7},
+    "a ReLU by hand before counts": {"task": None, "got": float("nan"), "custom__reach": {"activation": "relu", "beyond": 0.0, "low": 0.0, "high": 9.0}},
+    "minus the cosine is minimised": {"loss__kind": None, "got": float("nan"), "custom__similarity": -1, "loss": np.linspace(0.0, -0.95, 200)},
+    "a copy that learned": {"got": 0.5, "possible": float("nan"), "score__constant": 0.0, "score__outputs_z": 40.0, "linear_copy": 0.6, "trained_steps": 300,
+        "task": {"kind": "copy", "classes": 0, "columns": 64, "classification": False, "width": 64}, "loss__kind": "binary_cross_entropy",
+        "custom__structure": {"operations": ["Add", "BinaryCrossEntropy", "Mul", "Sum"]}},
+    "an earlier task's rows": {"got": 0.33, "score__evaluation": 0.94, "evaluation": {"rows": 300, "shared": 0}},
+    "a batch of everything that new points follow": {"batch_size": 20, "rows": 20, "order": {"batches": 50, "distinct": 1}, "score__evaluation": 0.99,
+        "evaluation": {"rows": 200, "shared": 0}},
 }  # fmt: skip
 
 

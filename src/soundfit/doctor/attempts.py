@@ -7,11 +7,12 @@ Knows a recipe and plain facts; runs nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from soundfit.doctor.replay import Recipe
+from soundfit.doctor.steps import lengthened
+from soundfit.doctor.thinning import STRONG, left, rates
 
 __all__ = ["single_changes", "sound_trainings"]
 
@@ -20,7 +21,7 @@ Changes = dict[str, dict[str, Any]]
 
 def sound_trainings(recipe: Recipe) -> Changes:
     """Return sound trainings of the script's own architecture, whatever its settings were."""
-    longer = min(8.0, max(1.0, 600 / max(recipe.steps, 1)))
+    longer = min(40.0, max(1.0, 600 / max(recipe.steps, 1)))
     shared = {"scale_inputs": True, "sound_loss": True, "fresh": True, "longer": longer, "scale_targets": True,
               "descend": True, "zero_gradients": True, "train_mode": True, "no_dropout": False}  # fmt: skip
     return {"sound-1e-3": {**shared, "adam": 1e-3}, "sound-1e-2": {**shared, "adam": 1e-2}}
@@ -39,10 +40,10 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
     numbers = not facts["task"]["classification"]
     off = max(inputs.get("rms", 1.0), inputs.get("column_std_max", 1.0), inputs.get("column_mean_max", 0.0))
     unscaled = off > 3 or inputs.get("rms", 1.0) < 0.1
-    drops = [d["p"] for d in modules.get("dropout", [])] + [d[0] for d in facts.get("dropouts", [])]
-    thinned = bool(drops) and (max(drops) >= 0.6 or math.prod(1 - p for p in drops) < 0.2)
-    rates = recipe.rates
-    scheduled = bool(rates) and (max(rates) > 1.05 * min(rates) or not 0.9 < max(rates) < 1.1)
+    drops = rates(modules.get("dropout", []), facts.get("dropouts", []))
+    thinned = max(drops, default=0.0) >= STRONG or left(drops) < 0.2
+    steps = recipe.rates
+    scheduled = bool(steps) and (max(steps) > 1.05 * min(steps) or not 0.9 < max(steps) < 1.1)
     optimiser = facts.get("optimiser", {})
     odd_weights = any(
         m["constant"] or m["rows_equal"] or m["gain"] > 3 or m["gain"] < 0.2 or abs(m["mean"]) > 0.5
@@ -68,7 +69,7 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
         ("clip", {"clip": 1.0}, 5.8 if violent else 0.6),
         ("rate-up-10", {"rate": 10.0}, 1.5 if violent else 5),
         ("rate-up-100", {"rate": 100.0}, 0.4 if violent else 4),
-        ("longer", {"longer": 5.0}, 3.5),
+        ("longer", {"longer": lengthened(recipe.steps)}, 3.5),
         ("sound-loss", {"sound_loss": True}, 0 if plain_loss or recipe.loss is None else 4.2),
         ("scale-targets", {"scale_targets": True}, 5.5 if numbers else 0),
         ("scale-both", {"scale_targets": True, "scale_inputs": True}, 5.4 if numbers and unscaled else 1 if numbers else 0),

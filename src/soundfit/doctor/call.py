@@ -56,7 +56,17 @@ def call_of(args: Any, kwargs: Any, target: Tensor) -> tuple[Call, tuple[Tensor,
             fixed[place] = leaf.detach()
     if not rows or not isinstance(args, tuple | list) or any(x.requires_grad and x.grad_fn for x in rows):
         return None
+    if all(_starts(x, fixed) for x in rows):
+        return None
     return Call(spec, tuple(fixed), tuple(where)), tuple(rows)
+
+
+def _starts(x: Tensor, others: list[Any]) -> bool:
+    """Return whether these are places where rows begin in one long tensor (EmbeddingBag's offsets)."""
+    if x.dim() != 1 or x.is_floating_point() or len(x) < 2 or int(x[0]) != 0 or bool((x.diff() < 0).any()):
+        return False
+    long = [o for o in others if isinstance(o, Tensor) and o.dim() == 1 and not o.is_floating_point()]
+    return any(len(o) > max(len(x), int(x[-1])) for o in long)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

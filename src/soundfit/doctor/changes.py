@@ -14,13 +14,16 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from soundfit.doctor.call import Call, call_of
+from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.guards import Endless, divided, guarded, unclipped
+from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.remodel import relu_between, residual, widen
 from soundfit.doctor.replay import sound_loss
 
-__all__ = ["Changes", "held_back"]
+__all__ = ["Changes"]
 
 Tensor = torch.Tensor
 F = nn.functional
@@ -41,14 +44,15 @@ class Changes:
         self.wanted = wanted
         self.facts = facts
         self.hold_back = hold_back
-        self.held: list[tuple[Tensor, Tensor]] = []
+        self.held: list[tuple[tuple[Tensor, ...], Tensor]] = []
         self.root: nn.Module | None = None
         self.optimisers: list[Optimizer] = []
         self.fresh_backward = True
         self.depth = 0
         self.mask: Tensor | None = None
         self.backed: Tensor | None = None
-        self.inputs: Tensor | None = None
+        self.inputs: tuple[Tensor, ...] = ()
+        self.call: Call | None = None
         self.lengthened = False
         self.inside_loss = False
         self.foreign: dict[
@@ -57,11 +61,13 @@ class Changes:
         self._extra = ExtraSteps(int(wanted.get("longer", 1)))
         self._adams: dict[int, Optimizer] = {}
         self._undo: list[Callable[[], None]] = []
+        self._direct = DirectForwards()
 
     def attach(self) -> None:
         """Install the patches."""
         want = self.wanted
         self._patch(nn.Module, "__call__", self._call(nn.Module.__call__))
+        self._patch(nn.Module, "__init__", self._made(nn.Module.__init__))
         for name in LOSSES:
             self._patch(F, name, self._loss(name, getattr(F, name)))
         self._patch(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
@@ -118,6 +124,7 @@ class Changes:
 
     def detach(self) -> None:
         """Remove the patches."""
+        self._direct.restore()
         while self._undo:
             self._undo.pop()()
 
@@ -144,15 +151,29 @@ class Changes:
             finally:
                 self.depth = 0
             if torch.is_grad_enabled() and self.hold_back:
-                self.inputs, self.mask = first, held_back(first, self.hold_back)
+                self._hold(args, kwargs, first)
             out = self._output(out)
             if self.mask is not None and torch.is_grad_enabled() and self.facts.get("custom_loss"):
-                out = _without_gradient(out, self.mask)
+                out = without_gradient(out, self.mask)
             if self._extra.times > 1 and torch.is_grad_enabled():
                 self._extra.saw_model(module, args, kwargs, out)
             return out
 
         return __call__
+
+    def _hold(self, args: Any, kwargs: Any, first: Tensor) -> None:
+        """Choose which rows of a call are held back, by all that the call says of a row."""
+        made = call_of(args, kwargs, first)
+        self.call, self.inputs = (None, (first,)) if made is None else made
+        self.mask = held_back(self.inputs, self.hold_back)
+
+    def _made(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def __init__(module: nn.Module, *args: Any, **kwargs: Any) -> None:
+            original(module, *args, **kwargs)
+            self._direct.wrap(module)
+
+        return __init__
 
     def _is_root(self, module: nn.Module, x: Tensor) -> bool:
         if module is self.root:
@@ -354,8 +375,9 @@ class Changes:
         mask = self.mask
         if mask is None or not prediction.requires_grad or not target.dim() or len(mask) != len(target):
             return prediction, target
-        if self.inputs is not None and sum(len(y) for _, y in self.held) < 20_000:
-            self.held.append((self.inputs[mask].detach().clone(), target[mask].detach().clone()))
+        if sum(len(y) for _, y in self.held) < 20_000:
+            held = tuple(x[mask].detach().clone() for x in self.inputs)
+            self.held.append((held, target[mask].detach().clone()))
         keep = ~mask
         if not bool(keep.any()) or len(prediction) != len(mask):
             return prediction, target
@@ -483,18 +505,3 @@ class Changes:
         self._patch(data, "__init__", __init__)
         if times > 1:
             self._patch(data, "__iter__", __iter__)
-
-
-def _without_gradient(out: Any, mask: Tensor) -> Any:
-    """Return an output through which the rows of ``mask`` teach nothing, whatever loss follows."""
-    if not isinstance(out, Tensor) or len(out) != len(mask) or not out.requires_grad:
-        return out
-    return torch.where(mask.reshape(-1, *[1] * (out.dim() - 1)), out.detach(), out)
-
-
-def held_back(x: Tensor, share: float) -> Tensor:
-    """Return which rows to hold back: a fixed function of each row's values."""
-    flat = torch.nan_to_num(x.detach().reshape(len(x), -1).double())
-    weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64, device=x.device) * 78.233)
-    value = torch.sin(flat @ weight * 43758.5453) * 1e4
-    return (value - value.floor()) < share

@@ -22,15 +22,16 @@ from soundfit.doctor.facts import (
     module_facts,
     optimiser_facts,
     order_facts,
+    origin_facts,
     selection_facts,
     target_facts,
     weight_facts,
 )
 from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possible_score
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
-from soundfit.doctor.reference import Reference, fit_reference
+from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows, mirrored, overlap, recur
+from soundfit.doctor.rows import Rows, by_chance, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, score, task_of
 from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
 from soundfit.doctor.units import UnitScan
@@ -125,6 +126,7 @@ class Examination:
             "together": self.together,
             "unregistered": dict(watch.unregistered.items()),
             "selection": selection_facts(watch.backward_place),
+            "origin": origin_facts(watch.backward_place),
         }
         if root is None:
             return out
@@ -157,7 +159,7 @@ class Examination:
         out["composite"] = bool(root.extra.get("composite"))
         width = self._output_width()
         self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)
-        if self._is_mask():
+        if self._are_actions() or self._is_mask():
             return out
         out["task"] = {"kind": self.task.kind, "classes": self.task.classes, "columns": self.task.columns,
                        "classification": self.task.is_classification, "width": width}  # fmt: skip
@@ -168,23 +170,24 @@ class Examination:
         self._possible(out)
         return out
 
+    def _are_actions(self) -> bool:
+        """Return whether numbers of both signs weigh classes: what was done by how well it went, no answers."""
+        met = self.watch.custom.get("first_meeting")
+        by_class = self.kind in ("cross_entropy", "nll_loss") or (
+            self.kind is None and met in ("gather", "__getitem__")
+        )
+        return by_class and bool((self.watch.custom.get("structure") or {}).get("signed"))
+
     def _is_mask(self) -> bool:
-        """Return whether zeros and ones multiply something in a loss by hand: more likely a mask than labels;
-        or whether numbers of both signs weigh classes: those are actions, and no answers.
+        """Return whether zeros and ones multiply something in a loss by hand: more likely a mask than labels.
 
         Labels multiply logarithms of probabilities; who lived longest, which token counts, or whether an episode
         ended multiplies anything.
         """
         met = self.watch.custom.get("first_meeting")
-        structure = self.watch.custom.get("structure") or {}
-        by_class = self.kind in ("cross_entropy", "nll_loss") or (
-            self.kind is None and met in ("gather", "__getitem__")
-        )
-        if by_class and structure.get("signed"):  # what was done, weighed by how well it went
-            return True
         if self.kind is not None or self.task is None or self.task.kind != "binary" or met not in _PRODUCTS:
             return False
-        operations = set(structure.get("operations", []))
+        operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
         return not operations & {"Log", "LogSoftmax", "LogSigmoid", "Softplus", "Log2", "Log1P", "Logsumexp"}
 
     def _output_width(self) -> int:
@@ -264,10 +267,11 @@ class Examination:
                 out["evaluation_z"] = agreement_z(task, ps, ys)
         other = self.eval_rows
         if other is not None and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]:
-            p = self._predict(other) if self.through else None
-            if p is not None and p.shape[0] == len(other):
-                out["evaluation"] = score(task, p, other.targets)
-                out["evaluation_z"] = agreement_z(task, p, other.targets)
+            fresh = unseen(other, rows)
+            p = self._predict(fresh) if self.through else None
+            if p is not None and p.shape[0] == len(fresh):
+                out["evaluation"] = score(task, p, fresh.targets)
+                out["evaluation_z"] = agreement_z(task, p, fresh.targets)
             facts["evaluation"] = self._evaluation_facts(rows, other)
         return out
 
@@ -319,7 +323,7 @@ class Examination:
         shared, held_out = overlap(rows, self.root.eval_rows)
         x, z = input_facts(rows.inputs), input_facts(other.inputs)
         return {
-            "rows": held_out, "shared": shared, "recur": recur(rows), "input": z,
+            "rows": held_out, "shared": shared, "recur": recur(rows) or by_chance(self.root.train_rows), "input": z,
             "shift": abs(z.get("mean", 0) - x.get("mean", 0)) / (x.get("std", 0) + 1e-12),
             "scale": (z.get("std", 0) + 1e-12) / (x.get("std", 0) + 1e-12),
         }  # fmt: skip
@@ -372,6 +376,9 @@ class Examination:
             }  # fmt: skip
             if reference.surest < 2.33 and reference.rows >= 400:
                 out["signal"] = signal(task, clean)
+        if task.kind == "copy" and len(rows) >= 100:
+            narrow = min([8, *(w for w in out["modules"]["widths"] if w > 0)])
+            out["linear_copy"] = linear_copy(rows.targets, narrow)
         self._class_numbers(out, clean)
         recipe = self.recipe()
         got = best_score(out)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from soundfit.doctor.origin import divides_bytes, shuffled_apart
 from soundfit.doctor.scores import Task
 from soundfit.doctor.seen import OptimiserRecord, RootRecord
 from soundfit.doctor.source import selection_by_test
@@ -21,7 +22,7 @@ from soundfit.doctor.watch import Watch
 from soundfit.records import Place
 
 __all__ = [
-    "input_facts", "module_facts", "optimiser_facts", "order_facts", "selection_facts", "target_facts", "weight_facts",
+    "input_facts", "module_facts", "optimiser_facts", "order_facts", "origin_facts", "selection_facts", "target_facts", "weight_facts",
 ]  # fmt: skip
 
 Tensor = torch.Tensor
@@ -50,6 +51,7 @@ def input_facts(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
         "rms": float(flat.pow(2).mean().sqrt()), "row_spread": float(std.mean()),
         "outlier": float(((flat - mean).abs() / (std + 1e-12)).max()),
         "heavy": float(((flat - mean).abs() / (std + 1e-12)).amax(0).median()),
+        "binary": bool(((flat == 0) | (flat == 1)).all()),
     }  # fmt: skip
     return out
 
@@ -190,6 +192,18 @@ def selection_facts(place: Place) -> dict[str, Any] | None:
         return None
     where = Place(file=place.file, line=found.line)
     return {"place": where, "score": found.score, "chosen": found.chosen}
+
+
+def origin_facts(place: Place) -> dict[str, Place]:
+    """Return where the script's text shuffles arrays apart, and where it divides by 255."""
+    if place.file is None:
+        return {}
+    try:
+        text = Path(place.file).read_text(encoding="utf-8", errors="replace")
+    except OSError:  # a notebook's cell
+        return {}
+    found = {"shuffled_apart": shuffled_apart(text), "divides_bytes": divides_bytes(text)}
+    return {name: Place(file=place.file, line=line) for name, line in found.items() if line is not None}
 
 
 def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:

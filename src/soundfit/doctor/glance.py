@@ -7,11 +7,19 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import leaf_gains, logged_activation, loss_structure, output_activation
+from soundfit.doctor.graph import (
+    leaf_gains,
+    logged_activation,
+    loss_structure,
+    output_activation,
+    softmax_axis,
+)
+from soundfit.doctor.reach import reach_of
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.series import Recording
+from soundfit.records import Place
 
-__all__ = ["glance"]
+__all__ = ["described", "glance"]
 
 
 def glance(
@@ -21,6 +29,8 @@ def glance(
     facts: dict[str, Any],
     recording: Recording,
     step: int,
+    *,
+    bare: bool = False,
 ) -> None:
     """Add to ``facts`` how the loss is built and what makes its prediction; record the outputs' spread.
 
@@ -31,6 +41,7 @@ def glance(
         facts: what is known of hand-written parts.
         recording: takes the prediction's standard deviation and mean.
         step: which is about to be taken.
+        bare: no module made what the loss judges.
     """
     shape = loss_structure(loss, frozenset(c.output.grad_fn for c in calls), None if calls else prediction)
     if "structure" not in facts:
@@ -38,15 +49,37 @@ def glance(
     else:
         for name in ("broadcast", "signed"):
             facts["structure"][name] = facts["structure"][name] or shape[name]
-    if step == 1 and loss.grad_fn is not None:
-        facts.setdefault("gains", leaf_gains(loss))
+    if step == 1 and loss.grad_fn is not None and "gains" not in facts:
+        facts["gains"] = leaf_gains(loss)
+    if bare and "reach" not in facts:
+        facts["reach"] = reach_of(loss, calls[-1] if calls else None)
     if shape["penalised"] and len(calls) == 1 and float(loss) > 0:
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss)
     if prediction is None:
         return
-    facts.setdefault("activation", output_activation(prediction) if prediction.grad_fn else None)
-    facts.setdefault("logged", logged_activation(prediction) if prediction.grad_fn else None)
+    for name, look in (("activation", output_activation), ("logged", logged_activation)):
+        if name not in facts:
+            facts[name] = look(prediction) if prediction.grad_fn else None
     if prediction.numel() and prediction.is_floating_point():
         std, mean = torch.std_mean(prediction.detach().float(), correction=0)
         recording.put("output_std", step, float(std))
         recording.put("output_mean", step, float(mean))
+
+
+def described(call: LossCall, place: Place) -> dict[str, Any]:
+    """Return what the first call of a loss function tells, and no calls yet."""
+    prediction, target = call.prediction, call.target
+    return {
+        "place": place,
+        "activation": output_activation(prediction),
+        "axis": softmax_axis(prediction),
+        "prediction_max": float(prediction.detach().max()) if prediction.numel() else 0.0,
+        "prediction_shape": tuple(prediction.shape),
+        "target_shape": tuple(target.shape),
+        "target_dtype": str(target.dtype).removeprefix("torch."),
+        "reduction": call.reduction,
+        "kwargs": {k: v for k, v in call.kwargs.items() if isinstance(v, int | float | str | bool)},
+        "weighted": call.kwargs.get("weight") is not None or call.kwargs.get("pos_weight") is not None,
+        "calls": 0,
+        "target_from_model": target.requires_grad,
+    }

@@ -13,11 +13,16 @@ import torch
 from soundfit.records.said import say
 
 __all__ = [
+    "activation_node",
     "bad_operation",
+    "kind_of",
     "leaf_gains",
     "logged_activation",
     "loss_structure",
     "output_activation",
+    "parents_of",
+    "saved",
+    "sign_to",
     "softmax_axis",
 ]
 
@@ -44,7 +49,7 @@ _ACTIVATIONS = {
 }
 
 
-def _kind(node: Any) -> str:
+def kind_of(node: Any) -> str:
     """Return a node's name without its suffix: ``MulBackward0`` is ``Mul``."""
     return node.name().split("Backward")[0].removeprefix("torch::autograd::")
 
@@ -57,24 +62,30 @@ def _shape(node: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _parents(node: Any) -> list[Any]:
+def parents_of(node: Any) -> list[Any]:
+    """Return the nodes that a node's gradient flows on to."""
     return [parent for parent, _ in node.next_functions if parent is not None]
 
 
 def output_activation(tensor: torch.Tensor) -> str | None:
     """Return the activation that made ``tensor``, looking through reshapes; None for a plain output."""
-    node = tensor.grad_fn
+    found = activation_node(tensor.grad_fn)
+    return found[0] if found else None
+
+
+def activation_node(node: Any) -> tuple[str, Any] | None:
+    """Return the activation that a node made, looking through reshapes, and its own node."""
     for _ in range(12):
         if node is None:
             return None
-        kind = _kind(node)
+        kind = kind_of(node)
         if kind in _ACTIVATIONS:
             if kind == "Clamp" and getattr(node, "_saved_max", None) is None:
-                return "relu" if getattr(node, "_saved_min", None) == 0 else None
-            return _ACTIVATIONS[kind]
+                return ("relu", node) if getattr(node, "_saved_min", None) == 0 else None
+            return _ACTIVATIONS[kind], node
         if kind not in _SHAPE_ONLY:
             return None
-        parents = _parents(node)
+        parents = parents_of(node)
         node = parents[0] if parents else None
     return None
 
@@ -88,7 +99,7 @@ def logged_activation(tensor: torch.Tensor) -> str | None:
     for _ in range(12):
         if node is None:
             return None
-        kind = _kind(node)
+        kind = kind_of(node)
         if kind in ("Log", "Log2"):
             logged = True
         elif logged and kind in ("Sigmoid", "Softmax"):
@@ -99,8 +110,26 @@ def logged_activation(tensor: torch.Tensor) -> str | None:
             *(("Clamp", "ClampMin", "Add", "Rsub", "Sub") if logged else ()),
         ):
             return None
-        parents = _parents(node)
+        parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
+    return None
+
+
+_SIGNED = ("Mean", "Sum", "Neg", "Rsub", "Sub", "Add", "Mul", "Div")
+
+
+def sign_to(loss: torch.Tensor, wanted: Any) -> int | None:
+    """Return 1 where a loss is a node's mean or sum, -1 for minus that, None for anything else."""
+    node, sign = loss.grad_fn, 1
+    for _ in range(12):
+        if node is wanted:
+            return sign
+        kind, parents = (kind_of(node), parents_of(node)) if node is not None else ("", [])
+        if len(parents) != 1 or kind not in (*_SHAPE_ONLY, *_SIGNED):
+            return None
+        factor = _constant_factor(node) if kind in ("Mul", "Div") else None
+        turned = kind == "Neg" or (kind == "Rsub") or (factor is not None and factor < 0)
+        sign, node = -sign if turned else sign, parents[0]
     return None
 
 
@@ -110,14 +139,14 @@ def softmax_axis(tensor: torch.Tensor) -> int | None:
     for _ in range(12):
         if node is None:
             return None
-        kind = _kind(node)
+        kind = kind_of(node)
         if kind in ("Softmax", "LogSoftmax"):
             axis, shape = int(node._saved_dim), _shape(node)
             axis -= 2**64 if axis >= 2**63 else 0
             return axis + len(shape) if axis < 0 and shape is not None else axis
         if kind not in ("Clone", "Alias", "ToCopy", "Contiguous", "Squeeze"):
             return None
-        parents = _parents(node)
+        parents = parents_of(node)
         node = parents[0] if parents else None
     return None
 
@@ -132,7 +161,7 @@ def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
             continue
         seen.add(node)
         yield node
-        queue.extend(_parents(node))
+        queue.extend(parents_of(node))
 
 
 def loss_structure(
@@ -160,7 +189,7 @@ def loss_structure(
     }  # fmt: skip
     node = loss.grad_fn
     while node is not None and node not in known and len(out["operations"]) < 8:
-        kind = _kind(node)
+        kind = kind_of(node)
         out["operations"].append(kind)
         if kind == "Neg":
             out["negated"] = not out["negated"]
@@ -168,7 +197,7 @@ def loss_structure(
             out["reduction"] = "mean"
         elif kind == "Sum":
             out["reduction"] = "sum"
-        elif kind == "Rsub" and len(_parents(node)) == 1:
+        elif kind == "Rsub" and len(parents_of(node)) == 1:
             out["negated"] = not out["negated"]
         elif kind in ("Mul", "Div"):
             factor = _constant_factor(node)
@@ -176,14 +205,14 @@ def loss_structure(
                 out["negated"] = not out["negated"]
         elif kind not in _SHAPE_ONLY:
             # Of two operands one has no history: numbers that were given.
-            differs = any(_kind(p) in ("Sub", "Rsub") and len(_parents(p)) == 1 for p in _parents(node))
+            differs = any(kind_of(p) in ("Sub", "Rsub") and len(parents_of(p)) == 1 for p in parents_of(node))
             out["shuns"] = out["negated"] and kind in ("Pow", "Abs") and differs
             break
-        parents = _parents(node)
+        parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
     if loss.grad_fn is not None:
         for node in list(_walk(loss.grad_fn, 40)):
-            kind = _kind(node)
+            kind = kind_of(node)
             if len(out["operations"]) < 24:
                 out["operations"].append(kind)
             if (
@@ -201,7 +230,7 @@ def loss_structure(
 def _weighs_both_ways(node: Any) -> bool:
     """Return whether a product's constant factor has many positive and many negative values."""
     for name in ("_saved_other", "_saved_self"):
-        weights = _saved(node, name)
+        weights = saved(node, name)
         if weights is not None and weights.numel() > 1 and not weights.requires_grad:
             signs = (weights > 0).double().mean(), (weights < 0).double().mean()
             if min(float(s) for s in signs) > 0.02:
@@ -230,13 +259,17 @@ def _even(loss: torch.Tensor, prediction: Any) -> bool | None:
     differences = [
         node
         for node in nodes
-        if _kind(node) in ("Sub", "Rsub") and any(_leads_to(p, prediction) for p in _parents(node))
+        if kind_of(node) in ("Sub", "Rsub") and any(_leads_to(p, prediction) for p in parents_of(node))
     ]
     if not differences:
         return None
     for node in nodes:
-        found = [any(_leads_to(p, d) for d in differences) for p in _parents(node)]
-        if _kind(node) in _EVEN and any(found) and (_kind(node) != "Mul" or (all(found) and len(found) == 2)):
+        found = [any(_leads_to(p, d) for d in differences) for p in parents_of(node)]
+        if (
+            kind_of(node) in _EVEN
+            and any(found)
+            and (kind_of(node) != "Mul" or (all(found) and len(found) == 2))
+        ):
             return True
     return False
 
@@ -245,17 +278,17 @@ def _leads_to(node: Any, wanted: Any, depth: int = 6) -> bool:
     """Return whether a node is the wanted one, or a reshaped or rescaled form of it."""
     if node is wanted:
         return True
-    if depth == 0 or _kind(node) not in (*_SHAPE_ONLY, "Mul", "Div", "Neg"):
+    if depth == 0 or kind_of(node) not in (*_SHAPE_ONLY, "Mul", "Div", "Neg"):
         return False
-    return any(_leads_to(p, wanted, depth - 1) for p in _parents(node))
+    return any(_leads_to(p, wanted, depth - 1) for p in parents_of(node))
 
 
 def _penalised(loss: torch.Tensor) -> int:
     """Return how many parameters have their size added to the loss: its norm, power or absolute value."""
     found = set()
     for node in _walk(loss.grad_fn, 400):
-        if _kind(node) in ("Abs", "Pow", "LinalgVectorNorm", "Norm", "Square", "Mul"):
-            parents = _parents(node)
+        if kind_of(node) in ("Abs", "Pow", "LinalgVectorNorm", "Norm", "Square", "Mul"):
+            parents = parents_of(node)
             if parents and all("AccumulateGrad" in p.name() for p in parents):
                 found |= {p for p in parents if p.variable.dim() > 0}
     return len(found)
@@ -290,14 +323,15 @@ def _grown(node: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     outer = _shape(node)
     if outer is None or len(outer) < 2 or outer[-1] < 2 or outer[-1] != outer[-2]:
         return None
-    for parent in _parents(node):
+    for parent in parents_of(node):
         inner = _shape(parent)
         if inner in ((outer[-1],), (outer[-1], 1), (1, outer[-1])):
             return inner, outer
     return None
 
 
-def _saved(node: Any, name: str) -> torch.Tensor | None:
+def saved(node: Any, name: str) -> torch.Tensor | None:
+    """Return a tensor that autograd keeps for a node's backward pass, None where there is none."""
     try:
         value = getattr(node, name)
     except (AttributeError, RuntimeError):
@@ -324,8 +358,8 @@ def bad_operation(loss: torch.Tensor) -> dict[str, Any] | None:
 
 
 def _judge(node: Any) -> dict[str, Any] | None:
-    kind = _kind(node)
-    operand = _saved(node, "_saved_self")
+    kind = kind_of(node)
+    operand = saved(node, "_saved_self")
     if kind in ("Log", "Log2", "Log10", "Log1P") and operand is not None:
         low = float(operand.min())
         limit = -1.0 if kind == "Log1P" else 0.0
@@ -333,7 +367,7 @@ def _judge(node: Any) -> dict[str, Any] | None:
             word = say("zero") if low == limit else say("a negative number")
             return {"operation": "log", "why": say("logarithm of {word}", word=word), "minimum": low}
     if kind == "Sqrt":
-        result = _saved(node, "_saved_result")
+        result = saved(node, "_saved_result")
         if result is not None and (bool((result == 0).any()) or bool(result.isnan().any())):
             bad = (
                 say("a negative number")
@@ -342,11 +376,11 @@ def _judge(node: Any) -> dict[str, Any] | None:
             )
             return {"operation": "sqrt", "why": say("square root of {bad}", bad=bad), "minimum": 0.0}
     if kind == "Div":
-        other = _saved(node, "_saved_other")
+        other = saved(node, "_saved_other")
         if other is not None and bool((other == 0).any()):
             return {"operation": "div", "why": say("division by zero"), "minimum": 0.0}
     if kind == "Exp":
-        result = _saved(node, "_saved_result")
+        result = saved(node, "_saved_result")
         if result is not None and bool(result.isinf().any()):
             return {"operation": "exp", "why": say("exponential overflowed"), "maximum": float("inf")}
     if kind == "Pow" and operand is not None and bool(torch.isfinite(operand).all()):

@@ -58,12 +58,13 @@ class OpTrace(TorchFunctionMode):
         self.eval_outputs: list[torch.Tensor] = []
         self.derived: set[int] = set()
         self.sequence: list[str] = []
+        self.similarity: Any = None
 
     def start(self) -> None:
         """Put the mode on the stack."""
         if not self.on:
             self.on = True
-            self.sequence = []
+            self.sequence, self.similarity = [], None
             self.__enter__()
 
     def stop(self) -> None:
@@ -116,6 +117,10 @@ class OpTrace(TorchFunctionMode):
             p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
             training = kwargs.get("training", args[2] if len(args) > 2 else True)
             watch.saw_dropout(float(p), bool(training), user_place(watch.step + 1))
+        elif name == "cosine_similarity" and len(args) > 1 and watch.grad:
+            left, right = args[0], args[1]
+            if isinstance(right, torch.Tensor) and left.requires_grad != right.requires_grad:
+                self.similarity = out.grad_fn  # of what a model made and what was given
         if name in _MEETING and watch.depth == 0 and len(args) > 1:
             self._meet(name, args)
 

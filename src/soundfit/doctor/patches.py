@@ -15,6 +15,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.lines import user_place
 
 __all__ = ["LOSSES", "Patches"]
@@ -37,6 +38,7 @@ class Patches:
     def __init__(self, watch: Any) -> None:
         self.watch = watch
         self._undo: list[Callable[[], None]] = []
+        self._direct = DirectForwards()
         self._every_call: Callable[[], None] | None = None
         self._held: dict[type, Callable[[], None]] = {}
 
@@ -64,6 +66,7 @@ class Patches:
         """Put everything back."""
         self.every_call(False)
         self.release()
+        self._direct.restore()
         while self._undo:
             self._undo.pop()()
 
@@ -143,6 +146,7 @@ class Patches:
         @functools.wraps(original)
         def __init__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
             original(module, *args, **kwargs)
+            self._direct.wrap(module)
             if len(watch.births) < 20_000:
                 watch.births[id(module)] = user_place()
 

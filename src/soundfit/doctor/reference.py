@@ -16,7 +16,7 @@ from torch import nn
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, balanced, chance, permutation_z, predicted_labels, score
 
-__all__ = ["Reference", "fit_reference", "halves", "signal_z"]
+__all__ = ["Reference", "fit_reference", "halves", "linear_copy", "signal_z"]
 
 Tensor = torch.Tensor
 
@@ -329,3 +329,21 @@ def _train(task: Task, net: nn.Module, x: Tensor, y: Tensor, fit: Tensor, deadli
     with torch.no_grad():
         p = net(x)
     return p * std + mean
+
+
+def linear_copy(x: Tensor, components: int) -> float:
+    """Return R² of the best linear copy through that few numbers (PCA), on the third of the rows that did not fit it.
+
+    Args:
+        x: shape ``(n, ...)``; at most 1500 rows are used.
+        components: how many numbers a row is squeezed into.
+    """
+    flat = torch.nan_to_num(x.reshape(len(x), -1).float())[:1500]
+    n = len(flat) * 2 // 3
+    mean = flat[:n].mean(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _, _, v = torch.pca_lowrank(flat[:n] - mean, q=min(components, n, flat.shape[1]), center=False)
+    rest = flat[n:] - mean
+    error = (rest - rest @ v @ v.T).square().sum()
+    return float(1 - error / (rest.square().sum() + 1e-12))

@@ -35,7 +35,9 @@ from soundfit.records.said import say
 __all__ = ["interval", "plans", "repair"]
 
 MAX_TRIALS = 6  # retrainings with a change
-FRESH_SEEDS = 3  # seeds that prove a change, none of them the one that chose it
+FRESH_SEEDS = 3  # fewest seeds that prove a change, none of them one that chose it
+HELD_BACK = 0.25  # share of the rows that judge where a script evaluates nothing itself
+FEWEST_ROWS = 24  # with fewer, none are held back: such a table is a function to be learnt
 _COPY_BYTES, _COPY_FILES = 50_000_000, 2000
 
 
@@ -72,7 +74,7 @@ def _sound(visit: Visit) -> dict[str, Any] | None:
     change: dict[str, Any] = {"scale_inputs": True, "fresh": True, "adam": float(best), "zero_grad": True,
                               "include": True, "unfreeze": True, "descend": True}  # fmt: skip
     if steps < 400:
-        change["longer"] = min(8, round(600 / steps))
+        change["longer"] = min(40, round(600 / steps))
     if case.number("mode.in_eval_mode", 0) > 0:
         change["mode"] = True
     if case["task.kind"] == "regression":
@@ -90,11 +92,14 @@ def _no_plan(visit: Visit) -> str:
     return say("no change at run time is known for what was found")
 
 
-def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float, float]:
+def interval(
+    pairs: list[tuple[list[float], list[float]]], *, sampled: bool = True
+) -> tuple[float, float, float]:
     """Return the mean gain and its 95 % interval from paired trainings.
 
     Args:
-        pairs: per seed (two or more), each held-out row's part of the score before and after.
+        pairs: per seed (two or more), each judging row's part of the score before and after.
+        sampled: the rows are a sample of those that the model is for, not all of them.
 
     Student's t over seeds, widened by the rows' own spread: seeds that share their held-out rows share its luck.
     """
@@ -109,12 +114,13 @@ def interval(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, float
     n = min(len(one) for one in differences)
     rows = [statistics.fmean(values) for values in zip(*differences, strict=False)]
     by_row = 1.96 * statistics.stdev(rows) / math.sqrt(n) if n > 1 else 1.0
+    by_row = by_row if sampled else 0.0
     half = math.hypot(by_seed, by_row)
     return mean, mean - half, mean + half
 
 
 def repair(
-    script: Path, args: Sequence[str], visit: Visit, *, say: TextIO | None = None, _: Translate = str
+    script: Path, args: Sequence[str], visit: Visit, *, told_to: TextIO | None = None, _: Translate = str
 ) -> dict[str, Any]:
     """Try changes on a script that was watched, and run it repaired when one is proven better.
 
@@ -122,15 +128,16 @@ def repair(
         script: the script.
         args: its arguments.
         visit: what was found when it ran as it is.
-        say: is told of each retraining before it begins.
+        told_to: is told of each retraining before it begins.
         _: translates what it is told.
 
     Returns:
         ``accepted``, ``before`` and ``after`` (mean held-out scores), ``interval`` of the gain, ``trials``
-        (one entry a retraining with a change; ``originals`` those without), ``blind`` (what six blind trainings would have reached), ``change``.
+        (one entry a retraining with a change; ``originals`` those without), ``blind`` (what six blind trainings would have reached), ``change``,
+        ``rows`` (which rows the scores are of).
     """
     out: dict[str, Any] = {
-        "accepted": False, "before": None, "after": None, "interval": None, "trials": [], "originals": [], "blind": None, "change": None,
+        "accepted": False, "before": None, "after": None, "interval": None, "trials": [], "originals": [], "blind": None, "change": None, "rows": None,
     }  # fmt: skip
     candidates = plans(visit)
     looked = Examination(visit.watch, float("inf"))
@@ -152,8 +159,14 @@ def repair(
         and evaluated.get("rows", 0) >= 20
         and evaluated["shared"] < 0.5 * evaluated["rows"]
     )
-    runner = _Runner(script, list(args), facts, 0.0 if own else 0.25)
-    runner.say, runner.words, runner.limit = say, _, 600 + 20 * visit.watched_seconds
+    judges = "evaluation" if own else "held-out" if len(looked.rows) >= FEWEST_ROWS else "all"
+    out["rows"] = {
+        "evaluation": say("the script's evaluation"),
+        "held-out": say("rows held out of training"),
+        "all": say("all {n} rows, too few to hold any back", n=len(looked.rows)),
+    }[judges]
+    runner = _Runner(script, list(args), facts, judges)
+    runner.told_to, runner.words, runner.limit = told_to, _, 600 + 20 * visit.watched_seconds
     runner.goal = math.nan if facts.get("uneven") else possible_score(trace.facts) - 0.05
     with tempfile.TemporaryDirectory() as folder:
         runner.folder = Path(folder)
@@ -164,7 +177,7 @@ def repair(
         finally:
             if runner.forks is not None:
                 runner.forks.close()
-        out["blind"] = _blind(looked, own)
+        out["blind"] = _blind(looked, judges)
         if best is not None:
             out["accepted"] = True
             out["change"] = best["change"]
@@ -194,9 +207,12 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
     if best is None or after is None or after["score"] <= first["score"]:
         out["after"] = after["score"] if after is not None else None
         return None
-    # The pair that chose the change is not counted again. How many seeds follow depends on time alone.
-    fresh = MAX_TRIALS - len(out["trials"]) if first["seconds"] < 8 else FRESH_SEEDS
-    pairs, befores, afters = [], [], []
+    # A pair that chose among changes is not counted again; one that had no choice is as good as any other.
+    # How many seeds follow depends on time alone.
+    fresh = MAX_TRIALS - len(out["trials"]) if first["seconds"] < 20 else FRESH_SEEDS
+    alone = len(out["trials"]) == 1
+    pairs = [(first["parts"], after["parts"])] if alone else []
+    befores, afters = ([first["score"]], [after["score"]]) if alone else ([], [])
     for seed in range(1, 1 + fresh):
         a, b = runner.run({}, seed, say("as it is"), out), runner.run(best["change"], seed, best["code"], out)
         if a is None or b is None:
@@ -207,7 +223,7 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
     if len(pairs) < FRESH_SEEDS:
         out |= {"after": after["score"], "why": say("fewer than {n} seeds could be compared", n=FRESH_SEEDS)}
         return None
-    _, low, high = interval(pairs)
+    _, low, high = interval(pairs, sampled=runner.judges != "all")
     out |= {"before": statistics.fmean(befores), "after": statistics.fmean(afters), "interval": [low, high]}
     return best if low > 0 else None
 
@@ -215,12 +231,12 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
 class _Runner:
     """Runs trials of one script."""
 
-    def __init__(self, script: Path, args: list[str], facts: dict[str, Any], hold_back: float) -> None:
-        self.script, self.args, self.facts, self.hold_back = script, args, facts, hold_back
+    def __init__(self, script: Path, args: list[str], facts: dict[str, Any], judges: str) -> None:
+        self.script, self.args, self.facts, self.judges = script, args, facts, judges
         self.folder = Path()
         self.work = Path.cwd()
         self.count = 0
-        self.say: TextIO | None = None
+        self.told_to: TextIO | None = None
         self.words: Translate = str
         self.limit = math.inf
         self.goal = math.nan
@@ -231,10 +247,10 @@ class _Runner:
         self.count += 1
         path = self.folder / f"trial{self.count}"
         self._write(path, change, seed, judge=True)
-        if self.say is not None:
+        if self.told_to is not None:
             _ = self.words
             text = _("soundfit doctor: retraining {n}, seed {seed}: {name} …")
-            print(text.format(n=self.count, seed=seed, name=told(name, _)), file=self.say, flush=True)
+            print(text.format(n=self.count, seed=seed, name=told(name, _)), file=self.told_to, flush=True)
         started = time.perf_counter()
         if self.forks is None:
             self.forks = Forks(self.work, shared_modules(list(sys.modules)))
@@ -271,8 +287,8 @@ class _Runner:
 
     def _write(self, path: Path, change: dict[str, Any], seed: int, *, judge: bool) -> None:
         spec = {
-            "script": str(self._script(judge)), "args": self.args, "wanted": change, "facts": self.facts,
-            "seed": seed, "hold_back": self.hold_back if judge else 0.0, "judge": judge,
+            "script": str(self._script(judge)), "args": self.args, "wanted": change, "facts": self.facts, "seed": seed,
+            "hold_back": HELD_BACK if judge and self.judges == "held-out" else 0.0, "judge": judge, "rows": self.judges,
         }  # fmt: skip
         torch.save(spec, path)
 
@@ -315,15 +331,15 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     return facts
 
 
-def _blind(looked: Examination, own: bool) -> dict[str, Any] | None:
-    """Return the best of three Adam rates × standardised or not, on rows held out of those seen."""
+def _blind(looked: Examination, judges: str) -> dict[str, Any] | None:
+    """Return the best of three Adam rates × standardised or not, on the rows that judge."""
     recipe, task, rows = looked.recipe(), looked.task, looked.rows
     if recipe is None or task is None or rows is None:
         return None
-    split = None
+    split = None if judges != "all" else (torch.arange(len(rows)), torch.arange(len(rows)))
     other = looked.eval_rows
     if (
-        own
+        judges == "evaluation"
         and other is not None
         and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]
     ):
@@ -347,11 +363,7 @@ def _blind(looked: Examination, own: bool) -> dict[str, Any] | None:
     if not found:
         return None
     best = max(found, key=lambda one: one["score"])
-    return {
-        **best,
-        "trials": len(found),
-        "rows": say("the script's evaluation") if split else say("held out of training"),
-    }
+    return {**best, "trials": len(found)}
 
 
 _LEFT_OUT = (".git", ".venv", "venv", "__pycache__", "node_modules")

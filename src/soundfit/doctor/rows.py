@@ -13,7 +13,7 @@ import torch
 
 from soundfit.doctor.steps import mixed
 
-__all__ = ["RowStore", "Rows", "mirrored", "overlap", "recur"]
+__all__ = ["RowStore", "Rows", "by_chance", "mirrored", "overlap", "recur", "unseen"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
@@ -165,6 +165,18 @@ def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
     return int(torch.isin(rows, known).sum()), len(rows)
 
 
+def unseen(evaluation: Rows, train: Rows) -> Rows:
+    """Return the rows of an evaluation that were not trained on, where 20 or more are left; else all.
+
+    Scripts also evaluate their training rows: their score says nothing of new ones.
+    """
+    shapes = [x.shape[1:] for x in train.inputs]
+    if [x.shape[1:] for x in evaluation.inputs] != shapes or len(evaluation) == 0:
+        return evaluation
+    new = ~torch.isin(_keys(evaluation.inputs), _keys(train.inputs))
+    return evaluation.take(new.nonzero().reshape(-1)) if 20 <= int(new.sum()) < len(new) else evaluation
+
+
 def recur(rows: Rows) -> bool:
     """Return whether equal inputs are no sign of the same row: users and items, bits, categories.
 
@@ -185,6 +197,21 @@ def recur(rows: Rows) -> bool:
         if flat.shape[1] <= 256:
             return True
     return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
+
+
+def by_chance(store: RowStore) -> bool:
+    """Return whether rows of codes come back by chance: short texts, few symbols.
+
+    A loader deals each row once an epoch; two equal ones in a batch are two rows that are alike. Where one
+    row in fifty has such a twin, an evaluation will hold some as well.
+    """
+    twins = rows = 0
+    for batch in store.batches:
+        if any(x.is_floating_point() for x in batch.inputs):
+            return False
+        keys = _keys((*batch.inputs, batch.targets))
+        twins, rows = twins + len(keys) - len(keys.unique()), rows + len(keys)
+    return rows >= 100 and twins >= 0.02 * rows
 
 
 def mirrored(rows: Rows) -> float:

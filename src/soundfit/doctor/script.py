@@ -205,7 +205,7 @@ def run_script(
                 json_path is not None
             ):  # what is found stands there while the repair lasts, and if it is stopped
                 _write(report, json_path)
-            report["repair"] = repair(script, args, visit, say=out, _=_)
+            report["repair"] = repair(script, args, visit, told_to=out, _=_)
     if code not in (0, 130):
         print(_("soundfit doctor: the script ended with exit code {code}.").format(code=code), file=out)
     trained = visit is not None and visit.watch.backwards > 0

@@ -98,19 +98,21 @@ def _repair_text(repair: dict[str, Any], _: Translate) -> str:
     n = len(repair["trials"])
     outcome = _("repair accepted") if repair["accepted"] else _("repair not proven better, not applied")
     if repair["after"] is None:
-        text = _("{told}: held-out score {before:.3f} before ({n} trainings).").format(
+        text = _("{told}: score {before:.3f} before ({n} trainings).").format(
             told=outcome, before=repair["before"], n=n
         )
     elif repair["interval"]:
         low, high = repair["interval"]
         text = _(
-            "{told}: held-out score {before:.3f} before, {after:.3f} after (gain {low:.3f} to {high:.3f}, "
+            "{told}: score {before:.3f} before, {after:.3f} after (gain {low:.3f} to {high:.3f}, "
             "{n} trainings)."
         ).format(told=outcome, before=repair["before"], after=repair["after"], low=low, high=high, n=n)
     else:
-        text = _("{told}: held-out score {before:.3f} before, {after:.3f} after ({n} trainings).").format(
+        text = _("{told}: score {before:.3f} before, {after:.3f} after ({n} trainings).").format(
             told=outcome, before=repair["before"], after=repair["after"], n=n
         )
+    if repair.get("rows"):
+        text += _(" Judged on {rows}.").format(rows=told(repair["rows"], _))
     blind = repair.get("blind")
     if blind and blind.get("score") is not None:
         text += _(" Blind search over rates and scaling would have reached {score:.3f}.").format(

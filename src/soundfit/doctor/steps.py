@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FULL", "full_steps", "mixed", "rows_due"]
+__all__ = ["FULL", "full_steps", "lengthened", "mixed", "rows_due"]
 
 
 def full_steps(limit: int = 10_000_000) -> frozenset[int]:
@@ -28,3 +28,12 @@ def rows_due(step: int, stride: int) -> bool:
     if step < _ALL_ROWS:
         return step % stride == 0
     return mixed(step) % max(stride, 4 if step < 4 * _ALL_ROWS else 16) == 0
+
+
+def lengthened(steps: float) -> float:
+    """Return how many times as long a training of that many steps is tried: five, or what makes 300 steps.
+
+    >>> lengthened(1000), lengthened(30)
+    (5.0, 10.0)
+    """
+    return min(100.0, max(5.0, 300 / max(steps, 1)))

@@ -65,23 +65,15 @@ def _offset_seeds(offset: int) -> None:
 
 
 def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the score on held-out rows and each row's own part of it."""
+    """Return the score on the rows that judge and each row's own part of it."""
     import torch
 
     from soundfit.doctor.scores import even_rows, row_scores, score
 
     task = spec["facts"]["task"]
     pairs: list[tuple[Any, Any]] = []
-    if spec["hold_back"] and changes.root is not None:
-        rows = _held_rows(watch, changes)
-        if rows is not None:
-            net = copy.deepcopy(changes.root).eval()
-            changes.root, changes.hold_back = net, 0.0
-            changes.attach()
-            with torch.no_grad():
-                p = torch.cat([net(*(x[i] for x in rows.inputs)) for i in torch.arange(len(rows)).split(512)])
-            changes.detach()
-            pairs = [(p, rows.targets)]
+    if spec["rows"] != "evaluation":
+        pairs = _predicted(watch, changes, everything=spec["rows"] == "all")
     else:
         roots = [r for r in watch.roots.values() if r.eval_scores]
         for root in roots:
@@ -96,6 +88,8 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     if not pairs:
         return {"score": None, "parts": None}
     p, y = torch.cat([a for a, _ in pairs]).float(), torch.cat([b for _, b in pairs])
+    if p.numel() == y.numel() == len(p) == len(y):
+        p = p.reshape(y.shape)
     value = score(task, p, y)
     parts = row_scores(task, p, y)
     if parts is None:
@@ -106,23 +100,52 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     return {"score": value if value == value else None, "parts": parts.double().tolist()}
 
 
-def _held_rows(watch: Any, changes: Any) -> Any:
+def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any, Any]]:
+    """Return what the trained model makes of the rows held out of training, or of ``everything``, and their targets."""
+    import torch
+
+    from soundfit.doctor.call import output_of
+
+    found = _all_rows(watch, changes) if everything else _held_rows(watch, changes)
+    if found is None or changes.root is None:
+        return []
+    rows, call = found
+    net = copy.deepcopy(changes.root).eval()
+    changes.root, changes.hold_back = net, 0.0
+    changes.attach()
+    try:
+        with torch.no_grad():
+            parts = torch.arange(len(rows)).split(512)
+            p = torch.cat([output_of(call(net, [x[i] for x in rows.inputs])) for i in parts])
+    finally:
+        changes.detach()
+    return [(p, rows.targets)]
+
+
+def _held_rows(watch: Any, changes: Any) -> tuple[Any, Any] | None:
     """Return the rows that taught nothing: what losses set aside, else, for a loss by hand, from those watched."""
     import torch
 
-    from soundfit.doctor.changes import held_back
+    from soundfit.doctor.held_back import held_back
     from soundfit.doctor.rows import Rows
 
-    if changes.held:
-        return Rows(
-            (torch.cat([x for x, _ in changes.held]),), torch.cat([y for _, y in changes.held])
-        ).unique()
+    if changes.held and changes.call is not None:
+        inputs = tuple(torch.cat(one) for one in zip(*(x for x, _ in changes.held), strict=True))
+        return Rows(inputs, torch.cat([y for _, y in changes.held])).unique(), changes.call
+    found = _all_rows(watch, changes)
+    if found is not None and changes.facts.get("custom_loss"):
+        index = held_back(found[0].inputs, changes.hold_back).nonzero().reshape(-1)
+        if len(index) >= 20:
+            return found[0].take(index), found[1]
+    return None
+
+
+def _all_rows(watch: Any, changes: Any) -> tuple[Any, Any] | None:
+    """Return the rows that taught, and how the model is called with them."""
     for root in watch.roots.values():
         seen = root.train_rows.joined() if root.module is changes.root else None
-        if seen is not None and changes.facts.get("custom_loss"):
-            index = held_back(seen.inputs[0], changes.hold_back).nonzero().reshape(-1)
-            if len(index) >= 20:
-                return seen.take(index)
+        if seen is not None and root.call is not None:
+            return seen, root.call
     return None
 
 

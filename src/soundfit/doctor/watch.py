@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 from soundfit.doctor.batch import matched
 from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
-from soundfit.doctor.glance import glance
-from soundfit.doctor.graph import output_activation, softmax_axis
+from soundfit.doctor.glance import described, glance
+from soundfit.doctor.graph import sign_to
 from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
@@ -259,20 +259,7 @@ class Watch:
         if len(self._calls) > 32:
             del self._calls[:16]
         if kind not in self.losses:
-            self.losses[kind] = {
-                "place": user_place(self.step + 1),
-                "activation": output_activation(prediction),
-                "axis": softmax_axis(prediction),
-                "prediction_max": float(prediction.detach().max()) if prediction.numel() else 0.0,
-                "prediction_shape": tuple(prediction.shape),
-                "target_shape": tuple(target.shape),
-                "target_dtype": str(target.dtype).removeprefix("torch."),
-                "reduction": call.reduction,
-                "kwargs": {k: v for k, v in kwargs.items() if isinstance(v, int | float | str | bool)},
-                "weighted": kwargs.get("weight") is not None or kwargs.get("pos_weight") is not None,
-                "calls": 0,
-                "target_from_model": target.requires_grad,
-            }
+            self.losses[kind] = described(call, user_place(self.step + 1))
         self.losses[kind]["calls"] += 1
 
     # -- backward -----------------------------------------------------------------------------------
@@ -287,7 +274,10 @@ class Watch:
         self._hear(loss)
         if self.full:
             pair = matched(self._window, self._calls, self._met)
-            glance(loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
+            told = (loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
+            glance(*told, bare=not self._window)
+            if self._ops.similarity is not None:
+                self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
             self._look_for_old_gradients()
             if loss is self._backed:
                 self.recording.put("backward_twice", self.step + 1, 1.0)

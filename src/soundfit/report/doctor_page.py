@@ -82,12 +82,14 @@ def _repair(repair: Mapping[str, Any] | None, _: Words) -> str:
         why = told(repair.get("why"), _)
         return _("Nothing was tried: {why}.").format(why=why) if why else _("Nothing was tried.")
     said = _("Accepted: ") if repair["accepted"] else _("Not proven better, not applied: ")
-    said += _("held-out score {value:.3f} before").format(value=repair["before"])
+    said += _("score {value:.3f} before").format(value=repair["before"])
     if repair["after"] is not None:
         said += _(", {value:.3f} after").format(value=repair["after"])
     if repair["interval"]:
         low, high = repair["interval"]
         said += _("; 95 % interval of the gain {low:.3f} to {high:.3f}").format(low=low, high=high)
+    if repair.get("rows"):
+        said += _("; judged on {rows}").format(rows=told(repair["rows"], _))
     return said + _(".")
 
 

@@ -148,6 +148,15 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
             "Nearly all inputs are constant: look at how they are loaded and scaled (an integer division?)."
         )
         out.append(case.diagnose("inputs-constant", "nearly all inputs are constant", 0.85, fix, place=place))
+    divides = case["origin.divides_bytes"]
+    if not out and divides is not None and case["input.binary"] and case.number("input.mean", 1.0) < 0.04:
+        fix = say("The pixels are 0 and 1 alone after the division by 255: an array of whole numbers keeps whole numbers. Turn it into floats first (x.astype('float32') / 255).")  # fmt: skip
+        out.append(
+            case.diagnose(
+                "inputs-constant", "pixels were divided as whole numbers: all but the brightest are 0", 0.9, fix,
+                place=divides, mean=case.number("input.mean"),
+            )
+        )  # fmt: skip
     if (
         case["input.kind"] == "codes"
         and case.number("input.codes", 99) <= 2
@@ -173,7 +182,8 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
         )
     full = case.number("batch_size", 0) >= rows
     other = case.number("evaluation.rows", 0)
-    if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows:
+    lost = not case.number("score.evaluation") > case.number("score.train") - 0.05  # new rows fare worse
+    if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows and lost:
         fix = say(
             "All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time).",
             steps=steps,
@@ -265,6 +275,19 @@ def labels(case: Case) -> list[Diagnosis]:
                     "labels-damaged", "labels are shifted against the inputs", 0.95, fix, place=place
                 )
             )
+    apart = case["origin.shuffled_apart"]
+    if not out and apart is not None and rows >= 40 and _tells_nothing(case):
+        fix = say("Two arrays that belong together are shuffled one after the other, each in an order of its own: draw one order (order = permutation(n)) and index both with it.")  # fmt: skip
+        out.append(
+            case.diagnose(
+                "labels-damaged",
+                "inputs and labels are shuffled apart, and nothing tells held-out labels from inputs",
+                0.9,
+                fix,
+                place=apart,
+                evaluation_in_standard_deviations=case["score.evaluation_z"],
+            )
+        )
     if not out and not _has_signal(case):
         fix = say(
             "Labels carry no information on these inputs: shuffled against each other, or pure noise. Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
@@ -302,6 +325,16 @@ def labels(case: Case) -> list[Diagnosis]:
             )
         )
     return out
+
+
+def _tells_nothing(case: Case) -> bool:
+    """Return whether neither a small model nor the script's own evaluation is above chance on rows held out."""
+    reference = case["reference"]
+    if reference is None:
+        return False
+    own = case.own_best - reference["constant"] if not math.isnan(case.own_best) else 0.0
+    gain = max(reference["held_out"] - reference["constant"], own)
+    return gain < max(0.04, 2 * reference["se"]) and case.number("score.evaluation_z", 0.0) < 2.33
 
 
 def _has_signal(case: Case) -> bool:
@@ -434,7 +467,8 @@ def imbalance(case: Case) -> list[Diagnosis]:
     rare = min(shares) * case.number("rows", 0)
     given_up = mine < 1.0 / len(shares) + 0.08
     even = case.number("score.balanced_if_even", 0.0)
-    if max(shares) >= 0.9 and rare >= 20 and case.number("score.rare_found", 1.0) < 0.3 and even - mine > 0.2:
+    seldom = case.number("score.rare_found", 1.0)
+    if max(shares) >= 0.9 and rare >= 20 and seldom < 0.3 and even - mine > (0.2 if seldom > 0.02 else 0.12):
         given_up, theirs = True, max(theirs, even)  # seldom named though the outputs tell it
     if given_up and theirs - mine > 0.15 and rare >= 8:
         fix = say(

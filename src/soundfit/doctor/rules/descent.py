@@ -28,7 +28,7 @@ def ascent(case: Case) -> list[Diagnosis]:
     if case["together"]:
         return []
     if negated == maximise:
-        return _falls_while_wrong(case) or _opposed(case) or _runs_away(case)
+        return _falls_while_wrong(case) or _opposed(case) or _runs_away(case) or _opposes(case)
     if not (case.sick or not case.judged or case.nonfinite):
         return []
     if maximise and case["loss.kind"] is None and not case.sick:
@@ -114,6 +114,20 @@ def _runs_away(case: Case) -> list[Diagnosis]:
     return [
         case.diagnose("gradient-ascent", "the loss is minus a distance to the targets, and runs away", 0.92, fix, place=place,
                       change={"descend": True}, loss_at_start=first, loss_at_end=last)
+    ]  # fmt: skip
+
+
+def _opposes(case: Case) -> list[Diagnosis]:
+    """A cosine with given targets that is the loss itself: outputs turn away from them."""
+    last = case.smooth(1.0)
+    if case["custom.similarity"] != 1 or not (last < -0.2 and last < case.smooth(0.0) + 0.05):
+        return []
+    place = case["places.backward"]
+    fix = say("The cosine with the targets is minimised, so outputs turn away from them: minimise minus the cosine, or 1 - cosine.")  # fmt: skip
+    return [
+        case.diagnose("gradient-ascent", "the loss is the cosine with the targets, and falls below 0", 0.93, fix, place=place,
+                      patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")),
+                      change={"descend": True}, loss_at_end=last)
     ]  # fmt: skip
 
 

@@ -85,7 +85,9 @@ def overfitting(case: Case) -> list[Diagnosis]:
     if math.isnan(other) or math.isnan(train) or case.sick:
         return []
     if train - other > 0.1 and not math.isnan(case.possible):
-        behind = case.possible - other
+        behind, room = case.possible - other, case.possible - case.constant
+        # Worse than saying the mean where much can be said: what was learned is of no use.
+        useless = room > 0.25 and other - case.constant < 0.1 * room and behind > case.tolerance
         fix = say(
             "Stop at the best evaluation loss, add weight decay or dropout, use a smaller model, or get more rows."
         )
@@ -99,7 +101,7 @@ def overfitting(case: Case) -> list[Diagnosis]:
                 ),
                 0.6,
                 fix,
-                severity="note",
+                severity="warning" if useless else "note",
                 behind=behind,
             )
         ]

@@ -223,6 +223,21 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
     return []
 
 
+def out_of_reach(case: Case) -> list[Diagnosis]:
+    """The same where no module makes the output: tensors alone, without a score to judge by."""
+    found = case["custom.reach"]
+    if not found or case["task"] is not None or found["beyond"] < 0.1:
+        return []
+    made, where = found["activation"], _loss_place(case)
+    fix = say("{beyond:.0%} of the targets ({low:.4g} to {high:.4g}) lie beyond what a {made} gives: end the model in a plain linear layer.", made=made, **{k: found[k] for k in ("beyond", "low", "high")})  # fmt: skip
+    text = say("{made} on the output cannot reach the targets", made=made)
+    return [
+        case.diagnose(
+            "output-activation", text, 0.9, fix, place=where, activation=made, beyond=found["beyond"]
+        )
+    ]
+
+
 def mismatch(case: Case) -> list[Diagnosis]:
     """A regression loss on classes, or a class loss on numbers."""
     kind = case["loss.kind"]
@@ -401,8 +416,28 @@ def _twice(case: Case) -> list[Diagnosis]:
     ]
 
 
+def _drowned(case: Case) -> list[Diagnosis]:
+    """A copy that says the same for every row, under a loss of which one part is a mean and another a sum."""
+    same = case["task.kind"] == "copy" and case.got < 0.1 and abs(case.number("score.outputs_z", 9.0)) < 2.33
+    parts = case["custom.structure.operations"] or []
+    mixed = case["loss.reduction"] == "mean" and "Sum" in parts and "Add" in parts
+    if not (
+        same and mixed and case.number("linear_copy", 0.0) > 0.3 and case.number("trained_steps", 0) >= 100
+    ):
+        return []
+    place = _loss_place(case)
+    fix = say("The error is averaged over rows and columns and the other term is summed, which drowns it: sum both (reduction='sum') or average both.")  # fmt: skip
+    return [
+        case.diagnose("loss-reduction", "the output is the same for every row: the summed term of the loss drowns the averaged error", 0.9, fix, place=place, patch=changed(place, set_keyword("reduction", "'sum'")),
+                      linear_copy=case.number("linear_copy"))
+    ]  # fmt: skip
+
+
 def reduction(case: Case) -> list[Diagnosis]:
     """A loss summed over the batch, or scaled, so that the rate no longer fits."""
+    drowned = _drowned(case)
+    if drowned:
+        return drowned
     summed = case["loss.reduction"] == "sum" or (
         case["custom.structure.reduction"] == "sum" and case["loss.kind"] is None and case["task"] is not None
     )
@@ -428,4 +463,4 @@ def reduction(case: Case) -> list[Diagnosis]:
     ]
 
 
-rules = (output_activation, mismatch, broadcast, reduction)
+rules = (output_activation, out_of_reach, mismatch, broadcast, reduction)

@@ -8,6 +8,7 @@ import math
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, set_keyword, swap_name
+from soundfit.doctor.thinning import STRONG, left, rates
 from soundfit.records import Diagnosis, Place
 from soundfit.records.said import say
 
@@ -166,10 +167,12 @@ def regularised(case: Case) -> list[Diagnosis]:
         return []
     out = []
     # One layer that leaves little, or several that leave little together.
-    every = [d["p"] for d in case["modules.dropout"] or []]
-    least = 0.3 if len(every) > 1 and math.prod(1 - p for p in every) < 0.2 else 0.6
-    drops = [d for d in case["modules.dropout"] or [] if d["p"] >= least]
-    functional = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad and rate >= 0.6]
+    modules = case["modules.dropout"] or []
+    calls = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad]
+    every = rates(modules, case["dropouts"] or [])
+    least = STRONG / 2 if len(every) > 1 and left(every) < 0.2 else STRONG
+    drops = [d for d in modules if d["p"] >= least]
+    functional = [(rate, p) for rate, p in calls if rate >= least]
     cured = case.cure("no-dropout")
     if (drops or functional) and (
         cured > 0.4 or max([d["p"] for d in drops] + [r for r, _ in functional]) >= 0.85

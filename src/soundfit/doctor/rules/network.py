@@ -293,6 +293,7 @@ def gradients(case: Case) -> list[Diagnosis]:
                         layers=deep,
                     )
                 )
+    out = out or _faded(case)
     norms = [v for v in case.trace.series.get("gradient_norm", []) if math.isfinite(v)]
     early = sorted(norms[:4])[len(norms[:4]) // 2] if norms else 0.0
     matrices = case["weights.matrices"] or []
@@ -326,6 +327,29 @@ def gradients(case: Case) -> list[Diagnosis]:
             )
         )
     return out
+
+
+def _faded(case: Case) -> list[Diagnosis]:
+    """A signal that fades forward from layer to layer: then all gradients are as small, and none stands out."""
+    deep = case.number("modules.linears", 0)
+    if deep < 8 or case["modules.normalised"] or case["modules.recurrent"]:
+        return []
+    sizes = []
+    for found in case.trace.layers.values():
+        values = [v for v in found.get("activation_std", ())[:8] if math.isfinite(v)]
+        sizes += values[:1]
+    late = sorted(sizes[-len(sizes) // 3 : -2])  # without the output, where biases speak
+    if len(late) < 3 or not late[len(late) // 2] < 0.01 * max(sizes[:2]):
+        return []
+    ratio = late[len(late) // 2] / max(sizes[:2])
+    place = case["modules.first_place"]
+    fix = say("At the start a signal keeps {ratio:.1g} of its size through {deep:.0f} layers, so outputs do not depend on inputs: draw weights with gain √2 before a ReLU (kaiming_normal_), and add residual connections or normalisation.", ratio=ratio, deep=deep)  # fmt: skip
+    change = {"residual": True, "fresh": True} if deep >= 10 else {"fresh": True}
+    return [
+        case.diagnose(code, "the signal fades on its way through the layers", sure, fix, place=place, change=change,
+                      ratio=ratio, layers=deep)
+        for code, sure in (("vanishing-gradient", 0.8), ("depth-without-residual", 0.65 if deep >= 10 else 0.3))
+    ]  # fmt: skip
 
 
 def capacity(case: Case) -> list[Diagnosis]:

@@ -11,6 +11,7 @@ import numpy as np
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_after, added_before, changed, set_keyword, swap_name
 from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES
+from soundfit.doctor.steps import lengthened
 from soundfit.records import Diagnosis, Severity
 from soundfit.records.said import say
 
@@ -349,6 +350,44 @@ def _proven_rate(case: Case) -> list[Diagnosis]:
     ]
 
 
+def stuck(case: Case) -> list[Diagnosis]:
+    """Weights that hardly moved in all, under a class loss that is still what guessing costs."""
+    series = np.asarray(case.trace.series.get("update_ratio", np.zeros(0)))
+    series = series[np.isfinite(series)]
+    steps, lr = case.number("trained_steps", case.number("steps", 0)), case.number("optimiser.lr")
+    kind, shape = case["loss.kind"], tuple(case["loss.prediction_shape"] or ())
+    if kind == "cross_entropy" and len(shape) == 2:
+        guessing = math.log(max(shape[1], 2))
+    elif kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        guessing = math.log(2)
+    else:
+        return []
+    if (
+        len(series) < 3
+        or steps < 100
+        or not lr > 0
+        or case.fine
+        or case.nonfinite
+        or case["optimiser.frozen"]
+    ):
+        return []
+    moved = float(series.mean()) * steps
+    first, last = case.smooth(0.0), case.smooth(1.0)
+    if moved > 0.05 or last < 0.85 * guessing or last < 0.9 * first or not last < 1.2 * guessing:
+        return []
+    usual = USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1]
+    new = min(lr / max(moved, 1e-3), usual)
+    if new < 3 * lr:
+        return []
+    place = case["optimiser.place"]
+    fix = say("All {steps:.0f} steps together moved the weights by at most {moved:.1%}: raise the rate from {lr:g}, to {new:g} for example, and look whether gradients are clipped too hard.", steps=steps, moved=moved, lr=lr, new=new)  # fmt: skip
+    return [
+        case.diagnose("lr-too-low", say("learning rate {lr:g} is too low", lr=lr), 0.8, fix, place=place,
+                      patch=changed(place, set_keyword("lr", f"{new:g}")), change={"rate": new / lr},
+                      moved=moved, loss_of_guessing=guessing)
+    ]  # fmt: skip
+
+
 def schedule(case: Case) -> list[Diagnosis]:
     """A schedule takes the rate to nothing (or to too much) long before the end."""
     rates = np.asarray(case.trace.series.get("learning_rate", np.zeros(0)))
@@ -407,10 +446,12 @@ def epochs(case: Case) -> list[Diagnosis]:
     sure = prior * min(1.0, cured)
     if sure < 0.3:
         return []
+    times = lengthened(steps)
     fix = say(
-        "{steps:.0f} steps ({count:.1f} epochs) are too few: the same training continued five times as long gets there.",
+        "{steps:.0f} steps ({count:.1f} epochs) are too few: the same training {times:.0f} times as long gets there.",
         steps=steps,
         count=count,
+        times=times,
     )
     return [
         case.diagnose(
@@ -419,7 +460,7 @@ def epochs(case: Case) -> list[Diagnosis]:
             min(0.9, sure),
             fix,
             place=case["places.backward"],
-            change={"longer": 5},
+            change={"longer": round(times)},
             steps=steps,
             epochs=count,
             cured=cured,
@@ -468,4 +509,4 @@ def batch_size(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (coverage, arrival, zero_grad, step, rate, schedule, epochs, batch_size)
+rules = (coverage, arrival, zero_grad, step, rate, stuck, schedule, epochs, batch_size)
