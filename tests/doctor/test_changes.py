@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from soundfit.doctor.changes import Changes
 from soundfit.doctor.held_back import held_back
 from soundfit.doctor.remodel import residual, widen
+from soundfit.doctor.repair import _Runner
 from soundfit.doctor.scores import Task
 
 
@@ -78,11 +80,38 @@ def test_class_weights_reach_losses_of_one_and_of_many_units() -> None:
     changes.attach()
     try:
         one = nn.functional.binary_cross_entropy_with_logits(p, y)
+        same = nn.BCEWithLogitsLoss()(p, y)  # hands its own weight over by position
         two = nn.functional.cross_entropy(q, y[:, 0].long())
     finally:
         changes.detach()
     assert one.item() == pytest.approx(math.log(2) * (0.5 + 4 + 0.5) / 3)
+    assert same.item() == one.item()
     assert two.item() == pytest.approx(math.log(2))
+
+
+def test_a_trial_that_breaks_the_script_off_has_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "train.py"
+    script.write_text("raise SystemExit(0)")
+    runner = _Runner(script, [], {}, "held-out")
+    runner.folder = runner.work = tmp_path
+    answers = iter([0, 0, 1])
+
+    class Ready:
+        """Stands in for the process that forks: each trial scored, the last one broken off."""
+
+        def run(self, path: Path, seconds: float) -> int:
+            torch.save({"score": 0.9, "parts": [0.9]}, str(path) + ".result")
+            return next(answers)
+
+    runner.forks = Ready()  # type: ignore[assignment]
+    out: dict[str, Any] = {"trials": [], "originals": []}
+    assert runner.run({}, 0, "as it is", out) is not None
+    assert runner.run({"rate": 0.1}, 0, "rate", out) is not None
+    assert runner.run({"weights": True}, 0, "weights", out) is None
+    assert [one["score"] for one in out["trials"]] == [0.9, None]
 
 
 def test_division_by_zero_is_guarded() -> None:

@@ -363,6 +363,7 @@ class Changes:
                     self.inside_loss = False
             if want.get("weights") and "class_weights" in self.facts and prediction.requires_grad:
                 weights = self.facts["class_weights"]
+                args = args[1:]  # a weight handed over by position, as nn.BCEWithLogitsLoss does
                 if kind in ("cross_entropy", "nll_loss"):
                     kwargs["weight"] = weights
                 elif kind.startswith("binary_cross_entropy") and prediction.shape == target.shape:

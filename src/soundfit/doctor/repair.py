@@ -240,6 +240,7 @@ class _Runner:
         self.words: Translate = str
         self.limit = math.inf
         self.goal = math.nan
+        self.usual: int | None = None
         self.forks: Forks | None = None
 
     def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
@@ -258,6 +259,12 @@ class _Runner:
         result = Path(str(path) + ".result")
         found = torch.load(result, weights_only=False) if result.exists() else {"score": None, "parts": None}
         found["seconds"] = time.perf_counter() - started
+        if not change and self.usual is None:
+            self.usual = code
+        if (
+            code != self.usual
+        ):  # a change that breaks the script off is no repair, whatever was learned before
+            found["score"] = None
         out["trials" if change else "originals"].append(
             {"change": name, "seed": seed, "score": found["score"], "exit": code}
         )
