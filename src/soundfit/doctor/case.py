@@ -86,7 +86,17 @@ class Case:
         # The same training from the same weights got there: its last steps happened to be bad ones.
         if self.gap < 2 * self.tolerance and self.cure("same") >= 0.5:
             return False
-        return self.gap > self.tolerance
+        return self.gap > self.tolerance or self.coarse
+
+    @cached_property
+    def coarse(self) -> bool:
+        """Whether numbers that can be told nearly exactly are told roughly, and one change cures it."""
+        if self["task.kind"] != "regression" or not self.possible > 0.99 or not self.gap > 0.05:
+            return False
+        single = [
+            k for k in self["replays"] or {} if k not in ("same", "longer") and not k.startswith("sound")
+        ]
+        return 1 - self.got > 30 * (1 - self.possible) and max(map(self.cure, single), default=0.0) > 0.9
 
     @cached_property
     def learned_nothing(self) -> bool:
