@@ -323,3 +323,13 @@ def test_what_the_graph_says_of_losses_by_hand() -> None:
     w = torch.full((2, 8), 0.01, requires_grad=True)
     assert leaf_gains((x.T[:, :2] @ w).sum()) == pytest.approx([0.01 * 8**0.5])
     assert logged_activation(torch.log(torch.exp(p))) is None
+
+
+def test_the_mean_of_rows_parts_is_the_score() -> None:
+    from soundfit.doctor.trial import centred
+
+    parts = torch.tensor([-20.0, 0.5, 0.5, 1.0])
+    assert centred(parts, -1.0).tolist() == [-1.0] * 4
+    assert centred(parts, 0.25).mean().item() == pytest.approx(0.25)
+    assert centred(parts, 0.25).std().item() == pytest.approx(parts.std().item(), rel=1e-5)
+    assert centred(parts[1:], 2 / 3).tolist() == pytest.approx([0.5, 0.5, 1.0])

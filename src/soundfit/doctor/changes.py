@@ -354,7 +354,7 @@ class Changes:
                 mean, std = self.facts["target_mean"], self.facts["target_std"]
                 prediction, target = (prediction - mean) / std, (target - mean) / std
             if want.get("reduction"):
-                kwargs["reduction"] = "mean"
+                kwargs["reduction"] = want["reduction"]
             if want.get("loss") and prediction.requires_grad:
                 self.inside_loss = True  # the sound loss is one of those that are replaced
                 try:
@@ -399,7 +399,7 @@ class Changes:
                 g.get("maximize") for o in self.optimisers for g in o.param_groups
             ):
                 loss = loss * self.facts.get("sign", -1.0)
-            if want.get("reduction") and self.facts.get("custom_loss"):
+            if want.get("reduction") == "mean" and self.facts.get("custom_loss"):
                 loss = loss / max(float(self.facts.get("batch_size", 1)), 1.0)
             if want.get("scale_targets") and self.facts.get("custom_loss"):
                 loss = loss / self.facts["target_std"] ** self.facts.get("loss_power", 2)

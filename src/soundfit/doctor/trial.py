@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["centred", "main"]
 
 
 def main(spec_path: str) -> int:
@@ -97,7 +97,21 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     if spec["facts"].get("uneven"):
         parts = even_rows(task, parts, y)
         value = float(parts.double().mean())
-    return {"score": value if value == value else None, "parts": parts.double().tolist()}
+    return {"score": value if value == value else None, "parts": centred(parts, value).tolist()}
+
+
+def centred(parts: Any, value: float) -> Any:
+    """Return each row's part so that their mean is the score, and gains of parts are gains of scores.
+
+    R² is a mean over columns and never less than -1, rows' parts are of all columns together and may be -20.
+    """
+    import torch
+
+    parts = parts.double()
+    mean = float(parts.mean())
+    if value != value or mean == value:
+        return parts
+    return torch.full_like(parts, value) if value <= -1.0 else parts - mean + value
 
 
 def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any, Any]]:

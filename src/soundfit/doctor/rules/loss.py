@@ -429,7 +429,7 @@ def _drowned(case: Case) -> list[Diagnosis]:
     fix = say("The error is averaged over rows and columns and the other term is summed, which drowns it: sum both (reduction='sum') or average both.")  # fmt: skip
     return [
         case.diagnose("loss-reduction", "the output is the same for every row: the summed term of the loss drowns the averaged error", 0.9, fix, place=place, patch=changed(place, set_keyword("reduction", "'sum'")),
-                      linear_copy=case.number("linear_copy"))
+                      change={"reduction": "sum"}, linear_copy=case.number("linear_copy"))
     ]  # fmt: skip
 
 
