@@ -18,6 +18,7 @@ from soundfit.doctor.origin import divides_bytes, shuffled_apart
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.reference import linear_copy
 from soundfit.doctor.rows import Rows, RowStore, by_chance, unseen
+from soundfit.doctor.scores import task_of
 from soundfit.doctor.thinning import left, rates
 
 F = nn.functional
@@ -175,3 +176,10 @@ def test_a_direct_forward_is_seen_where_the_script_makes_one(
     assert seen.count(model) == calls + 1
     direct.restore()
     assert Net.forward is own
+
+
+def test_several_ones_in_a_row_are_labels_that_stand_together() -> None:
+    x, one = torch.randn(50, 4), F.one_hot(torch.arange(50) % 3).float()
+    assert task_of("cross_entropy", (x,), one, 3).kind == "one-hot"
+    assert task_of("cross_entropy", (x,), one * 0.8 + 0.2 / 3, 3).kind == "one-hot"
+    assert task_of("cross_entropy", (x,), (torch.rand(50, 3) > 0.4).float(), 3).kind == "multilabel"

@@ -59,6 +59,8 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
             return Task("classes", max(outputs, int(y.max()) + 1 if low >= 0 else outputs))
         if integer and y.shape[1] > 1:
             return Task("sequence", outputs, y.shape[1])
+        if y.shape[1] > 1 and _several(y.float()):
+            return Task("multilabel", 2, y.shape[1])
         if y.shape[1] > 1:
             return Task("one-hot", y.shape[1], y.shape[1])
     finite = y.float()[torch.isfinite(y.float()).all(1)]
@@ -74,6 +76,11 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
     if y.shape[1] >= 8 and any(_restores(x.reshape(n, -1), y) for x in inputs if x.is_floating_point()):
         return Task("copy", columns=y.shape[1])
     return Task("regression", columns=y.shape[1])
+
+
+def _several(y: Tensor) -> bool:
+    """Return whether rows of zeros and ones often hold more than one 1: labels that may stand together."""
+    return bool(((y == 0) | (y == 1)).all()) and float((y.sum(1) > 1).float().mean()) > 0.05
 
 
 def _restores(x: Tensor, y: Tensor) -> bool:

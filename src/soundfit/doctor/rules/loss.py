@@ -264,6 +264,12 @@ def mismatch(case: Case) -> list[Diagnosis]:
                 cured_by_loss=case.cure("sound-loss"),
             )
         ]
+    if kind == "cross_entropy" and task == "multilabel":
+        fix = say("Several labels are 1 in a row, and a softmax divides one probability among them: use BCEWithLogitsLoss, and a sigmoid and a threshold for each label.")  # fmt: skip
+        return [
+            case.diagnose("loss-mismatch", "cross-entropy on labels that may stand together", 0.95, fix, place=place,
+                          patch=changed(place, swap_name(r"CrossEntropyLoss", "BCEWithLogitsLoss")), change={"loss": "sound"})
+        ]  # fmt: skip
     shape = case["loss.prediction_shape"] or (0, 0)
     width = shape[1] if len(shape) > 1 else 1
     values, integers = case.number("target.values", 0), case["target.integers"]
