@@ -33,7 +33,7 @@ def spec(folder: Path, name: str, *, seed: int = 0, more: str = "") -> Path:
     facts = {"task": Task("regression"), "model": "Linear", "row_shape": [3]}
     path = folder / name
     order = {"script": str(script), "args": [], "wanted": {}, "facts": facts, "seed": seed}
-    torch.save({**order, "hold_back": 0.0, "judge": True}, path)
+    torch.save({**order, "hold_back": 0.0, "judge": True, "rows": "evaluation"}, path)
     return path
 
 
