@@ -114,8 +114,7 @@ def interval(
     n = min(len(one) for one in differences)
     rows = [statistics.fmean(values) for values in zip(*differences, strict=False)]
     by_row = 1.96 * statistics.stdev(rows) / math.sqrt(n) if n > 1 else 1.0
-    by_row = by_row if sampled else 0.0
-    half = math.hypot(by_seed, by_row)
+    half = math.hypot(by_seed, by_row) if sampled else by_seed
     return mean, mean - half, mean + half
 
 
@@ -261,9 +260,8 @@ class _Runner:
         found["seconds"] = time.perf_counter() - started
         if not change and self.usual is None:
             self.usual = code
-        if (
-            code != self.usual
-        ):  # a change that breaks the script off is no repair, whatever was learned before
+        # A change that breaks the script off is no repair, whatever was learned before.
+        if code != self.usual:
             found["score"] = None
         out["trials" if change else "originals"].append(
             {"change": name, "seed": seed, "score": found["score"], "exit": code}
