@@ -180,14 +180,17 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _text(place: Place) -> str:
+    """Return the text of the file that a place is in, nothing where there is none."""
+    try:
+        return Path(place.file).read_text(encoding="utf-8", errors="replace") if place.file else ""
+    except OSError:  # a notebook's cell
+        return ""
+
+
 def selection_facts(place: Place) -> dict[str, Any] | None:
     """Return where the script's text chooses by a score on test rows, None where it does not."""
-    if place.file is None:
-        return None
-    try:
-        found = selection_by_test(Path(place.file).read_text(encoding="utf-8", errors="replace"))
-    except OSError:  # a notebook's cell
-        return None
+    found = selection_by_test(_text(place))
     if found is None:
         return None
     where = Place(file=place.file, line=found.line)
@@ -196,12 +199,7 @@ def selection_facts(place: Place) -> dict[str, Any] | None:
 
 def origin_facts(place: Place) -> dict[str, Place]:
     """Return where the script's text shuffles arrays apart, and where it divides by 255."""
-    if place.file is None:
-        return {}
-    try:
-        text = Path(place.file).read_text(encoding="utf-8", errors="replace")
-    except OSError:  # a notebook's cell
-        return {}
+    text = _text(place)
     found = {"shuffled_apart": shuffled_apart(text), "divides_bytes": divides_bytes(text)}
     return {name: Place(file=place.file, line=line) for name, line in found.items() if line is not None}
 
