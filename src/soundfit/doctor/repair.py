@@ -206,7 +206,7 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
     if best is None or after is None or after["score"] <= first["score"]:
         out["after"] = after["score"] if after is not None else None
         return None
-    # A pair that chose among changes is not counted again; one that had no choice is as good as any other.
+    # A pair that chose among changes is not counted again; one that had no choice is, though only gains get here.
     # How many seeds follow depends on time alone.
     fresh = MAX_TRIALS - len(out["trials"]) if first["seconds"] < 20 else FRESH_SEEDS
     alone = len(out["trials"]) == 1
