@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from soundfit.bank import BankData, MemberRows
+from soundfit.bank import BankData, MemberRows, train_members
 from soundfit.bank.order import epoch_order, steps_per_epoch
 from soundfit.bank.schedule import multiplier
 from soundfit.models.counter import key_of, normal_like, stir
@@ -19,6 +19,15 @@ from soundfit.models.dropout import replace_dropout
 from soundfit.records import Config
 
 CPU = torch.device("cpu")
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+@pytest.fixture(autouse=True, params=DEVICES)
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """Where members train unless a test says so: on each kind of device that there is."""
+    device = torch.device(request.param)
+    monkeypatch.setitem(train_members.__kwdefaults__, "device", device)
+    return device
 
 
 @pytest.fixture(autouse=True)

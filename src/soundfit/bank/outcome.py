@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from soundfit.bank.bank import Bank
@@ -39,11 +40,12 @@ class Outcome:
 def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
     """Collect a chunk's members at their best checkpoints, with outputs on their validation rows."""
     progress = bank.progress
-    best = _best(bank)
+    # Once for all members: a copy of each from a GPU would wait for the device each time.
+    best = _best(bank).to(torch.device("cpu"))
     outputs = _validation_outputs(bank, chunk)
     return [
         Outcome(
-            best.module(i).cpu().eval(),
+            best.module(i).eval(),
             progress.status[i] if progress.status[i] != "training" else "interrupted",
             int(progress.best_epoch[i]),
             int(progress.epochs[i]),

@@ -5,6 +5,7 @@ Knows no training.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -107,7 +108,8 @@ def seat_chunks(
     """Cut a bank into chunks of at most ``at_once`` members, or of what cache and memory suggest."""
     first = seats[0]
     device = data.inputs_VN.device
-    module = first.module.to(device)
+    # A copy: the members stay where they were made.
+    module = copy.deepcopy(first.module).to(device)
     sample = data.sample(max(2, first.batch))
     if is_fast_alone(module, device):
         resident = 64 * sum(p.numel() for p in module.parameters())

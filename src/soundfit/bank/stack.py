@@ -72,6 +72,14 @@ class Stack:
         buffers = {name: b.index_select(0, rows) for name, b in self.buffers.items()}
         return Stack(self.template, self.slots, self.params_MP.index_select(0, rows), buffers, self.mutated)
 
+    def to(self, device: torch.device) -> Stack:
+        """Return the stack on a device; itself where it is there."""
+        if self.params_MP.device == device:
+            return self
+        buffers = {name: b.to(device) for name, b in self.buffers.items()}
+        template = copy.deepcopy(self.template).to(device)
+        return Stack(template, self.slots, self.params_MP.to(device), buffers, self.mutated)
+
     def module(self, i: int) -> nn.Module:
         """Return member i as an ordinary module (a copy)."""
         module = copy.deepcopy(self.template)
