@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument(
         "--precision", default="highest", choices=("highest", "high", "bf16"), help="high: TF32"
     )
+    parser.add_argument("--members", type=int, nargs="+", default=[1, 10, 80, 640])
     args = parser.parse_args()
     args.seconds = 2.0 if args.full else 0.4
     torch.set_num_threads(1)
@@ -181,7 +182,7 @@ def main() -> None:
     print("\n".join(header))
     lines = list(header)
     for name, (sizes, batch) in SHAPES.items():
-        lines += row(name, lambda sizes=sizes: mlp(sizes), (sizes[0],), batch, args, [1, 10, 80, 640])  # type: ignore[misc]
+        lines += row(name, lambda sizes=sizes: mlp(sizes), (sizes[0],), batch, args, args.members)  # type: ignore[misc]
     cuda = args.device.startswith("cuda")
     lines += row(
         "CNN 16-32, 28×28", cnn, (1, 28, 28), 128, args, [1, 10, 40] if cuda or args.full else [1, 4]

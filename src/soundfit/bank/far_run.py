@@ -7,7 +7,6 @@ at most what was trained since its last state. Knows no Ray.
 
 from __future__ import annotations
 
-import copy
 import os
 import tempfile
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from soundfit.bank import chunk_run
 from soundfit.bank.chunk_run import ChunkRun, Job, chunk_name
@@ -65,7 +64,6 @@ class _Stretch:
     state: bytes | None
     standings: list[Standing]
     outcomes: list[tuple[int, Outcome]] | None
-    tensors: list[dict[str, Tensor]]
 
 
 def share_data(data: BankData, executor: Executor) -> Any:
@@ -130,10 +128,7 @@ class FarRun:
         assert self._stretch is not None
         assert self._stretch.outcomes is not None
         modules = {seat.at: seat.module for seat in self.chunk.seats}
-        return [
-            (at, replace(outcome, module=_with_tensors(modules[at], tensors)))
-            for (at, outcome), tensors in zip(self._stretch.outcomes, self._stretch.tensors, strict=True)
-        ]
+        return [(at, replace(outcome, template=modules[at])) for at, outcome in self._stretch.outcomes]
 
     def _state(self) -> bytes | None:
         """Return the newest state that a worker needs: from where it is saved, or from memory."""
@@ -242,9 +237,8 @@ def train_stretch(
         if outcomes is None:
             if terms.stay_open:
                 _OPEN[name] = run, teller
-            return _Stretch(state, standings, None, [])
-        bare = [(at, replace(o, bank=chunk.bank, module=nn.Identity())) for at, o in outcomes]
-        return _Stretch(state, standings, bare, [_tensors(o.module) for _, o in outcomes])
+            return _Stretch(state, standings, None)
+        return _Stretch(state, standings, [(at, _bare(chunk, o)) for at, o in outcomes])
 
 
 @contextmanager
@@ -283,15 +277,7 @@ def _data(arrays: tuple[np.ndarray, np.ndarray]) -> BankData:
         return BankData(inputs, targets)
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return all parameters and buffers, those that a state_dict leaves out included."""
-    return {n: t.detach() for n, t in (*module.named_parameters(), *module.named_buffers())}
-
-
-def _with_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
-    """Return a copy of ``module`` in evaluation mode with these tensors."""
-    module = copy.deepcopy(module).cpu()
-    with torch.no_grad():
-        for name, tensor in _tensors(module).items():
-            tensor.copy_(tensors[name])
-    return module.eval()
+def _bare(chunk: Chunk, outcome: Outcome) -> Outcome:
+    """Return an outcome that travels without its template, and without what other members' tensors share."""
+    tensors = {name: t.clone() for name, t in outcome.tensors.items()}
+    return replace(outcome, bank=chunk.bank, template=nn.Identity(), tensors=tensors)

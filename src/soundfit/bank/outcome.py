@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +21,12 @@ __all__ = ["Outcome", "outcomes_of", "standings_of"]
 
 @dataclass
 class Outcome:
-    """What came of one member: best checkpoint (a module), losses at it, status and trace."""
+    """What came of one member: best checkpoint (:attr:`module`), losses at it, status and trace."""
 
-    module: nn.Module
+    template: nn.Module
+    """A module of the member's architecture; its own values are never read."""
+    tensors: dict[str, Tensor]
+    """The parameters and buffers of the best checkpoint, on the host."""
     status: str
     best_epoch: int
     epochs: int
@@ -36,16 +41,26 @@ class Outcome:
     loop_reason: str = ""
     """Why the member could not train in a batch with others; empty where it did."""
 
+    @cached_property
+    def module(self) -> nn.Module:
+        """The best checkpoint as a module in evaluation mode on the host, made when first asked for."""
+        module = copy.deepcopy(self.template).cpu()
+        with torch.no_grad():
+            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+                tensor.copy_(self.tensors[name])
+        return module.eval()
+
 
 def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
     """Collect a chunk's members at their best checkpoints, with outputs on their validation rows."""
     progress = bank.progress
-    # Once for all members: a copy of each from a GPU would wait for the device each time.
+    # From a GPU at once: a copy of each member's would wait for the device each time.
     best = _best(bank).to(torch.device("cpu"))
     outputs = _validation_outputs(bank, chunk)
     return [
         Outcome(
-            best.module(i).eval(),
+            seat.module,
+            tensors,
             progress.status[i] if progress.status[i] != "training" else "interrupted",
             int(progress.best_epoch[i]),
             int(progress.epochs[i]),
@@ -58,7 +73,7 @@ def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
             outputs[i],
             chunk.loop_reason,
         )
-        for i in range(len(chunk.seats))
+        for i, (seat, tensors) in enumerate(zip(chunk.seats, best.members(), strict=True))
     ]
 
 

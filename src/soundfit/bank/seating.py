@@ -86,7 +86,7 @@ def seat_banks(
     banks: dict[object, list[Seat]] = {}
     with torch.random.fork_rng(devices=[]):
         for at, (config, member_rows, seed) in enumerate(zip(configs, rows, seeds, strict=True)):
-            torch.manual_seed(seed)
+            _seed(seed)
             module = make_module(config)
             replace_dropout(module, seed=seed)
             seat = Seat(at, config, member_rows, seed, module)
@@ -94,6 +94,13 @@ def seat_banks(
             key = (architecture_key(module), seat.batch, seat.n_steps, optimizer)
             banks.setdefault(key, []).append(seat)
     return [sorted(seats, key=lambda s: (s.rows.stream, s.at)) for seats in banks.values()]
+
+
+def _seed(seed: int) -> None:
+    """Seed torch's generators, those of a GPU only where one is in use: for later it would be costly."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
 
 
 def seat_chunks(

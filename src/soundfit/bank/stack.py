@@ -80,6 +80,11 @@ class Stack:
         template = copy.deepcopy(self.template).to(device)
         return Stack(template, self.slots, self.params_MP.to(device), buffers, self.mutated)
 
+    def members(self) -> list[dict[str, Tensor]]:
+        """Return each member's parameters and buffers by name, as views."""
+        apart = {name: t.unbind(0) for name, t in {**self.views(), **self.buffers}.items()}
+        return [{name: rows[i] for name, rows in apart.items()} for i in range(self.size)]
+
     def module(self, i: int) -> nn.Module:
         """Return member i as an ordinary module (a copy)."""
         module = copy.deepcopy(self.template)

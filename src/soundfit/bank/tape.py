@@ -7,13 +7,16 @@ On a GPU replays are captured as CUDA graphs, many runs in one. Knows nothing of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from soundfit.bank.fusion import can_fuse, fused_ops, give_up
+from soundfit.bank.kernel import Kernel
+from soundfit.bank.placement import Whole, placed
 from soundfit.bank.recorder import Op, Recording, Ref, map_refs, record, refs_in
 
 __all__ = ["Tape"]
@@ -37,12 +40,30 @@ class Tape:
         Exception: whatever the function raises while it runs.
     """
 
-    def __init__(self, function: Callable[[], tuple[Tensor, ...]], *, device: torch.device) -> None:
+    calls: list[Call]
+    outputs: tuple[Tensor, ...]
+
+    def __init__(
+        self, function: Callable[[], tuple[Tensor, ...]], *, device: torch.device, fuse: bool | None = None
+    ) -> None:
         recording = record(function, device)
         self.device = device
+        self._graphs: dict[int, Any] = {}
         live = _live_ops(recording, _constant_storages(recording))
         live = _with_shortcuts(recording, _without_identities(recording, live))
-        memory = _lay_out(recording, live)
+        live, wholes = placed(recording, live) if device.type == "cuda" or fuse else (live, {})
+        if can_fuse(device) if fuse is None else fuse:
+            try:
+                self._lay_out(recording, fused_ops(recording, live), wholes)
+            except Exception as error:  # a compiler's error may be of any class
+                give_up(error)
+            else:
+                return
+        self._lay_out(recording, live, wholes)
+
+    def _lay_out(self, recording: Recording, live: list[Op], wholes: dict[int, Whole]) -> None:
+        """Give every tensor its place and make the calls."""
+        memory = _lay_out(recording, live, wholes)
         tensors: dict[Ref, Tensor] = {}
 
         def tensor_at(ref: Ref) -> Tensor:
@@ -55,15 +76,16 @@ class Tape:
             return tensors[ref]
 
         with torch.no_grad():
+            for storage, whole in wholes.items():
+                whole.start(recording, memory[storage])
             # The first run left its results in the recorder's memory: carry them over before it goes.
             self.outputs = tuple(tensor_at(r) for r in recording.outputs)
             for ref, output in zip(recording.outputs, self.outputs, strict=True):
                 if ref.storage in memory:
-                    whole = recording.storages[ref.storage]
+                    whole_output = recording.storages[ref.storage]
                     source = torch.empty(0, dtype=ref.dtype, device=output.device)
-                    output.copy_(source.set_(whole, ref.offset, ref.size, ref.stride))
-            self.calls: list[Call] = [call for op in live for call in _calls(op, tensor_at)]
-        self._graphs: dict[int, Any] = {}
+                    output.copy_(source.set_(whole_output, ref.offset, ref.size, ref.stride))
+            self.calls = [call for op in live for call in _calls(op, tensor_at)]
 
     def replay(self, times: int = 1) -> tuple[Tensor, ...]:
         """Run the function again on the present values, so many times; return :attr:`outputs`."""
@@ -295,15 +317,20 @@ def _all_ones(recording: Recording, ref: Ref) -> bool:
     return bool((value == 1).all())
 
 
-def _lay_out(recording: Recording, ops: list[Op]) -> dict[int, torch.UntypedStorage]:
-    """Give each storage written on the tape its memory, lent on when its last reader is through."""
+def _lay_out(
+    recording: Recording, ops: list[Op], wholes: Collection[int] = ()
+) -> dict[int, torch.UntypedStorage]:
+    """Give each storage written on the tape its memory, lent on when its last reader is through.
+
+    ``wholes`` have memory that is theirs alone, from one run to the next.
+    """
     last: dict[int, int] = {}
     for i, op in enumerate(ops):
         for s in (*op.reads, *op.writes):
             last[s] = i
-    kept = {r.storage for r in recording.outputs}
-    slot_of: dict[int, int] = {}
-    slot_bytes: list[int] = []
+    kept = {r.storage for r in recording.outputs} | set(wholes)
+    slot_of: dict[int, int] = {s: k for k, s in enumerate(wholes)}
+    slot_bytes = [recording.storages[s].nbytes() for s in wholes]
     free: list[int] = []
     for i, op in enumerate(ops):
         made = [s for s in dict.fromkeys(r.storage for r in op.outs) if s in op.writes]
@@ -353,6 +380,10 @@ def _dying_twin(
 
 def _calls(op: Op, tensor_at: Callable[[Ref], Tensor]) -> list[Call]:
     """Return the calls that run an operation into its place."""
+    if isinstance(op.func, Kernel):
+        tensors = tuple(map(tensor_at, (*op.args, *op.outs)))
+        op.func.prepare(*tensors)
+        return [(op.func.launch, tensors, {})]
     args = map_refs(op.args, tensor_at)
     kwargs = {k: map_refs(v, tensor_at) for k, v in op.kwargs.items()}
     if op.func._schema.is_mutable:

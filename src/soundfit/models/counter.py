@@ -9,6 +9,8 @@ The mixer is "lowbias32" (C. Wellons, hash-prospector, 2018), a 32-bit bijection
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,20 @@ def uniform16(key: Tensor, n: int) -> Tensor:
     h = torch.arange((n + 1) // 2, dtype=torch.int32, device=key.device) * _SPREAD + key
     h = h ^ ((h >> 15) & 0x1FFFF)
     h = h * _MIX_B
-    return (h ^ ((h >> 16) & 0xFFFF)).view(torch.int16)[..., :n]
+    h = h ^ ((h >> 16) & 0xFFFF)
+    if _maps_views():
+        return h.view(torch.int16)[..., :n]
+    return torch.stack([h.to(torch.int16), (h >> 16).to(torch.int16)], dim=-1).flatten(-2)[..., :n]
+
+
+@cache
+def _maps_views() -> bool:
+    """Return whether ``vmap`` follows a view as another type, which it does from torch 2.13 on."""
+    try:
+        torch.func.vmap(lambda h: h.view(torch.int16))(torch.zeros(1, 2, dtype=torch.int32))
+    except (RuntimeError, NotImplementedError):
+        return False
+    return True
 
 
 def normal_like(key: Tensor, like: Tensor) -> Tensor:
