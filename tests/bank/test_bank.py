@@ -232,7 +232,7 @@ def test_dropped_members_leave_and_the_others_do_not_notice(problem: Any) -> Non
             bank.drop([1, 2])
         bank.run_epoch()
         whole.run_epoch()
-    assert bank.progress.status == ["done", "dropped", "dropped", "done"]
+    assert bank.progress.status.tolist() == ["done", "dropped", "dropped", "done"]
     assert bank.progress.epochs.tolist() == [10, 4, 4, 10]
     np.testing.assert_allclose(bank.best_MP[[0, 3]], whole.best_MP[[0, 3]], rtol=1e-4, atol=1e-6)
 

@@ -304,13 +304,13 @@ class Bank:
     def _finish(self, due: BoolArray) -> None:
         """Mark the members just examined that are through."""
         progress = self.progress
-        for i in self.alive[due]:
-            if progress.status[i] != "training":
-                continue
-            if self.epoch >= self.n_epochs[i]:
-                progress.status[i] = "done"
-            elif 0 < self.patience[i] <= self.epoch - progress.best_epoch[i]:
-                progress.status[i] = "stopped-early"
+        members = self.alive[due]
+        members = members[progress.training(members)]
+        through = self.epoch >= self.n_epochs[members]
+        patience = self.patience[members]
+        waited = (patience > 0) & (self.epoch - progress.best_epoch[members] >= patience)
+        progress.status[members[through]] = "done"
+        progress.status[members[~through & waited]] = "stopped-early"
 
     def _let_leave(self) -> None:
         """Compact the bank once enough members are through."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import nn
@@ -135,8 +136,8 @@ class ChunkRun:
             bank.run_epoch()
             self._drop_due(bank)
             # Members that stopped early count as through, so that the bar ends where it should.
-            counts = zip(bank.n_epochs, bank.progress.epochs, bank.progress.status, strict=True)
-            self._tell(sum(int(n) if status != "training" else int(e) for n, e, status in counts))
+            training = bank.progress.status == "training"
+            self._tell(int(np.where(training, bank.progress.epochs, bank.n_epochs).sum()))
             if bank.running and time.monotonic() - saved > SAVE_SECONDS:
                 self._checkpoint(bank)
                 saved = time.monotonic()

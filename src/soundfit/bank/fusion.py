@@ -20,6 +20,8 @@ from soundfit.bank.recorder import Op, Recording, Ref, refs_in
 
 __all__ = ["can_fuse", "fused_ops", "give_up"]
 
+aten = torch.ops.aten
+
 _reason: str | None = None
 
 
@@ -76,7 +78,7 @@ def give_up(error: Exception) -> None:
 def fused_ops(recording: Recording, ops: Sequence[Op]) -> list[Op]:
     """Return the operations with groups of pointwise ones as kernels, in an order of the same results."""
     items: list[Op | _Group] = []
-    for op in ops:
+    for op in map(_as_product, ops):
         if not _may_join(recording, op):
             items.append(op)
             continue
@@ -100,6 +102,13 @@ def fused_ops(recording: Recording, ops: Sequence[Op]) -> list[Op]:
             }
             done.append(_kernel(item, stored))
     return done
+
+
+def _as_product(op: Op) -> Op:
+    """Return a matrix product over one column and one row as the pointwise product that it is."""
+    if op.func is not aten.bmm.default or op.args[0].size[2] != 1:
+        return op
+    return Op(aten.mul.Tensor, op.args, op.kwargs, op.outs, op.reads, op.writes)
 
 
 def _may_join(recording: Recording, op: Op) -> bool:

@@ -37,12 +37,18 @@ class Kernel:
 
     def launch(self, *tensors: Tensor) -> None:
         """Compute the outputs."""
-        blocks = math.ceil(self.n_elements / _BLOCK)
-        _compiled(self.source, self.name)[(blocks,)](*tensors, self.n_elements, *self.strides, BLOCK=_BLOCK)
+        self._start(math.ceil(self.n_elements / _BLOCK), 0, tensors)
 
     def prepare(self, *tensors: Tensor) -> None:
-        """Compile and load the kernel by a launch for no elements: no graph can capture that."""
-        _compiled(self.source, self.name)[(1,)](*tensors, 0, *self.strides, BLOCK=_BLOCK)
+        """Compile and load the kernel by a launch behind the last element: no graph can capture that.
+
+        Triton compiles for what it sees of the numbers (one, a multiple of 16), so they have to be the same.
+        """
+        self._start(1, -(-self.n_elements // 16) * 16, tensors)
+
+    def _start(self, blocks: int, first: int, tensors: tuple[Tensor, ...]) -> None:
+        numbers = (self.n_elements, first, *self.strides)
+        _compiled(self.source, self.name)[(blocks,)](*tensors, *numbers, BLOCK=_BLOCK)
 
 
 def kernel_of(
@@ -56,9 +62,9 @@ def kernel_of(
     refs = [*loads, *stores]
     sizes, strides = _collapsed(shape, [_strides(r, shape) for r in refs])
     reach = [sum((n - 1) * s for n, s in zip(sizes, own, strict=True)) for own in strides]
-    wide = max([*reach, math.prod(sizes)]) > _LARGEST - _BLOCK
+    wide = max([*reach, math.prod(sizes)]) > _LARGEST - 2 * _BLOCK
     places, arguments, numbers = _places(strides)
-    lines = [f"at = tl.program_id(0){'.to(tl.int64)' if wide else ''} * BLOCK + tl.arange(0, BLOCK)"]
+    lines = [f"at = tl.program_id(0){'.to(tl.int64)' if wide else ''} * BLOCK + first + tl.arange(0, BLOCK)"]
     lines += ["inside = at < n", *_axes(sizes)]
     for k, (ref, variable) in enumerate(loads.items()):
         half = ".to(tl.float32)" if ref.dtype in HALVES else ""
@@ -69,7 +75,7 @@ def kernel_of(
         kind = "int8" if ref.dtype is torch.bool else TRITON_TYPES[ref.dtype].removeprefix("tl.")
         lines.append(f"tl.store(p{k} + {places[k]}, {variable}.to(tl.{kind}), mask=inside)")
     pointers = [f"p{k}" for k in range(len(refs))]
-    head = f"({', '.join([*pointers, 'n', *arguments])}, BLOCK: tl.constexpr):\n"
+    head = f"({', '.join([*pointers, 'n', 'first', *arguments])}, BLOCK: tl.constexpr):\n"
     text = head + "".join(f"    {line}\n" for line in lines)
     name = f"pointwise_{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
     return Kernel(f"def {name}{text}", name, math.prod(shape), tuple(numbers))

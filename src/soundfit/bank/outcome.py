@@ -61,7 +61,7 @@ def outcomes_of(bank: Bank, chunk: Chunk) -> list[Outcome]:
         Outcome(
             seat.module,
             tensors,
-            progress.status[i] if progress.status[i] != "training" else "interrupted",
+            status if (status := str(progress.status[i])) != "training" else "interrupted",
             int(progress.best_epoch[i]),
             int(progress.epochs[i]),
             float(progress.training_at_best[i]),
@@ -83,7 +83,7 @@ def standings_of(bank: Bank, chunk: Chunk) -> list[Standing]:
     outputs = _validation_outputs(bank, chunk)
     return [
         Standing(
-            seat.at, progress.status[i], int(progress.epochs[i]), int(progress.best_epoch[i]), outputs[i]
+            seat.at, str(progress.status[i]), int(progress.epochs[i]), int(progress.best_epoch[i]), outputs[i]
         )
         for i, seat in enumerate(chunk.seats)
     ]

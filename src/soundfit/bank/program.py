@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copy
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
+from torch.overrides import TorchFunctionMode
 
 from soundfit.bank.loss import Loss
 from soundfit.bank.stack import Stack
@@ -72,8 +73,10 @@ class Program:
         with torch.enable_grad():
             leaves = tuple(p.detach().requires_grad_() for p in params)
             # No cache: it would hand one step's casts to the next.
-            with torch.autocast(
-                leaves[0].device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False
+            device = leaves[0].device.type
+            with (
+                torch.autocast(device, torch.bfloat16, enabled=self.autocast, cache_enabled=False),
+                _FullNorms() if self.autocast else nullcontext(),
             ):
                 loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own, keys_M)
             # The sum: members' losses do not meet, so each gradient is that of its own member.
@@ -148,6 +151,17 @@ class Program:
         }
         output: Tensor = functional_call(self.template, state, (x,))
         return output
+
+
+class _FullNorms(TorchFunctionMode):
+    """Batch normalisation in float32 under autocast: over members its gradient wants one type throughout."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.nn.functional.batch_norm and args:
+            args = (args[0].float(), *args[1:])
+        return func(*args, **(kwargs or {}))
 
 
 class LoopProgram(Program):

@@ -23,7 +23,7 @@ class Progress:
     training_at_best: Array
     epochs: NDArray[np.int64]
     rollbacks: NDArray[np.int64]
-    status: list[str]
+    status: NDArray[np.str_]
     history: list[tuple[int, NDArray[np.int64], Array, Array]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -37,12 +37,13 @@ class Progress:
             np.full(m, np.nan),
             zeros.copy(),
             zeros.copy(),
-            ["training"] * m,
+            np.full(m, "training", dtype="U16"),
         )
 
     def training(self, members: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of ``members`` are still training."""
-        return np.array([self.status[i] == "training" for i in members], dtype=bool)
+        training: NDArray[np.bool_] = self.status[members] == "training"
+        return training
 
     def record(
         self,

@@ -41,7 +41,7 @@ def bank_state(bank: Bank) -> State:
         "epoch": bank.epoch,
         "running": bank.running,
         "uneven": bank.optimizer.uneven,
-        "status": progress.status,
+        "status": progress.status.tolist(),
         "events": [asdict(e) for e in progress.events],
     }
     return {"tensors": tensors, "record": record}

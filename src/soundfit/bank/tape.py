@@ -7,7 +7,9 @@ On a GPU replays are captured as CUDA graphs, many runs in one. Knows nothing of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import gc
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -110,11 +112,24 @@ class Tape:
         if times not in self._graphs:
             # Capturing runs nothing, so the state advances by exactly the replays.
             graph = torch.cuda.CUDAGraph()
-            with torch.no_grad(), torch.cuda.graph(graph):
+            with torch.no_grad(), _no_collection(), torch.cuda.graph(graph):
                 for _ in range(times):
                     self._run()
             self._graphs[times] = graph
         return self._graphs[times]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile: freeing what another graph held breaks a capture."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _is_random(op: Op) -> bool:
@@ -312,8 +327,9 @@ def _resolved(op: Op, resolve: Callable[[Ref], Ref], resolve_number: Callable[[i
 
 
 def _all_ones(recording: Recording, ref: Ref) -> bool:
-    empty = torch.empty(0, dtype=ref.dtype, device=recording.device)
-    value = empty.set_(recording.storages[ref.storage], ref.offset, ref.size, ref.stride)
+    storage = recording.storages[ref.storage]
+    value = torch.empty(0, dtype=ref.dtype, device=storage.device)
+    value.set_(storage, ref.offset, ref.size, ref.stride)
     return bool((value == 1).all())
 
 
