@@ -65,7 +65,7 @@ def test_a_bank_continues_to_the_same_bits(stop: int, optimizer: str, problem: A
     assert torch.equal(whole.best_MP, second.best_MP)
     for name, buffer in whole.best_buffers.items():
         assert torch.equal(buffer, second.best_buffers[name])
-    assert whole.progress.status == second.progress.status
+    assert whole.progress.status.tolist() == second.progress.status.tolist()
     assert whole.progress.events == second.progress.events
     for i in range(len(configs)):
         a, b = whole.progress.trace(i), second.progress.trace(i)

@@ -38,8 +38,8 @@ MAX_ROLLBACKS = 5
 ROLLBACK_FACTOR = 0.3
 # Leaving costs a copy and a new trace: worth it once this share of the members is left.
 COMPACT_BELOW = 0.75
-# A tape keeps what a run of it makes: evaluations of more passes than this run anew each time.
-TAPED_PASSES = 4
+# A tape keeps what a run of it makes: evaluations of more passes than this run anew each time (CPU, GPU).
+TAPED_PASSES = (4, 64)
 
 
 class Bank:
@@ -243,7 +243,8 @@ class Bank:
 
     def _exam(self) -> tuple[Tensor, ...]:
         """Return training and validation losses (M,) of all members."""
-        if not self.trace or sum(len(passes) for passes in self.exams) > TAPED_PASSES:
+        most = TAPED_PASSES[self.device.type == "cuda"]
+        if not self.trace or sum(len(passes) for passes in self.exams) > most:
             return exam_losses(self.program, self.stack, self.exams, self.data)
         if self._exam_tape is None:
             self._exam_tape = Tape(

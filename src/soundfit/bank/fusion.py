@@ -22,6 +22,9 @@ __all__ = ["can_fuse", "fused_ops", "give_up"]
 
 aten = torch.ops.aten
 
+# Tensors of a kernel: more would fill registers with addresses.
+_MOST_TENSORS = 24
+
 _reason: str | None = None
 
 
@@ -47,6 +50,8 @@ class _Group:
         """Return whether the operation's elements meet those of the group, one by one."""
         refs = _refs(op)
         written = self.writes | op.writes
+        if len({r for refs in self.layouts.values() for r in refs} | set(refs)) > _MOST_TENSORS:
+            return False
         return all(
             (self.layouts.get(s, set()) | {r for r in refs if r.storage == s}) == {ref}
             for ref, s in ((r, r.storage) for r in refs)

@@ -60,7 +60,7 @@ def kernel_of(
     members that leave change nothing.
     """
     refs = [*loads, *stores]
-    sizes, strides = _collapsed(shape, [_strides(r, shape) for r in refs])
+    sizes, strides = _collapsed(*_as_stored(shape, [_strides(r, shape) for r in refs]))
     reach = [sum((n - 1) * s for n, s in zip(sizes, own, strict=True)) for own in strides]
     wide = max([*reach, math.prod(sizes)]) > _LARGEST - 2 * _BLOCK
     places, arguments, numbers = _places(strides)
@@ -87,7 +87,13 @@ def _strides(ref: Ref, shape: tuple[int, ...]) -> list[int]:
     return [0] * (len(shape) - len(ref.size)) + own
 
 
-def _collapsed(shape: tuple[int, ...], strides: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+def _as_stored(shape: tuple[int, ...], strides: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+    """Return sizes and strides with the axes as the last tensor lies in memory: neighbours are neighbours."""
+    order = sorted(range(len(shape)), key=lambda axis: -strides[-1][axis])
+    return [shape[axis] for axis in order], [[own[axis] for axis in order] for own in strides]
+
+
+def _collapsed(shape: list[int], strides: list[list[int]]) -> tuple[list[int], list[list[int]]]:
     """Return sizes and strides without axes of one, and with axes as one where all tensors allow it."""
     sizes: list[int] = []
     kept: list[list[int]] = [[] for _ in strides]

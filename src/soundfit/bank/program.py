@@ -70,7 +70,8 @@ class Program:
         generator (in a loop only). Gradients are padded with zeros as the stack is.
         """
         self.template.train()
-        with torch.enable_grad():
+        # In this thread: a GPU's own would take up time to wake, and tensors while others are freed here.
+        with torch.enable_grad(), torch.autograd.set_multithreading_enabled(False):
             leaves = tuple(p.detach().requires_grad_() for p in params)
             # No cache: it would hand one step's casts to the next.
             device = leaves[0].device.type

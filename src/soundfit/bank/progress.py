@@ -26,6 +26,7 @@ class Progress:
     status: NDArray[np.str_]
     history: list[tuple[int, NDArray[np.int64], Array, Array]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    _sorted: tuple[int, list[Array]] | None = None
 
     @classmethod
     def empty(cls, m: int) -> Progress:
@@ -62,14 +63,24 @@ class Progress:
         self.history.append((epoch, members[due], training[due], validation[due]))
         return improved
 
+    def _tables(self) -> list[Array]:
+        """Return each member's evaluations (epochs, 3): epoch, training and validation loss."""
+        if not self.history:
+            return [np.empty((0, 3)) for _ in self.status]
+        if self._sorted is None or self._sorted[0] != len(self.history):
+            columns = [
+                np.concatenate(c) for c in zip(*((m, t, v) for _, m, t, v in self.history), strict=True)
+            ]
+            epochs = np.concatenate([np.full(len(m), e, dtype=np.float64) for e, m, _, _ in self.history])
+            order = np.argsort(columns[0], kind="stable")
+            table = np.stack([epochs, *columns[1:]], axis=1)[order]
+            edges = np.searchsorted(columns[0][order], np.arange(1, len(self.status)))
+            self._sorted = (len(self.history), np.split(table, edges))
+        return self._sorted[1]
+
     def trace(self, member: int) -> Trace:
         """Return one member's trace over the evaluated epochs."""
-        rows = []
-        for epoch, members, training, validation in self.history:
-            where = np.searchsorted(members, member)
-            if where < len(members) and members[where] == member:
-                rows.append((epoch, training[where], validation[where]))
-        table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+        table = self._tables()[member]
         events = tuple(e for e in self.events if e.member == member)
         series = {"training_loss": table[:, 1], "validation_loss": table[:, 2]}
         return Trace("epoch", table[:, 0], series, events=events)

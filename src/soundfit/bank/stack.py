@@ -77,8 +77,9 @@ class Stack:
         if self.params_MP.device == device:
             return self
         buffers = {name: b.to(device) for name, b in self.buffers.items()}
-        template = copy.deepcopy(self.template).to(device)
-        return Stack(template, self.slots, self.params_MP.to(device), buffers, self.mutated)
+        return Stack(
+            _moved(self.template, device), self.slots, self.params_MP.to(device), buffers, self.mutated
+        )
 
     def members(self) -> list[dict[str, Tensor]]:
         """Return each member's parameters and buffers by name, as views."""
@@ -126,14 +127,24 @@ def stack_modules(modules: Sequence[nn.Module], *, sample: Tensor, device: torch
         rows.append(torch.nn.functional.pad(row, (0, -len(row) % ROW)))
     constants = [_constants(m) for m in modules]
     buffers = {name: torch.stack([c[name] for c in constants]).to(device) for name in constants[0]}
-    template = copy.deepcopy(first).to(device)
     return Stack(
-        template,
+        _moved(first, device),
         tuple(slots),
         torch.stack(rows).to(device),
         buffers,
         _mutated_buffers(first, sample),
     )
+
+
+def _moved(module: nn.Module, device: torch.device) -> nn.Module:
+    """Return a copy on a device in which two names of one buffer are still that: ``to`` parts them."""
+    moved = copy.deepcopy(module).to(device)
+    places: dict[int, Tensor | None] = {}
+    for layer, target in zip(module.modules(), moved.modules(), strict=True):
+        for name, buffer in layer._buffers.items():
+            if buffer is not None:
+                target._buffers[name] = places.setdefault(id(buffer), target._buffers[name])
+    return moved
 
 
 def _constants(module: nn.Module) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from soundfit.bank.fusion import can_fuse, fused_ops, give_up
 from soundfit.bank.kernel import Kernel
+from soundfit.bank.picture_ops import substitute
 from soundfit.bank.placement import Whole, placed
 from soundfit.bank.recorder import Op, Recording, Ref, map_refs, record, refs_in
 
@@ -48,7 +49,8 @@ class Tape:
     def __init__(
         self, function: Callable[[], tuple[Tensor, ...]], *, device: torch.device, fuse: bool | None = None
     ) -> None:
-        recording = record(function, device)
+        with _no_collection():
+            recording = record(function, device)
         self.device = device
         self._graphs: dict[int, Any] = {}
         live = _live_ops(recording, _constant_storages(recording))
@@ -56,14 +58,16 @@ class Tape:
         live, wholes = placed(recording, live) if device.type == "cuda" or fuse else (live, {})
         if can_fuse(device) if fuse is None else fuse:
             try:
-                self._lay_out(recording, fused_ops(recording, live), wholes)
+                self._lay_out(recording, fused_ops(recording, live), wholes, kernels=True)
             except Exception as error:  # a compiler's error may be of any class
                 give_up(error)
             else:
                 return
         self._lay_out(recording, live, wholes)
 
-    def _lay_out(self, recording: Recording, live: list[Op], wholes: dict[int, Whole]) -> None:
+    def _lay_out(
+        self, recording: Recording, live: list[Op], wholes: dict[int, Whole], *, kernels: bool = False
+    ) -> None:
         """Give every tensor its place and make the calls."""
         memory = _lay_out(recording, live, wholes)
         tensors: dict[Ref, Tensor] = {}
@@ -87,7 +91,7 @@ class Tape:
                     whole_output = recording.storages[ref.storage]
                     source = torch.empty(0, dtype=ref.dtype, device=output.device)
                     output.copy_(source.set_(whole_output, ref.offset, ref.size, ref.stride))
-            self.calls = [call for op in live for call in _calls(op, tensor_at)]
+            self.calls = [call for op in live for call in _calls(op, tensor_at, kernels)]
 
     def replay(self, times: int = 1) -> tuple[Tensor, ...]:
         """Run the function again on the present values, so many times; return :attr:`outputs`."""
@@ -122,7 +126,6 @@ class Tape:
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Collect no garbage meanwhile: freeing what another graph held breaks a capture."""
-    gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -394,12 +397,18 @@ def _dying_twin(
     return None
 
 
-def _calls(op: Op, tensor_at: Callable[[Ref], Tensor]) -> list[Call]:
+def _calls(op: Op, tensor_at: Callable[[Ref], Tensor], kernels: bool) -> list[Call]:
     """Return the calls that run an operation into its place."""
     if isinstance(op.func, Kernel):
         tensors = tuple(map(tensor_at, (*op.args, *op.outs)))
         op.func.prepare(*tensors)
         return [(op.func.launch, tensors, {})]
+    special = substitute(op) if kernels else None
+    if special is not None:
+        tensors = (*map_refs(op.args, tensor_at), *map(tensor_at, op.outs))
+        # Compiled now, for no graph captures that; what it writes is written again by each run.
+        special(*tensors)
+        return [(special, tensors, {})]
     args = map_refs(op.args, tensor_at)
     kwargs = {k: map_refs(v, tensor_at) for k, v in op.kwargs.items()}
     if op.func._schema.is_mutable:

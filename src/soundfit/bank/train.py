@@ -88,8 +88,9 @@ def train_members(
             ``dropped``; the result does not depend on chunks or workers.
         executor: trains chunks on its workers, on other machines too; the result does not depend on it.
         shard: this process's part of every batch, where several processes make this very call together.
-        precision: of float32 matrix products on a GPU: ``"highest"`` (the reference), ``"high"`` (TF32) or
-            ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``; or ``"bf16"``:
+        precision: of float32 products and convolutions on a GPU: ``"highest"`` (the reference), ``"high"``
+            (TF32) or ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``; or
+            ``"bf16"``:
             training passes under ``torch.autocast``, on any device, evaluation in float32.
         trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
 
@@ -106,6 +107,9 @@ def train_members(
     if data.feed is not None or shard is not None:
         # Chunks share the tensors that a feed fills anew; processes meet at every step, in one order.
         n_workers, executor = 1, None
+    elif device.type == "cuda":
+        # A GPU is filled by members, and while a graph is captured no other thread may call it.
+        n_workers = 1
     if executor is not None:
         n_workers = min(executor.slots, workers or executor.slots)
     on_device = data.to(device)
@@ -227,13 +231,15 @@ def _run_race(side_by_side: _SideBySide, race: Race, job: Job) -> None:
 
 @contextmanager
 def _matmul_precision(precision: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     precision = "highest" if precision == "bf16" else precision
     torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = precision != "highest"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def _fingerprint(data: BankData, loss: object) -> str:

@@ -137,7 +137,8 @@ def _candidates(n_train: int, shape: Shape, device: str) -> Sequence[Config]:
         learning_rate=0.004,
         weight_decay=0.05,
     )
-    resnet = base.with_(model="resnet", width=width, depth=2, learning_rate=0.004, weight_decay=0.05)
+    wide = width * 3 // 2 if device == "cuda" else width
+    resnet = base.with_(model="resnet", width=wide, depth=2, learning_rate=0.004, weight_decay=0.05)
     return (
         linear,
         mlp,

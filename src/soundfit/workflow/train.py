@@ -192,6 +192,8 @@ def _train_kind(
             checkpoint=checkpoint.members if checkpoint is not None and shard is None else None,
             executor=executor,
             shard=shard,
+            # Convolutions on a GPU in TF32, as torch itself does by default.
+            precision="high" if device.type == "cuda" and kind == "pictures" else "highest",
         )
         run = _train(material, options, device, watcher, started, created, checkpoint, train)
         if options.out is not None:
