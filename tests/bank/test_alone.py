@@ -49,7 +49,9 @@ def test_gradients_losses_and_exams_equal_those_of_the_batched_program():
     torch.testing.assert_close(exams[0], exams[1])
 
 
-def test_convolutional_members_train_alone_and_learn_the_same_whoever_is_beside_them():
+def test_convolutional_members_train_alone_and_learn_the_same_whoever_is_beside_them(device):
+    if device.type != "cpu":
+        pytest.skip("on a GPU they train side by side")
     configs = [
         Config(model="cnn", width=4, depth=2, epochs=20, batch_size=16, learning_rate=r) for r in (0.01, 0.02)
     ]

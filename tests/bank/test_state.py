@@ -112,7 +112,9 @@ def run_study(inputs: Any, targets: Any, folds: Any, folder: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_killed_at_any_moment_goes_on_to_the_same_result(problem: Any, tmp_path: Path) -> None:
+def test_a_study_killed_at_any_moment_goes_on_to_the_same_result(
+    device: torch.device, problem: Any, tmp_path: Path
+) -> None:
     p = problem()
     folds = [(r.view, r.train, r.validation, r.order_seed) for r in p.folds]
     args = (p.data.inputs_VN.numpy(), p.data.targets_VN.numpy(), folds, str(tmp_path))
@@ -135,7 +137,9 @@ def test_a_study_killed_at_any_moment_goes_on_to_the_same_result(problem: Any, t
         process.join()
     assert list(tmp_path.glob("*.safetensors"))
     for a, b in zip(study(p, None), study(p, tmp_path), strict=True):
-        assert torch.equal(a.validation_outputs, b.validation_outputs)
+        # A GPU's products choose their way by how many members are left.
+        tolerance = 0.0 if device.type == "cpu" else 1e-5
+        torch.testing.assert_close(b.validation_outputs, a.validation_outputs, rtol=tolerance, atol=tolerance)
         assert (a.best_epoch, a.status, a.epochs) == (b.best_epoch, b.status, b.epochs)
 
 

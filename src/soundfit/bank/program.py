@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import copy
 import threading
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
-from torch.overrides import TorchFunctionMode
 
 from soundfit.bank.loss import Loss
+from soundfit.bank.norms import PlainNorms
 from soundfit.bank.stack import Stack
 
 __all__ = ["LoopProgram", "Program"]
@@ -42,6 +42,8 @@ class Program:
     #: Whether a training pass computes in bfloat16 where that is sound (``torch.autocast``); parameters,
     #: gradients and evaluation stay float32.
     autocast = False
+    #: Whether batch normalisation is written out on a CPU too.
+    plain_norms = False
 
     def __init__(self, stack: Stack, loss: Loss) -> None:
         # Calls put members' tensors into the template: each program has its own, so threads never meet.
@@ -77,7 +79,7 @@ class Program:
             device = leaves[0].device.type
             with (
                 torch.autocast(device, torch.bfloat16, enabled=self.autocast, cache_enabled=False),
-                _FullNorms() if self.autocast else nullcontext(),
+                self._norms(leaves),
             ):
                 loss_M, changed = self._losses(leaves, buffers, x, y, smoothing_M, own, keys_M)
             # The sum: members' losses do not meet, so each gradient is that of its own member.
@@ -97,14 +99,21 @@ class Program:
         self.template.eval()
         x_axis, y_axis = (0 if each else None for each in own)
         mapped = vmap(self._member_exam, in_dims=(0, 0, x_axis, y_axis, 0), randomness="different")
-        result: Tensor = mapped(params, buffers, x, y, weights)
+        with self._norms(params):
+            result: Tensor = mapped(params, buffers, x, y, weights)
         return result
 
     def outputs(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """Return outputs (M, B, C) in evaluation mode for inputs (B, …) that all members read."""
         self.template.eval()
-        result: Tensor = vmap(self._output, in_dims=(0, 0, None), randomness="different")(params, buffers, x)
+        mapped = vmap(self._output, in_dims=(0, 0, None), randomness="different")
+        with self._norms(params):
+            result: Tensor = mapped(params, buffers, x)
         return result
+
+    def _norms(self, params: Tensors) -> AbstractContextManager[object]:
+        """Return the mode in which members on a GPU are normalised."""
+        return PlainNorms() if self.plain_norms or params[0].is_cuda else nullcontext()
 
     def _losses(
         self,
@@ -152,17 +161,6 @@ class Program:
         }
         output: Tensor = functional_call(self.template, state, (x,))
         return output
-
-
-class _FullNorms(TorchFunctionMode):
-    """Batch normalisation in float32 under autocast: over members its gradient wants one type throughout."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.nn.functional.batch_norm and args:
-            args = (args[0].float(), *args[1:])
-        return func(*args, **(kwargs or {}))
 
 
 class LoopProgram(Program):

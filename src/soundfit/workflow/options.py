@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,5 +150,12 @@ def pick_device(name: str) -> torch.device:
             received=say("torch {version} sees none", version=torch.__version__),
             fix="use --device cpu, or install a CUDA build of torch",
         )
-    cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if name == "cuda" and processes > gpus:
+        raise UsageError(
+            "Processes under torchrun have a GPU each",
+            received=say("{processes} processes and {gpus} GPUs", processes=processes, gpus=gpus),
+            fix="start as many processes as there are GPUs, or use --device cpu",
+        )
+    cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available() and processes <= gpus)
     return torch.device("cuda" if cuda else "cpu")
