@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from soundfit.bank.fusion import fused_ops
+from soundfit.bank.fusion import fused_ops, is_worth_it
 from soundfit.bank.kernel import Kernel
 from soundfit.bank.placement import placed
 from soundfit.bank.pointwise import is_known
@@ -29,6 +29,7 @@ import torch
 import soundfit.bank.bank as bank_module
 from soundfit.bank import Bank, BankData, MemberRows
 from soundfit.bank.loss import resolve_loss
+from soundfit.bank.program import Program
 from soundfit.bank.stack import stack_modules
 from soundfit.bank.tape import Tape
 from soundfit.models.conv import build_picture_net
@@ -56,7 +57,8 @@ CASES = {
 
 
 def train(options, loss, fuse):
-    bank_module.Tape = partial(Tape, fuse=fuse)
+    bank_module.Tape = lambda function, device, **_: Tape(function, device=device, fuse=fuse)
+    Program.plain_norms = fuse
     torch.manual_seed(0)
     config = Config(**{"model": "mlp", **SHARED, **options})
     pictures = config.model == "cnn"
@@ -148,6 +150,14 @@ def test_picture_kernels_compute_what_torch_does() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", PICTURES], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_kernels_are_made_for_long_trainings_alone() -> None:
+    # 640 nets of 23,312 parameters and 128 rows of 257 activations, as in the benchmark.
+    elements = 640 * (7 * 23_312 + 6 * 128 * 257)
+    assert not is_worth_it(2_000, elements)
+    assert is_worth_it(20_000, elements)
+    assert not is_worth_it(20_000, 1_000)
 
 
 def test_neighbours_become_one_kernel_and_what_nobody_reads_is_not_stored() -> None:

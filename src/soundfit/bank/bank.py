@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundfit.bank.chunk import activation_elements
 from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets, rows_in_a_pass
+from soundfit.bank.fusion import is_worth_it
 from soundfit.bank.hyper import Hyper
 from soundfit.bank.loss import Loss
 from soundfit.bank.optimizer import OptimizerState, Scales, apply_l1_, clip_gradients_, optimizer_step_
@@ -102,6 +104,8 @@ class Bank:
         self._step_tape: Tape | None = None
         self._exam_tape: Tape | None = None
         self.rows_a_pass = rows_in_a_pass(stack.template, data)
+        # From all members and all steps, whoever leaves: the same kernels from beginning to end.
+        self.fuse = None if self._deserves_kernels() else False
         self._index_rows()
         self.good = {name: tensor.clone() for name, tensor in self.state_tensors().items()}
 
@@ -151,10 +155,19 @@ class Bank:
             counters = (self.step_1, self.step_of_epoch_1, self.optimizer.step, self.loss_sum_M)
             changed = [*self.state_tensors().values(), *counters]
             before = [tensor.clone() for tensor in changed]
-            self._step_tape = Tape(self._step, device=self.device)
+            self._step_tape = Tape(self._step, device=self.device, fuse=self.fuse)
             for tensor, value in zip(changed, before, strict=True):
                 tensor.copy_(value)
         self._step_tape.replay(n_steps)
+
+    def _deserves_kernels(self) -> bool:
+        """Return whether training is long enough for kernels to be made for it."""
+        if self.device.type != "cuda":
+            return False
+        activations = self.batch * activation_elements(self.stack.template, self.data.sample(1))
+        # Seven passes of AdamW over the parameters, some six over the activations.
+        elements = self.stack.size * (7 * self.stack.params_MP.shape[1] + 6 * activations)
+        return is_worth_it(int(self.n_epochs.max()) * self.n_steps, elements)
 
     def _step(self) -> tuple[Tensor, ...]:
         hyper, stack = self.hyper, self.stack
@@ -248,7 +261,9 @@ class Bank:
             return exam_losses(self.program, self.stack, self.exams, self.data)
         if self._exam_tape is None:
             self._exam_tape = Tape(
-                lambda: exam_losses(self.program, self.stack, self.exams, self.data), device=self.device
+                lambda: exam_losses(self.program, self.stack, self.exams, self.data),
+                device=self.device,
+                fuse=self.fuse,
             )
         return self._exam_tape.replay()
 
