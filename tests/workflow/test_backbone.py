@@ -12,17 +12,25 @@ import torch
 import soundfit as sf
 from shapes import NAMES, shape_set, write_folder
 from soundfit.artifact import PicturePredictor
+from soundfit.bank import chunk_run, train_members
 from soundfit.data.picture_cache import CACHE_VARIABLE
-from soundfit.errors import UsageError
+from soundfit.data.picture_split import split_pictures
+from soundfit.data.pictures import read_pictures
+from soundfit.errors import StopError, UsageError
+from soundfit.models import backbone as models_backbone
 from soundfit.study import backbone as study_backbone
+from soundfit.study import pictures as study_pictures
 from soundfit.study.backbone import tuned_configurations
+from soundfit.study.cross_validation import Hooks, cross_validate_views
+from soundfit.study.solved import Solving
 from soundfit.workflow.exam import exam_run
+from soundfit.workflow.pictures import _few
 
 timm = pytest.importorskip("timm")
 
-from soundfit.models.backbone import Backbone, TunedNet, build_head  # noqa: E402
+from soundfit.models.backbone import Backbone, TunedNet, backbone_features, build_head  # noqa: E402
 from soundfit.models.grad_cam import grad_cam, with_maps  # noqa: E402
-from soundfit.records import Config  # noqa: E402
+from soundfit.records import Config, StudyResult  # noqa: E402
 
 NET = "test_resnet"
 
@@ -164,6 +172,121 @@ def test_a_tuned_model_is_saved_and_loaded(folder, weights, tmp_path):
     np.testing.assert_allclose(loaded.outputs(pixels), run.predictor.outputs(pixels), atol=1e-6)
 
 
+class Killed(BaseException):
+    """Stands for kill -9: nothing in soundfit catches it, so nothing is tidied up."""
+
+
+@pytest.mark.slow
+def test_a_tuning_that_was_killed_goes_on_to_the_same_run(folder, weights, tmp_path, monkeypatch):
+    def short(head, cost, folds, device):
+        return (head.with_(model="tuned", epochs=2, learning_rate=0.002, batch_size=16),)
+
+    monkeypatch.setattr(study_backbone, "tuned_configurations", short)
+    monkeypatch.setenv("SOUNDFIT_LEDGER", str(tmp_path / "ledger.sqlite"))
+    given = {"backbone": f"timm:{NET}", "weights": weights, "folds": 2}
+    whole = sf.train(folder, **given, out=tmp_path / "whole")
+    assert whole.result.configurations[-1].model == "tuned"
+    # A ledger of its own: each run opens the seal once.
+    monkeypatch.setenv("SOUNDFIT_LEDGER", str(tmp_path / "ledger2.sqlite"))
+    monkeypatch.setattr(chunk_run, "SAVE_SECONDS", 0.0)
+
+    def dying_while_tuning():
+        left = 2
+        save = chunk_run.save_state
+
+        def save_state(state, path):
+            nonlocal left
+            save(state, path)
+            # States of the net itself are large, those of heads are small.
+            left -= sum(t.numel() for t in state["tensors"].values()) > 1_000_000
+            if left == 0:
+                raise Killed
+
+        return save_state
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chunk_run, "save_state", dying_while_tuning())
+        with pytest.raises(Killed):
+            sf.train(folder, **given, out=tmp_path / "run")
+    other = tmp_path / "other.pth"
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: 1.5 * t if t.is_floating_point() else t for name, t in state.items()}, other)
+    shutil.copy(weights, tmp_path / "kept.pth")
+    shutil.copy(other, weights)
+    with pytest.raises(UsageError, match="the data's weights was"):
+        sf.train(folder, **given, out=tmp_path / "run", resume=True)
+    shutil.copy(tmp_path / "kept.pth", weights)
+    sf.train(folder, **given, out=tmp_path / "run", resume=True)
+    a, b = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("whole", "run"))
+    for part in ("data", "split", "cv", "chosen", "baselines", "curves", "verdict", "exam", "final"):
+        assert a[part] == b[part], part
+    for name in ("predictions.parquet", "members.parquet", "trace.parquet", "model/model.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes(), name
+    assert not (tmp_path / "run" / ".resume").exists()
+
+
+def _reading(folder, weights, **given):
+    pictures = read_pictures(folder)
+    backbone = Backbone(NET, pictures.pixels.shape[1:], weights=weights)
+    return study_backbone.Reading(backbone, pictures, torch.device("cpu"), **given)
+
+
+def test_each_picture_is_read_once_and_others_stay_zero(folder, weights):
+    told = []
+    reading = _reading(folder, weights, on_total=told.append)
+    some, more = np.arange(0, 20), np.arange(10, 40)
+    first = reading.features(some)
+    second = reading.features(more)
+    assert told == [20, 20]
+    assert np.abs(first[20:]).max() == 0.0
+    assert np.abs(second[:10]).max() == np.abs(second[40:]).max() == 0.0
+    np.testing.assert_array_equal(first[10:20], second[10:20])
+    whole = backbone_features(reading.backbone, reading.pictures.pixels, np.arange(60), torch.device("cpu"))
+    np.testing.assert_allclose(second[10:40], whole[10:40], atol=1e-5)
+    assert reading.seconds_a_picture > 0
+
+
+def test_reading_ends_where_the_time_does_not_suffice(folder, weights, monkeypatch, tmp_path):
+    monkeypatch.setattr(models_backbone, "_ELEMENTS_A_PASS", 8 * 3 * 128 * 128)
+    reading = _reading(folder, weights, seconds_left=lambda: 1e-9)
+    with pytest.raises(StopError, match=r"8 of 60 pictures read, at .* s a picture"):
+        reading.features(np.arange(60))
+    with pytest.raises(StopError, match="longer --budget"):
+        sf.train(folder, backbone=f"timm:{NET}", weights=weights, budget="0.01", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_under_a_budget_the_net_is_tuned_as_far_as_time_is_likely_to_last(folder, weights, monkeypatch):
+    trained = []
+
+    def study(views, configurations, *, seeds, device, hooks):
+        trained.append(len(configurations))
+        raise ValueError
+
+    def tuned(left):
+        trained.clear()
+        hooks = Hooks(seconds_left=None if left is None else lambda: left)
+        study_backbone.tune(views, run, reading.pictures, plan, reading, seed=0, device=device, hooks=hooks)
+        return sum(trained)
+
+    device = torch.device("cpu")
+    reading = _reading(folder, weights)
+    plan = split_pictures(reading.pictures, folds="2").plan
+    views = study_backbone.head_views(reading.pictures, plan, reading)
+    heads = [c for c in views.configurations("auto") if c.model == "linear"]
+    run = cross_validate_views(views, heads, hooks=Hooks(train=Solving(train_members)))
+    monkeypatch.setattr(study_backbone, "cross_validate_views", study)
+    monkeypatch.setattr(study_backbone, "ALLOWANCE", {"cpu": 1e15})
+    reading.seconds_a_picture = 0.1
+    # Two folds, ten epochs of 24 training pictures, three passes each: some 200 s with two cores.
+    assert tuned(None) == 2
+    assert tuned(1e6) == 2
+    assert tuned(10.0) == 0
+    one = next(left for left in range(10, 2000, 10) if tuned(float(left)) == 1)
+    assert 100 <= one <= 700
+    assert tuned(2.2 * one) == 2
+
+
 def test_norms_keep_their_statistics_while_the_net_is_tuned():
     net = TunedNet(Backbone(NET, (16, 16, 1)), build_head(Config(model="linear", depth=0), 96, 2))
     before = {n: b.clone() for n, b in net.named_buffers()}
@@ -225,14 +348,90 @@ def test_weights_of_another_net_are_refused(weights, tmp_path):
         Backbone(NET, (16, 16, 1), weights=Path(tmp_path / "part.pth"))
 
 
+def _result(scores, on_backbone, parameters, chosen):
+    configs = tuple(Config(options={"backbone": NET} if on else {}) for on in on_backbone)
+    scores_CK = np.array(scores)
+    return StudyResult(
+        "cv",
+        "log_loss",
+        False,
+        configs,
+        parameters,
+        (),
+        scores_CK,
+        scores_CK,
+        chosen,
+        "",
+        1,
+        0.0,
+        None,
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "scratch", "chosen", "said"),
+    [
+        (
+            [0.5, 0.6],
+            [0.9, 1.0],
+            0,
+            "validates better than nets trained from scratch: log-loss 0.55 against 0.95",
+        ),
+        ([0.9, 1.1], [0.5, 0.6], 1, "The backbone is not used."),
+        ([0.5, 1.0], [0.6, 0.8], 0, "The head on the backbone was chosen"),
+        ([0.6, 0.8], [0.5, 1.0], 1, "A net from scratch was chosen"),
+    ],
+)
+def test_a_run_says_whether_the_backbone_was_worth_it(head, scratch, chosen, said):
+    result = _result([head, scratch, [9.0, np.nan]], [True, False, False], (10, 20, 30), chosen)
+    beside = study_backbone.against_scratch(result, f"timm:{NET}")
+    assert said in beside["text"]
+    assert beside["used"] == (chosen == 0)
+    assert beside["se"] == pytest.approx(np.std(np.subtract(head, scratch), ddof=1) / 2**0.5)
+    assert study_backbone.against_scratch(_result([head], [True], (10,), 0), "n") is None
+
+
+def test_a_backbone_far_behind_nets_from_scratch_is_not_tuned():
+    far = _result([[0.9, 1.0], [0.2, 0.31]], [True, False], (10, 20), 1)
+    assert study_backbone._chosen_head(far) is None
+    near = _result([[0.9, 0.4], [0.2, 0.5]], [True, False], (10, 20), 1)
+    assert study_backbone._chosen_head(near) == 0
+
+
+def test_pictures_of_a_given_exam_do_not_count_as_many(tmp_path):
+    for role, n in (("train", 9), ("test", 90)):
+        write_folder(tmp_path / role, n, seed=n)
+    assert _few(read_pictures(tmp_path))
+    write_folder(tmp_path / "train", 90)
+    assert not _few(read_pictures(tmp_path))
+
+
 def test_few_pictures_take_a_backbone_that_is_there(folder, weights, monkeypatch, tmp_path):
     snapshot = tmp_path / f"models--timm--{NET}.r160_in1k" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     shutil.copy(weights, snapshot / "pytorch_model.bin")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(study_backbone, "ALLOWANCE", {"cpu": 0.0})
-    chosen = sf.train(folder, folds=2, keep_sealed=True)
-    assert chosen.document["data"]["backbone"]["name"] == f"timm:{NET}.r160_in1k"
+
+    def small(n_train, shape, **_):
+        base = Config(batch_size=16, epochs=4, learning_rate=0.02)
+        linear = base.with_(model="linear", width=0, depth=0, learning_rate=0.002)
+        return (linear, base.with_(model="cnn", width=6, depth=2))
+
+    monkeypatch.setattr(study_pictures, "picture_configurations", small)
+    chosen = sf.train(folder, folds=2, keep_sealed=True, out=tmp_path / "run")
+    backbone = chosen.document["data"]["backbone"]
+    assert backbone["name"] == f"timm:{NET}.r160_in1k"
+    # Nets from scratch were there to be chosen, and the page says which of both it was, and why.
+    models = {c.model for c in chosen.result.configurations if not c.get("backbone")}
+    assert {"linear", "cnn"} <= models
+    assert backbone["beside"]["used"] == bool(chosen.result.chosen_config.get("backbone"))
+    assert backbone["beside"]["text"].split(":")[0] in (tmp_path / "run" / "report.html").read_text()
+    loaded = sf.load(tmp_path / "run")
+    assert (loaded.backbone is not None) == backbone["beside"]["used"]
+    pixels = loaded.read(folder).pixels
+    np.testing.assert_allclose(loaded.outputs(pixels), chosen.predictor.outputs(pixels), atol=1e-6)
     refused = sf.train(folder, folds=2, keep_sealed=True, backbone="none", model="linear")
     assert "backbone" not in refused.document["data"]
     with pytest.raises(UsageError, match="A backbone comes with heads of its own"):

@@ -6,7 +6,7 @@ trains. Knows no caches and fetches nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -200,16 +200,31 @@ def tuned_augment(config: Config) -> PictureAugment | None:
 
 
 def backbone_features(
-    backbone: Backbone, pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device
+    backbone: Backbone,
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    device: torch.device,
+    *,
+    on_picture: Callable[[int], None] = lambda n: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.float32]:
-    """Return the features (N, D) of these rows' pictures; zeros for all other rows."""
+    """Return the features (N, D) of these rows' pictures; zeros for all other rows.
+
+    Args:
+        backbone, pixels, rows, device: what reads which pictures, and where.
+        on_picture: told how many more pictures were read.
+        should_stop: asked between batches; True leaves the rows that are not read yet at zero.
+    """
     made = np.zeros((len(pixels), backbone.n_features), dtype=np.float32)
     batch = max(1, _ELEMENTS_A_PASS // (3 * int(np.prod(backbone.size))))
     net = backbone.to(device).eval()
     with torch.inference_mode():
         for start in range(0, len(rows), batch):
+            if should_stop():
+                break
             some = rows[start : start + batch]
             made[some] = net(torch.from_numpy(np.ascontiguousarray(pixels[some])).to(device)).cpu().numpy()
+            on_picture(len(some))
     backbone.cpu()
     return made
 

@@ -161,7 +161,8 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
     if not view.get("chosen"):
         return []
     shape = str(view.get("chosen", "model", default="–"))
-    if view.get("data", "backbone", "name"):
+    beside = view.get("data", "backbone", "beside", default={})
+    if view.get("data", "backbone", "name") and beside.get("used", True):
         shape += " (" + str(view.get("data", "backbone", "name")) + ")"
     if finite(view.get("chosen", "width")) and finite(view.get("chosen", "depth")):
         shape += f" {count(view.get('chosen', 'width'))} × {count(view.get('chosen', 'depth'))}"
@@ -192,8 +193,9 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
             took = _(" in {time}").format(time=duration(view.get("seconds")))
             line.append(took, style="dim not bold")
     final = final_line(view, _)
-    if final:
-        line.append("\n" + final, style="not bold")
+    for said in (final, str(beside.get("text", ""))):
+        if said:
+            line.append("\n" + said, style="not bold")
     return [line]
 
 

@@ -30,15 +30,18 @@ _MOST_PIXELS_FOR_MLP = 4_096
 ALLOWANCE = {"cpu": 3.0e12, "cuda": 3.0e15}
 
 
-def picture_views(pictures: Pictures, plan: Plan, *, device: str = "cpu") -> TensorViews:
-    """Return the views of a plan's non-test pictures."""
+def picture_views(
+    pictures: Pictures, plan: Plan, *, device: str = "cpu", allowance: float | None = None
+) -> TensorViews:
+    """Return the views of a plan's non-test pictures; ``allowance`` stands in for :data:`ALLOWANCE`."""
+    given = {} if allowance is None else {"allowance": allowance}
     shape: Shape = pictures.pixels.shape[1:]
     n_outputs = len(pictures.table.classes) if pictures.table.task == "classification" else 1
     n_train = median_rows(plan.folds)
     family = Family(
         build=partial(build_picture_net, shape=shape, n_outputs=n_outputs),
         configurations=lambda model: picture_configurations(
-            n_train, shape, model=model, folds=len(plan.folds), device=device
+            n_train, shape, model=model, folds=len(plan.folds), device=device, **given
         ),
         cost=lambda config, rows: picture_cost(config, shape, rows),
         statistics=lambda rows: channel_statistics(pictures.pixels, rows),
@@ -93,7 +96,13 @@ def cnn_depth(n_train: int, shape: Shape) -> int:
 
 
 def picture_configurations(
-    n_train: int, shape: Shape, *, model: str = "auto", folds: int = 5, device: str = "cpu"
+    n_train: int,
+    shape: Shape,
+    *,
+    model: str = "auto",
+    folds: int = 5,
+    device: str = "cpu",
+    allowance: float | None = None,
 ) -> tuple[Config, ...]:
     """Return what ``train`` tries: softmax and MLP on pixels, CNNs and residual nets over augmentation.
 
@@ -103,13 +112,14 @@ def picture_configurations(
     wanted = [c for c in _candidates(n_train, shape, device) if model in ("auto", c.model)]
     if model == "auto" and int(np.prod(shape)) > _MOST_PIXELS_FOR_MLP:
         wanted = [c for c in wanted if c.model != "mlp"]
+    most = ALLOWANCE[device] if allowance is None else allowance
     chosen: list[Config] = []
     spent = 0.0
     for config in wanted:
         price = folds * picture_cost(config, shape, n_train)
         # One of each family is always there.
         first = config.model not in {c.model for c in chosen} and config.model != "resnet"
-        if first or (model != "auto" and not chosen) or spent + price <= ALLOWANCE[device]:
+        if first or (model != "auto" and not chosen) or spent + price <= most:
             chosen.append(config)
             spent += price
     return tuple(chosen)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from soundfit.records import Config, Prescription, StudyResult, Verdict, say
 from soundfit.study.cross_validation import StudyRun, holdout_se, out_of_fold
 from soundfit.study.selection import one_se_rule
+from soundfit.study.solved import is_solved
 from soundfit.study.views import StudyViews, TableViews
 
 __all__ = ["fewer_inputs", "join_studies", "proposals", "with_scores"]
@@ -24,6 +25,7 @@ __all__ = ["fewer_inputs", "join_studies", "proposals", "with_scores"]
 Array = NDArray[np.float64]
 
 MOST = 4
+_OF_STEPS = {"epochs", "patience", "learning_rate", "label_smoothing"}
 # Inputs whose gradients make up this share of all are kept where fewer features are tried.
 _KEEP_IMPORTANCE = 0.9
 _WORTH_DROPPING = 0.8
@@ -83,7 +85,11 @@ def proposals(
         "noise-limited": [*firmer, *fewer, slower],
         "good-fit": [longer, *firmer, *looser, *fewer],
     }
-    return orders[verdict.code][:MOST]
+    wanted = orders[verdict.code]
+    if is_solved(config):
+        # A solution knows no steps: neither their number nor their size changes it.
+        wanted = [p for p in wanted if not set(p.change) <= _OF_STEPS]
+    return wanted[:MOST]
 
 
 def _epochs(config: Config, after: int) -> Prescription:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from soundfit.records import Prescription, StudyResult
 from soundfit.records.said import say
 from soundfit.study.evidence import Evidence, Rival, capacity_points
+from soundfit.study.solved import is_solved
 
 __all__ = [
     "less_restraint_or_more_capacity",
@@ -66,6 +67,8 @@ def less_restraint_or_more_capacity(e: Evidence) -> tuple[Prescription, ...]:
         change={"weight_decay": c.weight_decay / 10, "dropout": c.dropout / 2},
     )
     first = (looser,) if c.weight_decay > 1.0 or c.dropout > 0.5 else ()
+    if is_solved(c):
+        return (*first, larger)
     order = (longer, larger) if e.drop > 0.05 and e.early > 0.9 else (larger, longer)
     return (*first, *order)
 

@@ -96,7 +96,7 @@ def inquire(
     on_total: Callable[[int], None],
     on_epoch: Callable[[int], None],
     train: Callable[..., list[Outcome]] = train_members,
-    deepen: Callable[..., StudyRun] | None = None,
+    deepen: Callable[..., tuple[StudyRun, StudyViews | None]] | None = None,
 ) -> Inquiry:
     """Ask all questions; ``train`` stands in for :func:`soundfit.bank.train_members`.
 
@@ -132,13 +132,14 @@ def inquire(
 
     on_stage("trying what the verdict prescribes")
     study, tried = prescribe(views, study, judge, model=model, seed=seed, device=device, hooks=hooks)
+    trainable: StudyViews | None = views
     if deepen is not None and not deadlines.training_over():
-        on_stage("training the whole net")
-        study = deepen(views, study, seed=seed, device=device, hooks=hooks)
+        study, trainable = deepen(views, study, seed=seed, device=device, hooks=hooks, on_stage=on_stage)
     curve = None
-    if not deadlines.questions_over():
+    if trainable is not None and not deadlines.questions_over():
         on_stage("measuring the learning curve")
-        curve = _learning_curve(views, study.result, n_train, seed, device, deadlines, train)
+        spent = trained_cost(views, study.result)
+        curve = _learning_curve(trainable, study.result, n_train, seed, device, deadlines, train, spent)
     verdict = judge(study, _doubling(study.result, trivial_K, curve))
     verdict = replace(verdict, prescriptions=(*tried, *untried(verdict, tried)))
     return Inquiry(study, trivial_K, references, curve, verdict)
@@ -181,10 +182,10 @@ def _learning_curve(
     device: torch.device,
     deadlines: Deadlines,
     train: Callable[..., list[Outcome]],
+    spent: float,
 ) -> LearningCurve | None:
     """Measure the curve with as many sizes and steps as are cheap; None where it would not be."""
     config = result.chosen_config
-    spent = trained_cost(views, result)
     allowed = max(_CURVE_SHARE * spent, _CURVE_COST)
     for fractions, stretch in ((FRACTIONS, 0.5), (FRACTIONS, 0.0), (FRACTIONS[1:], 0.0)):
         parts = [p for p in fractions if p * n_train >= _FEWEST_ROWS]

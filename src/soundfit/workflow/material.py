@@ -6,7 +6,7 @@ lies in :mod:`soundfit.workflow.kind`, how it is read, split, audited and viewed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from soundfit.artifact import AnyPredictor
 from soundfit.data.table import Table
-from soundfit.records import Finding, Plan
+from soundfit.records import Finding, Plan, StudyResult
 from soundfit.study.blend import MOST
 from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.views import StudyViews, table_views
@@ -30,11 +30,16 @@ __all__ = ["Material", "Steps", "table_material"]
 
 @dataclass(frozen=True)
 class Steps:
-    """How reading tells its caller where it is: a stage, how many units it has, units done."""
+    """How reading tells its caller where it is: a stage, how many units it has, units done.
+
+    It asks ``should_stop``, and how many seconds are left, where it takes long.
+    """
 
     on_stage: Callable[[str], None] = lambda name: None
     on_total: Callable[[int], None] = lambda n: None
     on_unit: Callable[[int], None] = lambda n: None
+    should_stop: Callable[[], bool] = lambda: False
+    seconds_left: Callable[[], float] = lambda: float("inf")
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,11 @@ class Material:
             and study.
         record: what ``run.json`` says of the data beside what it says of any table.
         deepen: goes on from a study to what is too dear for a grid, ``deepen(views, study, seed=…, device=…,
-            hooks=…)``, and returns the study of both.
+            hooks=…, on_stage=…)``, and returns the study of both, and views that can train what it chose on
+            fewer rows, or None.
+        identity: what else a training depends on, which goes on only with the very same: names and digests.
+        trainer: what stands in for a function that trains members, see :class:`Hooks`; that one if None.
+        compared: what ``run.json`` says of the data beside ``record``, from the finished study.
         refit: trains the chosen configuration on more rows than the study could hold; instead of
             ``predictor``.
     """
@@ -74,7 +83,10 @@ class Material:
     write: Callable[..., None] | None = None
     stability: Callable[..., dict[str, Any]] | None = None
     record: dict[str, Any] = field(default_factory=dict)
-    deepen: Callable[..., StudyRun] | None = None
+    deepen: Callable[..., tuple[StudyRun, StudyViews | None]] | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    trainer: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    compared: Callable[[StudyResult], dict[str, Any]] | None = None
     refit: Callable[[Any, StudyRun, Hooks], AnyPredictor] | None = None
 
 

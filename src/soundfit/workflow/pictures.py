@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,12 @@ from soundfit.models.backbone_weights import (
     choose_backbone,
     parse_backbone,
 )
-from soundfit.records import Plan
+from soundfit.records import Plan, StudyResult
 from soundfit.records.said import say
-from soundfit.study.backbone import head_views, tune
+from soundfit.study.backbone import TUNED, Reading, against_scratch, head_views, rival, scratch_views, tune
 from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.pictures import picture_views
+from soundfit.study.solved import Solving
 from soundfit.study.tensors import TensorViews
 from soundfit.workflow.final import class_temperature, speaking_members, value_interval
 from soundfit.workflow.material import Material, Steps
@@ -88,7 +90,7 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
         write=partial(write_picture_record, pictures=pictures),
         record=record,
     )
-    return material if choice is None else _with_backbone(material, pictures, choice, options, device)
+    return material if choice is None else _with_backbone(material, pictures, choice, options, steps, device)
 
 
 def _read(
@@ -107,13 +109,21 @@ def _read(
 
 
 def _few(pictures: Pictures) -> bool:
-    """Return whether a typical class has few pictures."""
+    """Return whether a typical class has few pictures beside those of a given exam."""
     table = pictures.table
-    return table.task == "classification" and float(np.median(np.bincount(table.target))) <= _FEW_A_CLASS
+    if table.task != "classification":
+        return False
+    mine = table.target if not len(pictures.roles) else table.target[pictures.roles != "test"]
+    return float(np.median(np.bincount(mine, minlength=len(table.classes)))) <= _FEW_A_CLASS
 
 
 def _with_backbone(
-    material: Material, pictures: Pictures, choice: BackboneChoice, options: Options, device: torch.device
+    material: Material,
+    pictures: Pictures,
+    choice: BackboneChoice,
+    options: Options,
+    steps: Steps,
+    device: torch.device,
 ) -> Material:
     """Return material whose configurations are heads on the features of a pretrained net."""
     height, width, channels = pictures.pixels.shape[1:]
@@ -127,13 +137,53 @@ def _with_backbone(
         "features": backbone.n_features,
     }
 
+    reading = Reading(
+        backbone,
+        pictures,
+        device,
+        on_total=steps.on_total,
+        on_picture=steps.on_unit,
+        should_stop=steps.should_stop,
+        seconds_left=steps.seconds_left,
+    )
+    scratch = None if options.backbone != "auto" else scratch_views(pictures, material.plan, device=device)
+
     def deepen(
-        views: TensorViews, study: StudyRun, *, seed: int, device: torch.device, hooks: Hooks
-    ) -> StudyRun:
-        return tune(views, study, pictures, material.plan, backbone, seed=seed, device=device, hooks=hooks)
+        views: TensorViews,
+        study: StudyRun,
+        *,
+        seed: int,
+        device: torch.device,
+        hooks: Hooks,
+        on_stage: Callable[[str], None],
+    ) -> tuple[StudyRun, TensorViews | None]:
+        if scratch is not None and not hooks.over():
+            on_stage("training nets from scratch beside the backbone")
+            study = rival(views, study, scratch, seed=seed, device=device, hooks=hooks)
+        study = tune(
+            views,
+            study,
+            pictures,
+            material.plan,
+            reading,
+            seed=seed,
+            device=device,
+            hooks=hooks,
+            on_stage=on_stage,
+        )
+        chosen = study.result.chosen_config
+        if not chosen.get("backbone"):
+            return study, scratch
+        # The head that a whole net began with has seen all rows.
+        return study, None if chosen.model == TUNED else views
+
+    def compared(result: StudyResult) -> dict[str, Any]:
+        beside = against_scratch(result, f"timm:{choice.name}")
+        return {} if beside is None else {"backbone": {**described, "beside": beside}}
 
     def views(plan: Plan) -> TensorViews:
-        return head_views(pictures, plan, backbone, device=device)
+        steps.on_stage("reading the pictures through the backbone")
+        return head_views(pictures, plan, reading)
 
     def predictor(views: TensorViews, study: StudyRun) -> PicturePredictor:
         return final_picture_predictor(views, study, shape=(height, width, channels), backbone=backbone)
@@ -145,6 +195,9 @@ def _with_backbone(
         write=partial(write_picture_record, pictures=pictures, backbone=backbone),
         # A nested study would train the whole net as often as there are folds.
         deepen=None if options.nested else deepen,
+        identity={"backbone": f"timm:{choice.name}", "weights": digest},
+        trainer=Solving,
+        compared=compared,
         record={**material.record, "backbone": described},
     )
 
@@ -157,6 +210,8 @@ def final_picture_predictor(
     backbone: Backbone | None = None,
 ) -> PicturePredictor:
     """Average the chosen configuration's fold members, with calibrated probabilities."""
+    if not study.result.chosen_config.get("backbone"):
+        backbone = None
     speaking = speaking_members(views, study)
     return build_picture_predictor(
         study.result.chosen_config,

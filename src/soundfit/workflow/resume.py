@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -84,10 +84,13 @@ class Checkpoint:
 
 
 @contextmanager
-def begin(options: Options, table: Table, plan: Plan, created: datetime) -> Iterator[Checkpoint | None]:
+def begin(
+    options: Options, table: Table, plan: Plan, created: datetime, *, of_data: Mapping[str, str] | None = None
+) -> Iterator[Checkpoint | None]:
     """Begin a training under ``options.out``, or go on with the one there (``options.resume``).
 
-    Yields None without a run folder. One process at a time holds a folder.
+    Yields None without a run folder. One process at a time holds a folder. ``of_data`` names what the
+    training depends on beside rows and options, such as the digest of a backbone's weights.
 
     Raises:
         UsageError: another training is unfinished there, of other data, options or versions, or is at
@@ -101,7 +104,7 @@ def begin(options: Options, table: Table, plan: Plan, created: datetime) -> Iter
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_alone(folder))
-            checkpoint = _open(folder, _identity(options, table, plan), options, created)
+            checkpoint = _open(folder, _identity(options, table, plan, of_data or {}), options, created)
         except OSError as error:
             raise UsageError(
                 "A run folder needs a place that can be written and enough space",
@@ -139,7 +142,7 @@ def _latest(folder: Path) -> float:
     return max((p.stat().st_mtime for p in folder.rglob("*")), default=0.0)
 
 
-def _identity(options: Options, table: Table, plan: Plan) -> dict[str, Any]:
+def _identity(options: Options, table: Table, plan: Plan, of_data: Mapping[str, str]) -> dict[str, Any]:
     """Return everything that the result of a training depends on, as JSON has it."""
     asked = {name: value for name, value in asdict(options).items() if name not in _FREE}
     digest = hashlib.blake2b(digest_size=16)
@@ -149,7 +152,7 @@ def _identity(options: Options, table: Table, plan: Plan) -> dict[str, Any]:
     versions = {k: v for k, v in describe_versions().items() if k != "python"}
     return {
         "options": {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
-        "data": {"sha256": table.sha256, "rows": len(table), "target": table.target_name},
+        "data": {"sha256": table.sha256, "rows": len(table), "target": table.target_name, **of_data},
         "plan": digest.hexdigest(),
         "versions": versions,
     }
@@ -162,15 +165,17 @@ def _check_same(kept: dict[str, Any], wanted: dict[str, Any], out: Path) -> None
     command = f"go on with the command of its beginning ({kept['command']}), or choose another --out"
     for name, rule in (("options", "--{}"), ("data", "the data's {}"), ("versions", "the version of {}")):
         before, now = kept[name], wanted[name]
-        other = [k for k in now if before.get(k) != now[k]]
+        other = [k for k in {**now, **before} if before.get(k) != now.get(k)]
         if other:
             differ = "; ".join(
-                f"{rule.format(k.replace('_', '-'))} was {_shown(before.get(k))} and is {_shown(now[k])}"
+                f"{rule.format(k.replace('_', '-'))} was {_shown(before.get(k))} and is {_shown(now.get(k))}"
                 for k in other[:4]
             )
             fix = command
             if name == "data":
                 fix = "restore the data file, or choose another --out"
+                if {"weights", "backbone"} & set(other):
+                    fix = "restore the backbone's file of weights, or choose another --out"
             elif name == "versions":
                 fix = "install the versions of its beginning, or choose another --out"
             raise _refused(out, differ, fix)

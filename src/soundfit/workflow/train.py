@@ -175,14 +175,15 @@ def _train_kind(
     shard: Shard | None,
 ) -> Run:
     """Read and audit, then train with all that is done kept on disk, and write the run folder."""
-    steps = Steps(watcher.on_stage, watcher.on_total, watcher.on_epoch)
+    left = Deadlines(options.budget, started, watcher.interrupted).training_left
+    steps = Steps(watcher.on_stage, watcher.on_total, watcher.on_epoch, watcher.interrupted, left)
     material = material_reader(kind)(source, options, steps, device)
     stop_on_errors(material.findings, options.accept)
     if watcher.interrupted():
         raise Interrupted("Training was interrupted before it began", fix="start it again")
     with (
         open_executor(options, device) as executor,
-        begin(options, material.table, material.plan, created) as checkpoint,
+        begin(options, material.table, material.plan, created, of_data=material.identity) as checkpoint,
         keeping(checkpoint, options, watcher.interrupted),
     ):
         watcher.on_kept()
@@ -195,7 +196,8 @@ def _train_kind(
             # Convolutions on a GPU in TF32, as torch itself does by default.
             precision="high" if device.type == "cuda" and kind == "pictures" else "highest",
         )
-        run = _train(material, options, device, watcher, started, created, checkpoint, train)
+        members = train if material.trainer is None else material.trainer(train)
+        run = _train(material, options, device, watcher, started, created, checkpoint, members)
         if options.out is not None:
             watcher.on_stage("writing the run folder and the report")
             run = run.write(options.out, lang=options.lang)
@@ -357,7 +359,11 @@ def _document(
         "soundfit": soundfit.__version__,
         "created": created.isoformat(timespec="seconds"),
         "command": options.command,
-        "data": {**records.data_record(table), **material.record},
+        "data": {
+            **records.data_record(table),
+            **material.record,
+            **({} if material.compared is None else material.compared(result)),
+        },
         "audit": records.audit_record(material.findings),
         "split": records.split_record(plan, material.test_file),
         "study": {
