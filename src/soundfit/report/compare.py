@@ -10,6 +10,7 @@ from typing import Any
 
 from soundfit.errors import UsageError
 from soundfit.report.comparability import Comparability, comparability
+from soundfit.report.configurations import chosen_model
 from soundfit.report.figures.figure import Figure, Key
 from soundfit.report.html import bar, environment, write_page
 from soundfit.report.metric_words import MetricWords, metric_words
@@ -221,7 +222,7 @@ def _facts(views: Sequence[RunView], _: Words) -> list[tuple[str, list[str], boo
         (_("split"), lambda view: split_words(str(view.get("split", "kind", default="–")), _)),
         (_("folds"), text("study", "folds")),
         (_("seed"), text("split", "seed")),
-        (_("model"), text("chosen", "model")),
+        (_("model"), lambda view: chosen_model(view, _)),
         (_("width"), whole("chosen", "width")),
         (_("depth"), whole("chosen", "depth")),
         (_("dropout"), number("chosen", "dropout")),

@@ -8,8 +8,16 @@ from typing import Any
 import pandas as pd
 
 from soundfit.report.run_view import RunView
+from soundfit.report.words import Words
 
-__all__ = ["HYPER_PARAMETERS", "by_architecture", "configurations", "is_cut_short"]
+__all__ = [
+    "HYPER_PARAMETERS",
+    "by_architecture",
+    "chosen_model",
+    "configurations",
+    "is_cut_short",
+    "model_name",
+]
 
 CUT_SHORT = ("dropped", "interrupted")
 
@@ -37,7 +45,7 @@ def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
         members["chosen"] = False
     by_fold = members.groupby(["configuration", "fold"])[["training_score", "validation_score"]].mean()
     folds = by_fold.groupby("configuration")
-    known = [name for name in (*HYPER_PARAMETERS, "parameters") if name in members]
+    known = [name for name in (*HYPER_PARAMETERS, "parameters", "backbone") if name in members]
     each = members.groupby("configuration")
     table = each[known].first() if known else pd.DataFrame(index=each.size().index)
     table["training"] = folds["training_score"].mean()
@@ -73,6 +81,22 @@ def by_architecture(table: pd.DataFrame) -> pd.DataFrame:
     """Return the best configuration of each architecture, smallest first; ``table`` is best first."""
     if table.empty or "parameters" not in table:
         return pd.DataFrame()
-    shape = [name for name in ("model", "width", "depth") if name in table]
+    shape = [name for name in ("model", "width", "depth", "backbone") if name in table]
     whole = table[table["whole"] & table["parameters"].notna()]
     return whole.drop_duplicates(subset=[*shape, "parameters"]).sort_values("parameters", kind="stable")
+
+
+def model_name(model: str, backbone: str, _: Words) -> str:
+    """Return what a model is called: its family, and the pretrained net that it stands on, if any."""
+    if not backbone:
+        return model
+    if model == "tuned":
+        return _("all of {backbone}").format(backbone=backbone)
+    return _("{model} on {backbone}").format(model=model, backbone=backbone)
+
+
+def chosen_model(view: RunView, _: Words) -> str:
+    """Return what the chosen model is called."""
+    used = view.get("data", "backbone", "beside", "used", default=True)
+    backbone = str(view.get("data", "backbone", "name", default="")) if used else ""
+    return model_name(str(view.get("chosen", "model", default="–")), backbone, _)

@@ -15,7 +15,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from soundfit.report.configurations import configurations
+from soundfit.report.configurations import chosen_model, configurations, model_name
 from soundfit.report.figures.calibration import calibration_figure
 from soundfit.report.figures.capacity import capacity_figure
 from soundfit.report.figures.effects import effect_figures
@@ -121,6 +121,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
         .get_template("report.html.j2")
         .render(
             view=view,
+            chosen_model=chosen_model(view, _),
             metric=metric,
             figures=figures,
             drawn=_drawn(figures),
@@ -139,7 +140,7 @@ def render_report(view: RunView, *, lang: str = "en") -> str:
             steps=next_steps(view, _),
             findings=_by_severity(view),
             shown_findings=_n_shown(_by_severity(view)),
-            tried=_tried(table, metric),
+            tried=_tried(table, metric, _),
             tried_lines=tried_lines(view, _),
             final_line=final_line(view, _),
             n_tried=len(table),
@@ -224,7 +225,7 @@ def _n_shown(findings: list[dict[str, Any]]) -> int:
     return max(pressing + 3, 6)
 
 
-def _tried(table: pd.DataFrame, metric: MetricWords) -> list[dict[str, Any]]:
+def _tried(table: pd.DataFrame, metric: MetricWords, _: Words) -> list[dict[str, Any]]:
     """Return the lines of the table of configurations: for each cell the text and the number to sort by."""
     shown = table.head(MOST_CONFIGURATIONS)
     if "chosen" in table and not shown.empty and not shown["chosen"].any():
@@ -243,7 +244,9 @@ def _tried(table: pd.DataFrame, metric: MetricWords) -> list[dict[str, Any]]:
             if name in table.columns:
                 value = line[name]
                 number = finite(value)
-                text = str(value) if name == "model" else significant(value, 2)
+                text = significant(value, 2)
+                if name == "model":
+                    text = model_name(str(value), _("the backbone") if line.get("backbone") else "", _)
                 if name in ("width", "depth", "parameters"):
                     text = count(value) if number else "–"
                 cells[name] = {"text": text, "sort": number if number is not None else str(value)}

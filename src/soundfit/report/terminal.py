@@ -16,6 +16,7 @@ from rich.text import Text
 
 from soundfit.records.finding import Finding
 from soundfit.records.said import retell
+from soundfit.report.configurations import chosen_model
 from soundfit.report.figures.importance import importance_line
 from soundfit.report.numbers import count, duration, finite, significant
 from soundfit.report.run_view import RunView, view_of
@@ -160,10 +161,7 @@ def _remarks(view: RunView, _: Words) -> list[Text]:
 def _chosen(view: RunView, _: Words) -> list[Text]:
     if not view.get("chosen"):
         return []
-    shape = str(view.get("chosen", "model", default="–"))
-    beside = view.get("data", "backbone", "beside", default={})
-    if view.get("data", "backbone", "name") and beside.get("used", True):
-        shape += " (" + str(view.get("data", "backbone", "name")) + ")"
+    shape = chosen_model(view, _)
     if finite(view.get("chosen", "width")) and finite(view.get("chosen", "depth")):
         shape += f" {count(view.get('chosen', 'width'))} × {count(view.get('chosen', 'depth'))}"
     line = Text(_("Chosen") + "  ", style="bold")
@@ -193,7 +191,7 @@ def _chosen(view: RunView, _: Words) -> list[Text]:
             took = _(" in {time}").format(time=duration(view.get("seconds")))
             line.append(took, style="dim not bold")
     final = final_line(view, _)
-    for said in (final, str(beside.get("text", ""))):
+    for said in (final, str(view.get("data", "backbone", "beside", "text", default=""))):
         if said:
             line.append("\n" + said, style="not bold")
     return [line]

@@ -154,7 +154,11 @@ def stability_record(result: StudyResult) -> dict[str, Any]:
 
 
 def members_frame(result: StudyResult) -> pd.DataFrame:
-    """Return ``members.parquet``: one row a member, everything tried."""
+    """Return ``members.parquet``: one row a member, everything tried.
+
+    Where there is a pretrained net, ``backbone`` says which members stand on it.
+    """
+    on = [bool(m.member.config.get("backbone")) for m in result.members]
     rows = [
         {
             "member": i,
@@ -178,7 +182,8 @@ def members_frame(result: StudyResult) -> pd.DataFrame:
         }
         for i, m in enumerate(result.members)
     ]
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame.assign(backbone=on) if any(on) else frame
 
 
 def trace_frame(result: StudyResult) -> pd.DataFrame:

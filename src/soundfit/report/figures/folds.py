@@ -65,6 +65,8 @@ def _linear(view: RunView, table: pd.DataFrame, n_folds: int) -> list[float] | N
     if "model" not in table or view.get("chosen", "model") == "linear":
         return None
     lines = table[(table["model"] == "linear") & table["whole"]]
+    if "backbone" in lines:  # linear on features is no linear model of the pictures
+        lines = lines[~lines["backbone"].astype(bool)]
     if lines.empty:
         return None
     of_it = view.members[view.members["configuration"] == lines.iloc[0]["configuration"]]
