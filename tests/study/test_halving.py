@@ -4,15 +4,17 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
 import soundfit as sf
-from soundfit.records import Config
+from soundfit.bank import Standing
+from soundfit.records import Config, Member
 from soundfit.study.cross_validation import Hooks, cross_validate, cross_validate_views
-from soundfit.study.halving import Halving, losers
+from soundfit.study.halving import ConfigurationRace, Halving, losers
 from soundfit.study.views import table_views
 
 BASE = Config(epochs=16, batch_size=16, learning_rate=0.02, warmup=0.0)
@@ -139,6 +141,22 @@ def test_only_members_that_anneal_alike_are_compared():
     raced = _study(Halving(margin=0.0), grid={"epochs": [16, 64], "learning_rate": [0.02]})
     assert raced.details["dropped"] == []
     assert {m.status for m in raced.members} == {"done"}
+
+
+def test_where_a_share_stays_the_linear_baseline_is_not_among_it():
+    linear = Config(model="linear", depth=0, epochs=16)
+    members = [
+        Member(0, i, 0, c) for i, c in enumerate([linear, BASE, BASE.with_(width=8), BASE.with_(width=4)])
+    ]
+    standings = [Standing(i, "training", 8, 8, torch.tensor([3.0 - 0.5 * i])) for i in range(4)]
+
+    def leave(halving):
+        race = ConfigurationRace(halving, "rmse", 1, lambda m, s: float(s.validation_outputs[0]))
+        return race.of(members).losers(8, standings)
+
+    assert leave(Halving(rungs=(0.5,), keep=0.5, margin=0.0)) == [1]
+    # Where only a proof counts it races like the others: of one fold there is none.
+    assert leave(Halving(rungs=(0.5,), margin=0.0)) == []
 
 
 def test_a_score_that_grows_races_the_right_way_round():

@@ -290,7 +290,9 @@ def rival(
         return study
     configurations = scratch.configurations("auto")
     try:
-        added = cross_validate_views(scratch, configurations, seeds=(seed,), device=device, hooks=hooks)
+        added = cross_validate_views(
+            scratch, configurations, seeds=(seed,), device=device, hooks=hooks, halving=scratch.halving
+        )
     except ValueError:
         return study
     return join_studies(views, study, added)

@@ -154,8 +154,13 @@ class CallRace:
         """Members (positions) by group."""
         groups: dict[Group, list[int]] = {}
         for i, m in enumerate(self.members):
-            groups.setdefault(_group(m.config), []).append(i)
+            groups.setdefault(self._group(m.config), []).append(i)
         return groups
+
+    def _group(self, config: Config) -> Group:
+        """Return with whom a configuration is compared; where a share stays, a baseline is not among them."""
+        alone = self.race.halving.keep < 1.0 and config.model == "linear"
+        return (f"{config.schedule}, linear" if alone else config.schedule, config.epochs)
 
     @property
     def epochs(self) -> Sequence[int]:
@@ -231,7 +236,3 @@ class CallRace:
             count[self.members[i].fold] += 1
         with np.errstate(invalid="ignore"):
             return np.asarray(total / count)
-
-
-def _group(config: Config) -> Group:
-    return (config.schedule, config.epochs)

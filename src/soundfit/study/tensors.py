@@ -24,6 +24,7 @@ from soundfit.data.table import Table
 from soundfit.data.target import TargetScale, Transform, choose_transform, fit_target
 from soundfit.metrics.scores import Metric, metric_named
 from soundfit.records import Config, Fold, Plan
+from soundfit.study.halving import Halving
 from soundfit.study.references import Views
 from soundfit.study.views import softmax
 
@@ -39,6 +40,7 @@ class Family:
         configurations: what ``train`` tries, by the value of ``--model``.
         cost: of a member, by its configuration and number of training rows, in arbitrary units.
         statistics: options that are fitted on training rows (positions in all N), for each fold.
+        halving: how configurations race where ``train`` chooses among them; the default race if None.
         features: few columns (n, F) of these rows for other kinds of model; None where there are none.
     """
 
@@ -47,6 +49,7 @@ class Family:
     cost: Callable[[Config, int], float]
     statistics: Callable[[NDArray[np.int64]], Mapping[str, Any]]
     features: Callable[[NDArray[np.int64]], NDArray[np.float32]] | None = None
+    halving: Halving | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,11 @@ class TensorViews:
     def configurations(self, model: str) -> tuple[Config, ...]:
         """Return what ``train`` tries."""
         return self.family.configurations(model)
+
+    @property
+    def halving(self) -> Halving:
+        """How configurations race."""
+        return self.family.halving or Halving()
 
     def cost(self, config: Config, n_train: int) -> float:
         """Return what a member costs to train."""

@@ -150,7 +150,12 @@ def _study(
 ) -> StudyRun:
     with stopping_in_words(hooks.should_stop):
         return cross_validate_views(
-            views, configurations, seeds=(seed,), device=device, hooks=hooks, halving=Halving()
+            views,
+            configurations,
+            seeds=(seed,),
+            device=device,
+            hooks=hooks,
+            halving=getattr(views, "halving", None) or Halving(),
         )
 
 
