@@ -110,18 +110,20 @@ def solve_head(module: nn.Module, config: Config, rows: MemberRows, data: BankDa
     finite = bool(np.isfinite([training, validation]).all())
     # Twice the same: a solution does not move on.
     series = {"training_loss": np.full(2, training), "validation_loss": np.full(2, validation)}
+    tensors = {name: t.detach().clone() for name, t in (*module.named_parameters(), *module.named_buffers())}
     return Outcome(
-        module,
-        "done" if finite else "failed",
-        1 if finite else 0,
-        2,
-        training,
-        validation,
-        0,
-        sum(p.numel() for p in module.parameters()),
-        -1,
-        Trace("epoch", np.array([1.0, 2.0]), series),
-        outputs[1].float(),
+        template=module,
+        tensors=tensors,
+        status="done" if finite else "failed",
+        best_epoch=1 if finite else 0,
+        epochs=2,
+        training_loss=training,
+        validation_loss=validation,
+        rollbacks=0,
+        n_parameters=sum(p.numel() for p in module.parameters()),
+        bank=-1,
+        trace=Trace("epoch", np.array([1.0, 2.0]), series),
+        validation_outputs=outputs[1].float(),
     )
 
 
