@@ -24,6 +24,7 @@ from soundfit.study.backbone import tuned_configurations
 from soundfit.study.cross_validation import Hooks, cross_validate_views
 from soundfit.study.solved import Solving
 from soundfit.workflow.exam import exam_run
+from soundfit.workflow.inquiry import Deadlines
 from soundfit.workflow.pictures import _few
 
 timm = pytest.importorskip("timm")
@@ -390,6 +391,9 @@ def test_a_run_says_whether_the_backbone_was_worth_it(head, scratch, chosen, sai
     assert beside["used"] == (chosen == 0)
     assert beside["se"] == pytest.approx(np.std(np.subtract(head, scratch), ddof=1) / 2**0.5)
     assert study_backbone.against_scratch(_result([head], [True], (10,), 0), "n") is None
+    without = study_backbone.against_scratch(_result([scratch], [False], (10,), 0), "n")
+    assert not without["used"]
+    assert "no time" in without["text"]
 
 
 def test_a_backbone_far_behind_nets_from_scratch_is_not_tuned():
@@ -420,6 +424,12 @@ def test_few_pictures_take_a_backbone_that_is_there(folder, weights, monkeypatch
         return (linear, base.with_(model="cnn", width=6, depth=2))
 
     monkeypatch.setattr(study_pictures, "picture_configurations", small)
+    with monkeypatch.context() as patch:
+        patch.setattr(models_backbone, "_ELEMENTS_A_PASS", 8 * 3 * 128 * 128)
+        patch.setattr(Deadlines, "training_left", lambda self: 1e-9)
+        late = sf.train(folder, folds=2, keep_sealed=True, out=tmp_path / "late")
+    assert "no time" in late.document["data"]["backbone"]["beside"]["text"]
+    assert sf.load(tmp_path / "late").backbone is None
     chosen = sf.train(folder, folds=2, keep_sealed=True, out=tmp_path / "run")
     backbone = chosen.document["data"]["backbone"]
     assert backbone["name"] == f"timm:{NET}.r160_in1k"

@@ -120,7 +120,9 @@ class Reading:
             self.on_picture(n)
 
         def over() -> bool:
-            return self.should_stop() or self.seconds_a_picture * (len(missing) - done) > self.seconds_left()
+            # The first batch is always read: it says how long the others would take.
+            late = done > 0 and self.seconds_a_picture * (len(missing) - done) > self.seconds_left()
+            return self.should_stop() or late
 
         read = backbone_features(
             self.backbone, self.pictures.pixels, missing, self.device, on_picture=count, should_stop=over
@@ -299,12 +301,18 @@ def rival(
 
 
 def against_scratch(result: StudyResult, name: str) -> dict[str, Any] | None:
-    """Return how the best use of a backbone validates against the best net from scratch; None without both.
+    """Return how the best use of a backbone validates against the best net from scratch; None without these.
 
     Keys: ``backbone`` and ``scratch`` (mean scores), ``se`` of their paired difference over folds (None of
     one fold), ``used`` (whether the chosen model is on the backbone), and ``text``.
     """
     on = np.array([bool(c.get("backbone")) for c in result.configurations])
+    if not on.any():
+        text = say(
+            "There was no time to read the pictures through {name}: nets were trained from scratch.",
+            name=name,
+        )
+        return {"backbone": None, "scratch": None, "se": None, "used": False, "text": text}
     mean_C = result.scores_CK.mean(axis=1)
     loss_C = -mean_C if result.greater_is_better else mean_C
     sides = [np.flatnonzero(side & np.isfinite(loss_C)) for side in (on, ~on)]

@@ -29,9 +29,9 @@ _OVERHEAD = 3e6
 _MOST_PIXELS_FOR_MLP = 4_096
 # Multiply-adds that ``train`` spends on members where nobody names a budget. About 15 G a second and core.
 ALLOWANCE = {"cpu": 3.0e12, "cuda": 3.0e15}
-# Folds of few pictures rarely prove anything before the end: half of the nets stay at a third of the epochs,
-# half of those at 0.6.
-_RACE = Halving(rungs=(0.35, 0.6), keep=0.5)
+# Folds of few pictures rarely prove anything before the end: half of the nets stay at 0.3 of the epochs,
+# half of those at 0.5.
+_RACE = Halving(rungs=(0.3, 0.5), keep=0.5)
 
 
 def picture_views(

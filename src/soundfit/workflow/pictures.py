@@ -15,7 +15,7 @@ import torch
 from soundfit.artifact.picture_predictor import PicturePredictor, build_picture_predictor
 from soundfit.data.picture_split import split_pictures
 from soundfit.data.pictures import Pictures, read_pictures
-from soundfit.errors import UsageError
+from soundfit.errors import StopError, UsageError
 from soundfit.models.backbone import Backbone, native_side
 from soundfit.models.backbone_weights import (
     BackboneChoice,
@@ -157,6 +157,8 @@ def _with_backbone(
         hooks: Hooks,
         on_stage: Callable[[str], None],
     ) -> tuple[StudyRun, TensorViews | None]:
+        if not any(c.get("backbone") for c in study.result.configurations):
+            return study, views
         if scratch is not None and not hooks.over():
             on_stage("training nets from scratch beside the backbone")
             study = rival(views, study, scratch, seed=seed, device=device, hooks=hooks)
@@ -183,7 +185,13 @@ def _with_backbone(
 
     def views(plan: Plan) -> TensorViews:
         steps.on_stage("reading the pictures through the backbone")
-        return head_views(pictures, plan, reading)
+        try:
+            return head_views(pictures, plan, reading)
+        except StopError:
+            # Nobody asked for the backbone: what does without it is trained in the time there is.
+            if options.backbone != "auto" or steps.should_stop():
+                raise
+            return picture_views(pictures, plan, device=device.type)
 
     def predictor(views: TensorViews, study: StudyRun) -> PicturePredictor:
         return final_picture_predictor(views, study, shape=(height, width, channels), backbone=backbone)
