@@ -246,7 +246,7 @@ def _tried(table: pd.DataFrame, metric: MetricWords, _: Words) -> list[dict[str,
                 number = finite(value)
                 text = significant(value, 2)
                 if name == "model":
-                    text = model_name(str(value), _("the backbone") if line.get("backbone") else "", _)
+                    text = model_name(str(value), _("backbone") if line.get("backbone") else "", _)
                 if name in ("width", "depth", "parameters"):
                     text = count(value) if number else "–"
                 cells[name] = {"text": text, "sort": number if number is not None else str(value)}

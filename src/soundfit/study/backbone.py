@@ -177,7 +177,8 @@ def head_configurations(n_train: int, n_features: int, name: str, n_outputs: int
     mlp = base.with_(model="mlp", width=128, depth=1, learning_rate=0.02, dropout=0.3)
     linears = [linear.with_(weight_decay=decay) for decay in (0.02, 1.0, 10.0)]
     if n_train * n_features * n_outputs <= _MOST_SOLVED:
-        linears = [linear.with_(weight_decay=penalty, **SOLVED) for penalty in _PENALTIES]
+        # Nothing steps there, at no rate.
+        linears = [linear.with_(weight_decay=p, learning_rate=0.0, **SOLVED) for p in _PENALTIES]
     return (
         *linears,
         mlp.with_(weight_decay=0.1),
