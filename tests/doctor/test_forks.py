@@ -67,6 +67,16 @@ def test_forks_answer_as_processes_do_and_end_with_their_owner(tmp_path: Path) -
 
 def test_modules_worth_loading() -> None:
     found = shared_modules(
-        ["torch", "torch.nn", "sklearn.datasets", "pandas", "pandas._libs", "mine", "sklearn.a.b"]
+        [
+            "torch",
+            "torch.nn",
+            "torch._dynamo",
+            "torch._dynamo.utils",
+            "sklearn.datasets",
+            "pandas",
+            "pandas._libs",
+            "mine",
+            "sklearn.a.b",
+        ]
     )
-    assert found == ["pandas", "sklearn.datasets", "torch"]
+    assert found == ["pandas", "sklearn.datasets", "torch", "torch._dynamo"]

@@ -343,6 +343,17 @@ def test_logarithm_of_zero_is_named() -> None:
     assert "logarithm of zero" in found[0].cause
 
 
+@pytest.mark.parametrize(("grows", "operation"), [(False, "sqrt"), (True, "growth")])
+def test_a_steep_operation_is_named_without_a_score_unless_numbers_grew(grows: bool, operation: str) -> None:
+    event = Event("nonfinite", 12, "loss became nan", detail={"weights_finite": False})
+    loss = [*(1.0 * 3.0**i if grows else 1.0 - 0.02 * i for i in range(11)), *[np.nan] * 30]
+    facts = trace(loss=loss, events=(event,), risky={"sqrt": Place(), "div": Place()})
+    del facts.facts["task"], facts.facts["score"], facts.facts["reference"], facts.facts["outputs"]
+    found = diagnose(facts)
+    assert found[0].code == "nonfinite"
+    assert found[0].evidence["operation"] == operation
+
+
 def test_overfitting_and_noise_are_notes() -> None:
     found = diagnose(trace(got=0.99, possible=0.7, score__evaluation=0.7))
     assert [d.code for d in found if d.severity != "note"] == []

@@ -14,11 +14,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from soundfit.doctor.bare import Bare
+from soundfit.doctor.by_hand import ByHand
 from soundfit.doctor.call import Call, call_of
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
-from soundfit.doctor.guards import Endless, divided, guarded, unclipped
+from soundfit.doctor.guards import divided, guarded, unclipped
 from soundfit.doctor.held_back import held_back, without_gradient
+from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.remodel import relu_between, residual, widen
 from soundfit.doctor.replay import sound_loss
@@ -53,8 +56,8 @@ class Changes:
         self.backed: Tensor | None = None
         self.inputs: tuple[Tensor, ...] = ()
         self.call: Call | None = None
-        self.lengthened = False
-        self.inside_loss = False
+        self._loaders = Loaders(wanted)
+        self.inside_loss = self.inside_backward = False
         self.foreign: dict[
             int, nn.Parameter
         ] = {}  # of layers that run inside the model and are no part of it
@@ -62,6 +65,8 @@ class Changes:
         self._adams: dict[int, Optimizer] = {}
         self._undo: list[Callable[[], None]] = []
         self._direct = DirectForwards()
+        self._by_hand = ByHand(wanted)
+        self.bare = Bare(wanted, facts, hold_back) if facts.get("bare") else None
 
     def attach(self) -> None:
         """Install the patches."""
@@ -120,10 +125,16 @@ class Changes:
                 for name in ("softmax", "log_softmax"):
                     self._patch(owner, name, self._over_classes(getattr(owner, name)))
         if want.get("shuffle") or want.get("longer") or want.get("go_on"):
-            self._loaders()
+            data = torch.utils.data.DataLoader
+            self._patch(data, "__init__", self._loaders.built(data.__init__))
+            self._patch(data, "__iter__", self._loaders.iterated(data.__iter__))
+        if self.bare is not None:
+            self.bare.attach()
 
     def detach(self) -> None:
         """Remove the patches."""
+        if self.bare is not None:
+            self.bare.detach()
         self._direct.restore()
         while self._undo:
             self._undo.pop()()
@@ -347,6 +358,8 @@ class Changes:
                 prediction = prediction.clamp_min(1e-12).log()
             if want.get("align") and prediction.numel() == target.numel() and kind != "cross_entropy":
                 target = target.reshape(prediction.shape)
+            if self.bare is not None:
+                prediction = self.bare.loss(kind, prediction, target)
             prediction, target = self._without_held(prediction, target)
             if want.get("target") == "unit":
                 target = (target > self.facts["target_mean"]).to(target.dtype)
@@ -388,9 +401,13 @@ class Changes:
         @functools.wraps(original)
         def backward(loss: Tensor, *args: Any, **kwargs: Any) -> Any:
             want = self.wanted
+            if self.inside_backward:  # a mode of ours hands the same call down once more
+                return original(loss, *args, **kwargs)
             if want.get("once") and loss is self.backed:
                 return None
             self.backed = loss
+            if self.bare is not None:
+                loss = self._met(self.bare, loss)
             if want.get("zero_grad") and self.fresh_backward:
                 for optimiser in self.optimisers:
                     optimiser.zero_grad()
@@ -403,7 +420,16 @@ class Changes:
                 loss = loss / max(float(self.facts.get("batch_size", 1)), 1.0)
             if want.get("scale_targets") and self.facts.get("custom_loss"):
                 loss = loss / self.facts["target_std"] ** self.facts.get("loss_power", 2)
-            out = original(loss, *args, **kwargs)
+            self.inside_backward = True
+            try:
+                out = original(loss, *args, **kwargs)
+            finally:
+                self.inside_backward = False
+            if self.bare is not None:
+                if not self.optimisers:
+                    self._by_hand.after(self.bare.entries.used.values())
+                    self.optimisers.clear()  # Adam in place of an update by hand is none of the script's
+                self.bare.entries.forget()
             if want.get("step"):
                 for optimiser in self.optimisers:
                     optimiser.step()
@@ -411,6 +437,20 @@ class Changes:
             return out
 
         return backward
+
+    def _met(self, bare: Bare, loss: Tensor) -> Tensor:
+        """Return the loss of a step without a model's output: a sound one or a multiple where wanted."""
+        with torch._C.DisableTorchFunction():
+            met = bare.before_backward()
+        if (
+            self.wanted.get("loss")
+            and met is not None
+            and self.facts.get("custom_loss")
+            and not self.facts.get("logged")
+        ):
+            prediction = met.prediction if met.mask is None else without_gradient(met.prediction, met.mask)
+            loss = sound_loss(self.facts["task"], self.facts.get("activation"), prediction, met.target)
+        return loss if self.optimisers else self._by_hand.before(loss, bare.entries.used.values())
 
     # -- the optimiser ------------------------------------------------------------------------------
 
@@ -432,14 +472,15 @@ class Changes:
         return __init__
 
     def _before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
-        if any(optimiser is adam for adam in self._adams.values()):
+        if optimiser is self._by_hand.adam or any(optimiser is adam for adam in self._adams.values()):
             return
         if self.wanted.get("clip"):
             params = [p for g in optimiser.param_groups for p in g["params"] if p.grad is not None]
             nn.utils.clip_grad_norm_(params, float(self.wanted["clip"]))
-        if self.wanted.get("include") and self.root is not None:
+        if self.wanted.get("include") and (self.root is not None or self.bare is not None):
             held = {id(p) for o in self.optimisers for g in o.param_groups for p in g["params"]}
-            used = [*self.root.parameters(), *self.foreign.values()]
+            used = [*(self.root.parameters() if self.root is not None else ()), *self.foreign.values()]
+            used += self.bare.entries.leaves.values() if self.bare is not None else ()
             missing = [p for p in {id(p): p for p in used}.values() if id(p) not in held]
             if missing:
                 optimiser.add_param_group({"params": missing})
@@ -448,6 +489,8 @@ class Changes:
                 group["_scheduled"], group["lr"] = group["lr"], group.get("_first_rate", group["lr"])
         if "adam" in self.wanted:
             self._step_by_adam(optimiser)
+        if self.bare is not None:
+            self.bare.asleep = not args and kwargs.get("closure") is None
 
     def _step_by_adam(self, optimiser: Optimizer) -> None:
         """Step by Adam instead; the script's own optimiser then finds no gradient and steps nothing."""
@@ -462,47 +505,13 @@ class Changes:
             p.grad = None
 
     def _after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
-        if any(optimiser is adam for adam in self._adams.values()):
+        if optimiser is self._by_hand.adam or any(optimiser is adam for adam in self._adams.values()):
             return
         self.fresh_backward, self.backed = True, None
-        if not self.lengthened:
+        if self.bare is not None:
+            self.bare.asleep = False
+        if not self._loaders.lengthened:
             self._extra.after_step(optimiser)
         if self.wanted.get("flat_rate"):
             for group in optimiser.param_groups:
                 group["lr"] = group.pop("_scheduled", group["lr"])
-
-    def _loaders(self) -> None:
-        data = torch.utils.data.DataLoader
-        first, times = data.__init__, int(self.wanted.get("longer", 1))
-        iterate = data.__iter__
-
-        @functools.wraps(first)
-        def __init__(loader: Any, dataset: Any, *args: Any, **kwargs: Any) -> None:
-            plain = not args and "sampler" not in kwargs and "batch_sampler" not in kwargs
-            if self.wanted.get("shuffle") and plain and hasattr(dataset, "__len__"):
-                kwargs["shuffle"] = True
-            first(loader, dataset, *args, **kwargs)
-
-        def __iter__(loader: Any) -> Any:
-            again = times if torch.is_grad_enabled() and isinstance(
-                loader.sampler, torch.utils.data.RandomSampler) else 1  # fmt: skip
-            if again == 1:
-                return iterate(loader)
-            self.lengthened = True
-            return (batch for _ in range(again) for batch in iterate(loader))
-
-        left: dict[int, Any] = {}
-
-        def go_on(loader: Any) -> Any:
-            """Go on where ``next(iter(loader))`` stopped, instead of with the first batch once more."""
-            if not torch.is_grad_enabled():
-                return iterate(loader)
-            if id(loader) not in left:
-                left[id(loader)] = Endless(loader, iterate, left)
-            return left[id(loader)]
-
-        if self.wanted.get("go_on"):
-            self._patch(data, "__iter__", go_on)
-        self._patch(data, "__init__", __init__)
-        if times > 1:
-            self._patch(data, "__iter__", __iter__)

@@ -112,6 +112,7 @@ class Examination:
         out: dict[str, Any] = {
             "steps": watch.step,
             "by_hand": watch.by_hand and not watch.optimisers,
+            "hand_steps": watch.hand_steps.facts() if not watch.optimisers else {},
             "backwards": watch.backwards,
             "roots": len([r for r in watch.roots.values() if r.train_calls]),
             "optimisers": len(watch.optimisers),
@@ -159,7 +160,7 @@ class Examination:
         out["composite"] = bool(root.extra.get("composite"))
         width = self._output_width()
         self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)
-        if self._are_actions() or self._is_mask():
+        if self.are_actions() or self._is_mask():
             return out
         out["task"] = {"kind": self.task.kind, "classes": self.task.classes, "columns": self.task.columns,
                        "classification": self.task.is_classification, "width": width}  # fmt: skip
@@ -170,7 +171,7 @@ class Examination:
         self._possible(out)
         return out
 
-    def _are_actions(self) -> bool:
+    def are_actions(self) -> bool:
         """Return whether numbers of both signs weigh classes: what was done by how well it went, no answers."""
         met = self.watch.custom.get("first_meeting")
         by_class = self.kind in ("cross_entropy", "nll_loss") or (

@@ -28,7 +28,8 @@ def shared_modules(loaded: Iterable[str]) -> list[str]:
     """Return which of the modules that a script loaded are worth loading before the forks."""
     names = {n for n in loaded if n.split(".")[0] in _WORTH_LOADING and n.count(".") <= 1}
     plain = (n for n in names if not any(part.startswith("_") for part in n.split(".")))
-    return sorted(n for n in plain if not n.startswith("torch."))
+    late = {"torch._dynamo"} & names  # the first optimiser loads it: 2 s of each retraining
+    return sorted({n for n in plain if not n.startswith("torch.")} | late)
 
 
 class Forks:

@@ -53,8 +53,8 @@ def glance(
         facts["gains"] = leaf_gains(loss)
     if bare and "reach" not in facts:
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
-    if shape["penalised"] and len(calls) == 1 and float(loss) > 0:
-        facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss)
+    if shape["penalised"] and len(calls) == 1 and float(loss.detach()) > 0:
+        facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss.detach())
     if prediction is None:
         return
     for name, look in (("activation", output_activation), ("logged", logged_activation)):

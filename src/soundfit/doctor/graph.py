@@ -17,6 +17,7 @@ __all__ = [
     "bad_operation",
     "kind_of",
     "leaf_gains",
+    "leaves_of",
     "logged_activation",
     "loss_structure",
     "output_activation",
@@ -180,12 +181,13 @@ def loss_structure(
         ``broadcast`` (``(inner shape, outer shape)`` of a difference that grew a square, else None),
         ``penalised`` (how many parameters' own sizes are part of the loss), ``signed`` (whether rows are
         weighed by numbers of both signs, as advantages are), ``shuns`` (whether it is minus the power or
-        the size of a difference), and ``even`` (whether a difference from the
-        prediction is squared or taken as a size; None where no difference of it was found).
+        the size of a difference), ``errs`` (the same without the minus), ``likelihood`` (whether it is a
+        mean or sum of logarithms of a softmax or sigmoid, not negated), and ``even`` (whether a difference
+        from the prediction is squared or taken as a size; None where no difference of it was found).
     """
     out: dict[str, Any] = {
         "negated": False, "reduction": None, "operations": [], "broadcast": None, "penalised": 0,
-        "signed": False, "even": None, "shuns": False,
+        "signed": False, "even": None, "shuns": False, "errs": False, "likelihood": False,
     }  # fmt: skip
     node = loss.grad_fn
     while node is not None and node not in known and len(out["operations"]) < 8:
@@ -206,7 +208,9 @@ def loss_structure(
         elif kind not in _SHAPE_ONLY:
             # Of two operands one has no history: numbers that were given.
             differs = any(kind_of(p) in ("Sub", "Rsub") and len(parents_of(p)) == 1 for p in parents_of(node))
-            out["shuns"] = out["negated"] and kind in ("Pow", "Abs") and differs
+            error = kind in ("Pow", "Abs") and differs
+            out["shuns"], out["errs"] = out["negated"] and error, not out["negated"] and error
+            out["likelihood"] = not out["negated"] and kind in ("LogSoftmax", "LogSigmoid")
             break
         parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
@@ -294,13 +298,20 @@ def _penalised(loss: torch.Tensor) -> int:
     return len(found)
 
 
+def leaves_of(loss: torch.Tensor, limit: int = 400) -> list[torch.Tensor]:
+    """Return the tensors that a loss teaches, each once, those nearest to it first."""
+    if loss.grad_fn is None:
+        return []
+    found = (getattr(n, "variable", None) for n in _walk(loss.grad_fn, limit))
+    return list({id(v): v for v in found if v is not None}.values())
+
+
 def leaf_gains(loss: torch.Tensor) -> list[float]:
     """Return the size of each matrix that is learned: the root mean square of a weight times √(longer side).
 
     About 1 for sound initial weights (He et al. 2015), whichever way round they multiply.
     """
-    leaves = {id(v): v for n in _walk(loss.grad_fn, 400) if (v := getattr(n, "variable", None)) is not None}
-    matrices = [v.detach().float() for v in leaves.values() if v.dim() == 2]
+    matrices = [v.detach().float() for v in leaves_of(loss) if v.dim() == 2]
     return [float(w.pow(2).mean().sqrt()) * max(w.shape) ** 0.5 for w in matrices if w.numel()]
 
 

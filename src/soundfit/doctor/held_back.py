@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["held_back", "without_gradient"]
+__all__ = ["held_back", "row_values", "without_gradient"]
 
 Tensor = torch.Tensor
 
@@ -20,7 +20,12 @@ def without_gradient(out: Any, mask: Tensor) -> Any:
 
 def held_back(rows: tuple[Tensor, ...], share: float) -> Tensor:
     """Return which rows to hold back: a fixed function of each row's values."""
+    return row_values(rows) < share
+
+
+def row_values(rows: tuple[Tensor, ...]) -> Tensor:
+    """Return a number from 0 to 1 for each row that its values alone decide, spread evenly over rows."""
     flat = torch.cat([torch.nan_to_num(x.detach().reshape(len(x), -1).double()) for x in rows], 1)
     weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64, device=flat.device) * 78.233)
     value = torch.sin(flat @ weight * 43758.5453) * 1e4
-    return (value - value.floor()) < share
+    return value - value.floor()

@@ -28,6 +28,7 @@ from soundfit.doctor.forks import Forks, shared_modules
 from soundfit.doctor.judge import possible_score
 from soundfit.doctor.replay import replay
 from soundfit.doctor.rows import Rows
+from soundfit.doctor.scores import class_facts
 from soundfit.doctor.speak import Translate, told
 from soundfit.doctor.visit import Visit
 from soundfit.records.said import say
@@ -36,8 +37,12 @@ __all__ = ["interval", "plans", "repair"]
 
 MAX_TRIALS = 6  # retrainings with a change
 FRESH_SEEDS = 3  # fewest seeds that prove a change, none of them one that chose it
+LONG_SECONDS, LONG_SEEDS = 20.0, 4  # a training that takes so long is proven on this many seeds at most
 HELD_BACK = 0.25  # share of the rows that judge where a script evaluates nothing itself
+FEWEST_HELD = 12  # with fewer held back by chance, as many as make a quarter are
 FEWEST_ROWS = 24  # with fewer, none are held back: such a table is a function to be learnt
+# What is tried last on bare tensors, where no replay can tell what would cure.
+_SOUND_BARE = {"scale_inputs": True, "fresh": True, "adam": 0.01, "zero_grad": True, "include": True}
 _COPY_BYTES, _COPY_FILES = 50_000_000, 2000
 
 
@@ -138,32 +143,16 @@ def repair(
     out: dict[str, Any] = {
         "accepted": False, "before": None, "after": None, "interval": None, "trials": [], "originals": [], "blind": None, "change": None, "rows": None,
     }  # fmt: skip
-    candidates = plans(visit)
     looked = Examination(visit.watch, float("inf"))
-    trace = visit.trace
-    if (
-        not candidates
-        or looked.rows is None
-        or looked.root is None
-        or trace is None
-        or "task" not in trace.facts
-    ):
+    trace, bare = visit.trace, _is_bare(looked, visit)
+    candidates = plans(visit)
+    if bare and not visit.healthy:
+        candidates.append(_sound_bare(visit))
+    if not candidates or trace is None or not (bare or "task" in trace.facts):
         out["why"] = _no_plan(visit)
         return out
-    looked.prepare()
-    facts = _facts(looked, trace.facts)
-    evaluated = trace.facts.get("evaluation", {})
-    own = (
-        bool(looked.root.eval_scores)
-        and evaluated.get("rows", 0) >= 20
-        and evaluated["shared"] < 0.5 * evaluated["rows"]
-    )
-    judges = "evaluation" if own else "held-out" if len(looked.rows) >= FEWEST_ROWS else "all"
-    out["rows"] = {
-        "evaluation": say("the script's evaluation"),
-        "held-out": say("rows held out of training"),
-        "all": say("all {n} rows, too few to hold any back", n=len(looked.rows)),
-    }[judges]
+    facts, judges = ({"bare": True}, "held-out") if bare else _prepared(looked, trace.facts)
+    out["rows"] = _rows_named(judges, 0 if looked.rows is None else len(looked.rows))
     runner = _Runner(script, list(args), facts, judges)
     runner.told_to, runner.words, runner.limit = told_to, _, 600 + 20 * visit.watched_seconds
     runner.goal = math.nan if facts.get("uneven") else possible_score(trace.facts) - 0.05
@@ -172,7 +161,11 @@ def repair(
         runner.scratch()
         files = _stamps(script)
         try:
-            best = _try(runner, candidates, out)
+            first = _survey(runner, out) if bare else runner.run({}, 0, say("as it is"), out)
+            if first is None and not bare:
+                candidates.append(_sound_bare(visit))
+                first = _survey(runner, out)  # the model's calls show rows, and not how they were judged
+            best = _try(runner, first, candidates, out)
         finally:
             if runner.forks is not None:
                 runner.forks.close()
@@ -187,8 +180,61 @@ def repair(
     return out
 
 
-def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any]) -> dict[str, Any] | None:
+def _sound_bare(visit: Visit) -> dict[str, Any]:
+    """Return all that was prescribed, and sound settings beside it."""
+    found = {k: v for d in reversed(visit.diagnoses) for k, v in d.prescription.change.items()}
+    return {"code": say("sound settings"), "change": {**found, **_SOUND_BARE}}
+
+
+def _is_bare(looked: Examination, visit: Visit) -> bool:
+    """Return whether no call of a module tells rows or task, and there may be some all the same: no game, no actions."""
+    if visit.trace is None or looked.together or looked.are_actions():
+        return False
+    return looked.rows is None or looked.root is None or "task" not in visit.trace.facts
+
+
+def _prepared(looked: Examination, found: Any) -> tuple[dict[str, Any], str]:
+    """Return what changes need to know, and which rows judge: the script's own evaluation where it has one."""
+    assert looked.rows is not None
+    assert looked.root is not None
+    looked.prepare()
+    other = found.get("evaluation", {})
+    own = (
+        bool(looked.root.eval_scores) and other.get("rows", 0) >= 20 and other["shared"] < 0.5 * other["rows"]
+    )
+    judges = "evaluation" if own else "held-out" if len(looked.rows) >= FEWEST_ROWS else "all"
+    return _facts(looked, found), judges
+
+
+def _rows_named(judges: str, n: int) -> str:
+    return {
+        "evaluation": say("the script's evaluation"),
+        "held-out": say("rows held out of training"),
+        "all": say("all {n} rows, too few to hold any back", n=n),
+    }[judges]
+
+
+def _survey(runner: _Runner, out: dict[str, Any]) -> dict[str, Any] | None:
+    """Run a script on bare tensors as it is: only so is known what its rows are. Few rows are all judged."""
+    runner.facts, runner.judges, runner.usual = {"bare": True, "survey": True}, "held-out", None
+    out["rows"] = _rows_named("held-out", 0)
     first = runner.run({}, 0, say("as it is"), out)
+    found = runner.told_facts
+    runner.facts = {**found, "bare": True}
+    runner.goal = found.get("possible", math.nan) - 0.05
+    if found and found["distinct"] < FEWEST_ROWS:
+        runner.judges = "all"
+        out["rows"] = _rows_named("all", found["distinct"])
+        first = runner.run({}, 0, say("as it is"), out)
+    elif found and found["held"] < FEWEST_HELD:  # the luck of a small table: exactly a quarter, then
+        runner.hold_back = found["share"]
+        first = runner.run({}, 0, say("as it is"), out)
+    return first
+
+
+def _try(
+    runner: _Runner, first: dict[str, Any] | None, candidates: list[dict[str, Any]], out: dict[str, Any]
+) -> dict[str, Any] | None:
     if first is None:
         out["why"] = say("no held-out rows could be scored")
         return None
@@ -205,22 +251,31 @@ def _try(runner: _Runner, candidates: list[dict[str, Any]], out: dict[str, Any])
             break
     if best is None or after is None or after["score"] <= first["score"]:
         out["after"] = after["score"] if after is not None else None
+        out["why"] = say("no change scored better on the seed that chooses")
         return None
-    # A pair that chose among changes is not counted again; one that had no choice is, though only gains get here.
-    # How many seeds follow depends on time alone.
-    fresh = MAX_TRIALS - len(out["trials"]) if first["seconds"] < 20 else FRESH_SEEDS
-    alone = len(out["trials"]) == 1
-    pairs = [(first["parts"], after["parts"])] if alone else []
-    befores, afters = ([first["score"]], [after["score"]]) if alone else ([], [])
+    # The pair that chose the change never judges it, even where it was the only one tried: only gains get here.
+    # How many fresh seeds follow depends on time alone.
+    left = MAX_TRIALS - len(out["trials"])
+    fresh = left if first["seconds"] < LONG_SECONDS else min(left, LONG_SEEDS)
+    pairs, befores, afters = [], [], []
     for seed in range(1, 1 + fresh):
         a, b = runner.run({}, seed, say("as it is"), out), runner.run(best["change"], seed, best["code"], out)
+        if a is not None and b is None:  # leaving the seed out would choose among seeds by what came of them
+            out |= {
+                "after": after["score"],
+                "why": say("with the change the script broke off on seed {seed}", seed=seed),
+            }
+            return None
         if a is None or b is None:
             break
         pairs.append((a["parts"], b["parts"]))
         befores.append(a["score"])
         afters.append(b["score"])
     if len(pairs) < FRESH_SEEDS:
-        out |= {"after": after["score"], "why": say("fewer than {n} seeds could be compared", n=FRESH_SEEDS)}
+        out |= {
+            "after": after["score"],
+            "why": say("fewer than {n} fresh seeds could be compared", n=FRESH_SEEDS),
+        }
         return None
     _, low, high = interval(pairs, sampled=runner.judges != "all")
     out |= {"before": statistics.fmean(befores), "after": statistics.fmean(afters), "interval": [low, high]}
@@ -238,9 +293,11 @@ class _Runner:
         self.told_to: TextIO | None = None
         self.words: Translate = str
         self.limit = math.inf
+        self.hold_back = HELD_BACK
         self.goal = math.nan
         self.usual: int | None = None
         self.forks: Forks | None = None
+        self.told_facts: dict[str, Any] = {}
 
     def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
         """Retrain once; return ``score`` and ``parts``, or None where nothing could be scored."""
@@ -257,6 +314,7 @@ class _Runner:
         code = self.forks.run(path, min(self.limit, 1e6))
         result = Path(str(path) + ".result")
         found = torch.load(result, weights_only=False) if result.exists() else {"score": None, "parts": None}
+        self.told_facts = found.get("facts") or {}
         found["seconds"] = time.perf_counter() - started
         if not change and self.usual is None:
             self.usual = code
@@ -293,7 +351,7 @@ class _Runner:
     def _write(self, path: Path, change: dict[str, Any], seed: int, *, judge: bool) -> None:
         spec = {
             "script": str(self._script(judge)), "args": self.args, "wanted": change, "facts": self.facts, "seed": seed,
-            "hold_back": HELD_BACK if judge and self.judges == "held-out" else 0.0, "judge": judge, "rows": self.judges,
+            "hold_back": self.hold_back if judge and self.judges == "held-out" else 0.0, "judge": judge, "rows": self.judges,
         }  # fmt: skip
         torch.save(spec, path)
 
@@ -327,11 +385,8 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     y = rows.targets.float()
     y = y[torch.isfinite(y)]
     facts |= {"target_mean": float(y.mean()), "target_std": float(y.std()) + 1e-12}
-    if task is not None and task.kind in ("classes", "binary"):
-        labels = task.labels(rows.targets).reshape(-1).clamp(min=0)
-        counts = torch.bincount(labels, minlength=task.classes).float()
-        facts["class_weights"] = counts.sum() / (counts.clamp(min=1) * max(task.classes, 1))
-        facts["uneven"] = float(counts.max() / counts.sum()) >= 0.7
+    if task is not None:
+        facts |= class_facts(task, rows.targets)
     facts["through"] = looked.through
     return facts
 

@@ -13,7 +13,7 @@ import torch
 
 from soundfit.doctor.steps import mixed
 
-__all__ = ["RowStore", "Rows", "by_chance", "mirrored", "overlap", "recur", "unseen"]
+__all__ = ["RowStore", "Rows", "by_chance", "mirrored", "overlap", "recur", "row_keys", "unseen"]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
@@ -38,7 +38,7 @@ class Rows:
         """Return the rows without repetitions of the same input and target, in order of first sight."""
         if len(self) == 0:
             return self
-        _, inverse = torch.unique(_keys((*self.inputs, self.targets)), return_inverse=True)
+        _, inverse = torch.unique(row_keys((*self.inputs, self.targets)), return_inverse=True)
         first = torch.full((int(inverse.max()) + 1,), len(self), dtype=torch.long)
         first.scatter_reduce_(0, inverse, torch.arange(len(self)), "amin")
         return self.take(first.sort().values)
@@ -113,7 +113,7 @@ class RowStore:
         return rows
 
 
-def _keys(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def row_keys(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """Return a number per row (N,): equal rows have equal numbers, unequal rows almost surely not."""
     keys = torch.zeros(parts[0].shape[0], dtype=torch.float64)
     for part in parts:
@@ -132,14 +132,14 @@ def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
     statistic), and the batches with few speak. Rows mixed by a bad split are in all batches alike, and never
     all of the training rows.
     """
-    known = _keys(train.inputs)
+    known = row_keys(train.inputs)
     shapes = [x.shape[1:] for x in train.inputs]
     groups: list[torch.Tensor] = []
     before = None
     for step, batch in zip(evaluation.steps, evaluation.batches, strict=True):
         if [x.shape[1:] for x in batch.inputs] != shapes:
             continue
-        keys = _keys(batch.inputs)
+        keys = row_keys(batch.inputs)
         if groups and step == before and len(groups[-1]) < _ROWS_A_GROUP:
             groups[-1] = torch.cat([groups[-1], keys])
         else:
@@ -173,7 +173,7 @@ def unseen(evaluation: Rows, train: Rows) -> Rows:
     shapes = [x.shape[1:] for x in train.inputs]
     if [x.shape[1:] for x in evaluation.inputs] != shapes or len(evaluation) == 0:
         return evaluation
-    new = ~torch.isin(_keys(evaluation.inputs), _keys(train.inputs))
+    new = ~torch.isin(row_keys(evaluation.inputs), row_keys(train.inputs))
     return evaluation.take(new.nonzero().reshape(-1)) if 20 <= int(new.sum()) < len(new) else evaluation
 
 
@@ -209,7 +209,7 @@ def by_chance(store: RowStore) -> bool:
     for batch in store.batches:
         if any(x.is_floating_point() for x in batch.inputs):
             return False
-        keys = _keys((*batch.inputs, batch.targets))
+        keys = row_keys((*batch.inputs, batch.targets))
         twins, rows = twins + len(keys) - len(keys.unique()), rows + len(keys)
     return rows >= 100 and twins >= 0.02 * rows
 

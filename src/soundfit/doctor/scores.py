@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-__all__ = ["Task", "even_rows", "permutation_z", "row_scores", "score", "task_of"]
+__all__ = ["Task", "class_facts", "even_rows", "permutation_z", "rank_rows", "row_scores", "score", "task_of"]
 
 Tensor = torch.Tensor
 
@@ -211,6 +212,34 @@ def even_rows(task: Task, parts: Tensor, targets: Tensor) -> Tensor:
     counts = torch.bincount(labels.clamp(min=0)).double()
     present = int((counts > 0).sum())
     return parts.double() * len(labels) / (present * counts[labels.clamp(min=0)])
+
+
+def rank_rows(numbers: Tensor, targets: Tensor) -> Tensor:
+    """Return each row's part of the area under the ROC curve; numbers are to be small where the target is 1.
+
+    The parts' mean is the area: a half where a number is not finite, or where all targets are alike.
+    """
+    low, one = numbers.double().reshape(-1), targets.reshape(-1) > 0.5
+    if not bool(torch.isfinite(low).all()) or bool(one.all()) or not bool(one.any()):
+        return torch.full((len(low),), 0.5, dtype=torch.float64)
+    parts = torch.zeros_like(low)
+    for mine, sign in ((one, -1.0), (~one, 1.0)):
+        others, values = (sign * low[~mine]).sort().values, sign * low[mine]
+        below = torch.searchsorted(others, values) + torch.searchsorted(others, values, right=True)
+        parts[mine] = below.double() / (2 * len(others)) * len(low) / (2 * int(mine.sum()))
+    return parts
+
+
+def class_facts(task: Task, targets: Tensor) -> dict[str, Any]:
+    """Return ``class_weights`` (inverse to the classes' shares) and ``uneven`` (one holds 70 % or more)."""
+    if task.kind not in ("classes", "binary"):
+        return {}
+    labels = task.labels(targets).reshape(-1).clamp(min=0)
+    counts = torch.bincount(labels, minlength=task.classes).float()
+    return {
+        "class_weights": counts.sum() / (counts.clamp(min=1) * max(task.classes, 1)),
+        "uneven": float(counts.max() / counts.sum()) >= 0.7,
+    }
 
 
 def permutation_z(predictions: Tensor, targets: Tensor) -> float:

@@ -111,6 +111,8 @@ def _repair_text(repair: dict[str, Any], _: Translate) -> str:
         text = _("{told}: score {before:.3f} before, {after:.3f} after ({n} trainings).").format(
             told=outcome, before=repair["before"], after=repair["after"], n=n
         )
+    if not repair["accepted"] and "why" in repair:
+        text += _(" Unproven: {why}.").format(why=told(repair["why"], _))
     if repair.get("rows"):
         text += _(" Judged on {rows}.").format(rows=told(repair["rows"], _))
     blind = repair.get("blind")

@@ -8,6 +8,7 @@ Run as ``python -m soundfit.doctor.trial SPEC``: reads a spec that the repair wr
 from __future__ import annotations
 
 import copy
+import math
 import os
 import random
 import sys
@@ -30,7 +31,7 @@ def main(spec_path: str) -> int:
     watch: Watch | None = None
     changes = Changes(spec["wanted"], spec["facts"], hold_back=spec["hold_back"])
     changes.attach()
-    if spec["judge"]:  # outside of the changes: it must see what the script sees
+    if spec["judge"] and changes.bare is None:  # outside of the changes: it must see what the script sees
         watch = Watch()
         watch.attach()
     try:
@@ -41,6 +42,8 @@ def main(spec_path: str) -> int:
         changes.detach()
     if watch is not None:
         torch.save(_judge(watch, changes, spec), spec_path + ".result")
+    elif changes.bare is not None and spec["judge"]:
+        torch.save(_judge_bare(changes.bare), spec_path + ".result")
     return code
 
 
@@ -64,11 +67,37 @@ def _offset_seeds(offset: int) -> None:
     )
 
 
+def _judge_bare(bare: Any) -> dict[str, Any]:
+    """Return the same of a training without a module's output; of the first one what it told as well."""
+    found = bare.survey() if bare.facts.get("survey") else {}
+    nothing: dict[str, Any] = {"score": None, "parts": None, "facts": found}
+    if found is None:
+        return {**nothing, "facts": {}}
+    if bare.surveyed is not None:
+        found["possible"] = _possible(found, bare.surveyed)
+    bare.facts.update(found)
+    pair = bare.predictions() if "task" in bare.facts else None
+    return nothing if pair is None else {**_scored(bare.facts, *pair), "facts": found}
+
+
+def _possible(facts: dict[str, Any], rows: Any) -> float:
+    """Return what a small sound model reaches on rows held out, NaN where none fits the kind of score."""
+    from soundfit.doctor.reference import fit_reference
+    from soundfit.doctor.rows import Rows
+
+    if facts["uneven"] or facts["ranked"] or facts["directions"]:
+        return math.nan
+    targets = (rows.targets > 0).float() if facts["signs"] else rows.targets
+    try:
+        made = fit_reference(facts["task"], Rows(rows.inputs, targets), seconds=4.0)
+    except Exception:  # rows that no small model can take
+        return math.nan
+    return math.nan if made is None else float(made.held_out)
+
+
 def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the score on the rows that judge and each row's own part of it."""
     import torch
-
-    from soundfit.doctor.scores import even_rows, row_scores, score
 
     task = spec["facts"]["task"]
     pairs: list[tuple[Any, Any]] = []
@@ -87,14 +116,23 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
             return {"score": float(hits.mean()), "parts": hits.tolist()}
     if not pairs:
         return {"score": None, "parts": None}
-    p, y = torch.cat([a for a, _ in pairs]).float(), torch.cat([b for _, b in pairs])
+    return _scored(spec["facts"], torch.cat([a for a, _ in pairs]).float(), torch.cat([b for _, b in pairs]))
+
+
+def _scored(facts: dict[str, Any], p: Any, y: Any) -> dict[str, Any]:
+    from soundfit.doctor.scores import even_rows, rank_rows, row_scores, score
+
+    task = facts["task"]
+    if facts.get("ranked"):
+        ranks = rank_rows(p, y)
+        return {"score": float(ranks.mean()), "parts": ranks.tolist()}
     if p.numel() == y.numel() == len(p) == len(y):
         p = p.reshape(y.shape)
     value = score(task, p, y)
     parts = row_scores(task, p, y)
     if parts is None:
         return {"score": None, "parts": None}
-    if spec["facts"].get("uneven"):
+    if facts.get("uneven"):
         parts = even_rows(task, parts, y)
         value = float(parts.double().mean())
     return {"score": value if value == value else None, "parts": centred(parts, value).tolist()}
@@ -131,6 +169,8 @@ def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any,
         with torch.no_grad():
             parts = torch.arange(len(rows)).split(512)
             p = torch.cat([output_of(call(net, [x[i] for x in rows.inputs])) for i in parts])
+    except Exception:  # a model that needs more than these inputs, as a state of as many rows
+        return []
     finally:
         changes.detach()
     return [(p, rows.targets)]

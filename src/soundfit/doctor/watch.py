@@ -19,6 +19,7 @@ from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.glance import described, glance
 from soundfit.doctor.graph import sign_to
+from soundfit.doctor.hand_steps import HandSteps
 from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
@@ -82,6 +83,7 @@ class Watch:
         self.patches = Patches(self)
         self._known: dict[int, torch.Tensor] = {}
         self._heard = Heard(self.recording)
+        self.hand_steps = HandSteps()
         self.by_hand = False  # no optimiser: what comes between two backward passes is taken for a step
         self._seen_before = (0, 0)
         self.attached = False
@@ -279,6 +281,8 @@ class Watch:
             if self._ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
             self._look_for_old_gradients()
+            if not self.optimisers:
+                self.hand_steps.before(loss)
             if loss is self._backed:
                 self.recording.put("backward_twice", self.step + 1, 1.0)
             self._backed = loss
@@ -288,6 +292,7 @@ class Watch:
         """Look at the gradients of a closure: they are made inside of the optimiser's step."""
         if not self.optimisers:
             self._seen_before, self._met = (len(self._window), len(self._calls)), None
+            self.hand_steps.after()
         if not self.full:
             return
         with torch.no_grad(), torch._C.DisableTorchFunction():

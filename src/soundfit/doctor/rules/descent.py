@@ -28,7 +28,14 @@ def ascent(case: Case) -> list[Diagnosis]:
     if case["together"]:
         return []
     if negated == maximise:
-        return _falls_while_wrong(case) or _opposed(case) or _runs_away(case) or _opposes(case)
+        return (
+            _falls_while_wrong(case)
+            or _opposed(case)
+            or _runs_away(case)
+            or _opposes(case)
+            or _climbs(case)
+            or _unlikely(case)
+        )
     if not (case.sick or not case.judged or case.nonfinite):
         return []
     if maximise and case["loss.kind"] is None and not case.sick:
@@ -128,6 +135,36 @@ def _opposes(case: Case) -> list[Diagnosis]:
         case.diagnose("gradient-ascent", "the loss is the cosine with the targets, and falls below 0", 0.93, fix, place=place,
                       patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")),
                       change={"descend": True}, loss_at_end=last)
+    ]  # fmt: skip
+
+
+def _climbs(case: Case) -> list[Diagnosis]:
+    """Updates by hand that follow the gradient of an error, which rises."""
+    error = case["loss.kind"] is not None or case["custom.structure.errs"]
+    rises = case.smooth(1.0) > case.smooth(0.0) or case.nonfinite
+    if not (case["hand_steps.climbs"] and error and rises):
+        return []
+    place = case["places.backward"]
+    fix = say("The update by hand adds the gradient, and the error rises: weights must move against it (w -= rate * gradient).")  # fmt: skip
+    return [
+        case.diagnose("gradient-ascent", "weights move along the gradient of an error", 0.95, fix, place=place,
+                      change={"descend": True}, loss_at_start=case.smooth(0.0), loss_at_end=case.smooth(1.0))
+    ]  # fmt: skip
+
+
+def _unlikely(case: Case) -> list[Diagnosis]:
+    """A log-likelihood by hand that nothing negates, and that falls without end."""
+    first, last = case.smooth(0.0), case.smooth(1.0)
+    shape = case["custom.structure"] or {}
+    plain = case["loss.kind"] is None and shape.get("likelihood") and not shape.get("signed")
+    if not (plain and first <= 0.0 and last < first - max(1.0, abs(first))):
+        return []
+    place = case["places.backward"]
+    fix = say("The log-likelihood of the targets is minimised: negate it.")
+    return [
+        case.diagnose("gradient-ascent", "a log-likelihood is minimised, and falls without end", 0.9, fix, place=place,
+                      patch=changed(place, swap_name(r"\b(\w+)\.backward", r"(-\1).backward")),
+                      change={"descend": True}, loss_at_start=first, loss_at_end=last)
     ]  # fmt: skip
 
 

@@ -233,7 +233,14 @@ def out_of_reach(case: Case) -> list[Diagnosis]:
     text = say("{made} on the output cannot reach the targets", made=made)
     return [
         case.diagnose(
-            "output-activation", text, 0.9, fix, place=where, activation=made, beyond=found["beyond"]
+            "output-activation",
+            text,
+            0.9,
+            fix,
+            place=where,
+            change={"output": "drop"},
+            activation=made,
+            beyond=found["beyond"],
         )
     ]
 

@@ -139,7 +139,7 @@ def _stuck_by_hand(case: Case) -> list[Diagnosis]:
     fix = say("All weights start next to zero (gain {gain:.3g}, sound is about 1), so hidden units stay alike: draw them with a standard deviation of 1/√(inputs of the layer).", gain=max(gains))  # fmt: skip
     return [
         case.diagnose("bad-init", "weights start next to zero and the loss stays where it began", 0.75, fix,
-                      place=case["places.backward"], gain=max(gains), loss_at_start=first, loss_at_end=last)
+                      place=case["places.backward"], change={"fresh": True}, gain=max(gains), loss_at_start=first, loss_at_end=last)
     ]  # fmt: skip
 
 

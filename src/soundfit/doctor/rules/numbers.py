@@ -91,11 +91,13 @@ def nonfinite(case: Case) -> list[Diagnosis]:
             case.smooth(max(0.0, min(1.0, (step - 2) / max(len(case.loss), 1))))
             > 5 * abs(case.smooth(0.0)) + 1e-9
         )
+        # Without a score no replay can tell; there the first steps say nothing, for a wild rate breaks them too.
+        alone = not case.judged and not first and name in ("sqrt", "norm", "acos", "pow")
         if (
             name in risky
             and (first or not grew)
             and detail.get("largest_output", 0.0) < 1e6
-            and case.cure("same") > 0.5
+            and (case.cure("same") > 0.5 or alone)
         ):
             fix = say(
                 "The slope of {name} is infinite at its end: add a small constant to its argument.", name=name

@@ -164,6 +164,8 @@ def arrival(case: Case) -> list[Diagnosis]:
 
 def zero_grad(case: Case) -> list[Diagnosis]:
     """Gradients of earlier steps are still there when a new backward pass begins."""
+    if case["hand_steps.piled_up"]:
+        return _piled_up_by_hand(case)
     kept = [n for n in case.trace.series if n.startswith("old_gradients_")]
     if not kept or case.number("steps") < 3:
         return []
@@ -189,8 +191,27 @@ def zero_grad(case: Case) -> list[Diagnosis]:
     ]
 
 
+def _piled_up_by_hand(case: Case) -> list[Diagnosis]:
+    """Weights are updated by hand, and each update takes the gradients of all earlier ones once more."""
+    place = case["places.backward"]
+    fix = say(
+        "backward() adds to what is in .grad: clear it after each update, p.grad = None or p.grad.zero_()."
+    )
+    return [
+        case.diagnose("missing-zero-grad", "gradients pile up: nothing clears them between updates by hand", 0.95, fix,
+                      place=place, patch=added_before(place, "for p in parameters: p.grad = None"), change={"zero_grad": True})
+    ]  # fmt: skip
+
+
 def step(case: Case) -> list[Diagnosis]:
     """Backward passes without any optimiser step, and weights that never move."""
+    if case["hand_steps.moved"] is False and case["weights"] is None and case.number("backwards", 0) >= 10:
+        place = case["places.backward"]
+        fix = say("The update reaches no weight: p = p - lr * p.grad gives a new tensor to the name p alone. Update in place under torch.no_grad(): p -= lr * p.grad.")  # fmt: skip
+        return [
+            case.diagnose("missing-step", "gradients are computed and no weight moves", 0.97, fix, place=place,
+                          backwards=case.number("backwards"))
+        ]  # fmt: skip
     if case.number("backwards", 0) < 3 or case["weights"] is None:
         return []
     steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)

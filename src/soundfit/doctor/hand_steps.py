@@ -1,0 +1,91 @@
+"""What a script without an optimiser does between its first backward passes: moves weights, clears gradients.
+
+Compares copies of the tensors that a loss leads back to; changes none of them. Knows no rule.
+"""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from soundfit.doctor.graph import leaves_of
+
+__all__ = ["HandSteps"]
+
+_LOOKS = 4
+_MOST_ELEMENTS = 5_000_000
+
+
+@dataclass
+class _Look:
+    leaf: torch.Tensor
+    value: torch.Tensor
+    kept: bool
+    gradient: torch.Tensor | None = None
+
+
+class HandSteps:
+    """Looks at the first backward passes, before and after each."""
+
+    def __init__(self) -> None:
+        self._looks: list[dict[int, _Look]] = []
+
+    def before(self, loss: torch.Tensor) -> None:
+        """Receive the loss of a step; copy what it teaches, and see which gradients nothing has touched since."""
+        if len(self._looks) >= _LOOKS:
+            return
+        leaves = leaves_of(loss)
+        if sum(x.numel() for x in leaves) > _MOST_ELEMENTS:
+            leaves = []
+        earlier = self._looks[-1] if self._looks else {}
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            self._looks.append(
+                {id(x): _Look(x, x.detach().clone(), _is_kept(x, earlier.get(id(x)))) for x in leaves}
+            )
+
+    def after(self) -> None:
+        """Copy the gradients that a backward pass made."""
+        if not self._looks or len(self._looks) >= _LOOKS:
+            return
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            for look in self._looks[-1].values():
+                gradient = look.leaf.grad
+                if gradient is not None and not gradient.is_sparse and bool((gradient != 0).any()):
+                    look.gradient = gradient.detach().clone()
+
+    def facts(self) -> dict[str, Any]:
+        """Return ``piled_up``, ``moved`` and ``climbs``; nothing where fewer than four passes were seen.
+
+        ``piled_up``: a tensor was moved after each pass, and its gradient was untouched before each next.
+        ``climbs``: each tensor moved along its gradient after each pass.
+        ``moved``: any of the tensors that each pass taught is not what it was; None where there is none.
+        """
+        if len(self._looks) < _LOOKS:
+            return {}
+        pairs = list(zip(self._looks, self._looks[1:], strict=False))
+        same = [k for k in self._looks[0] if all(k in look for look in self._looks)]
+        piled_up = any(
+            all(b[k].kept and not torch.equal(a[k].value, b[k].value) for a, b in pairs) for k in same
+        )
+        first = [self._looks[0][k] for k in same if all(a[k].gradient is not None for a, _ in pairs)]
+        moved = any(not torch.equal(x.value, x.leaf.detach()) for x in first) if first else None
+        climbs = bool(first) and all(_along(a[id(x.leaf)], b[id(x.leaf)]) for a, b in pairs for x in first)
+        return {"piled_up": piled_up, "moved": moved, "climbs": climbs}
+
+
+def _is_kept(x: torch.Tensor, earlier: _Look | None) -> bool:
+    """Return whether a gradient is still what the last backward pass left."""
+    before = None if earlier is None else earlier.gradient
+    return before is not None and x.grad is not None and not x.grad.is_sparse and torch.equal(x.grad, before)
+
+
+def _along(before: _Look, after: _Look) -> bool:
+    """Return whether a tensor moved along the gradient of the pass between two looks."""
+    if before.gradient is None:
+        return False
+    way, gradient = (after.value - before.value).double().reshape(-1), before.gradient.double().reshape(-1)
+    return float(way @ gradient) > 0.9 * float(way.norm() * gradient.norm()) > 0
