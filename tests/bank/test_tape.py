@@ -200,3 +200,64 @@ def test_many_replays_are_as_many_single_ones() -> None:
     assert first[1].item() == 8
     assert torch.equal(a, b)
     assert torch.equal(first[2], second[2])
+
+
+class _Graph:
+    """Stands in for a CUDA graph: captures by doing nothing, or not at all."""
+
+    made = 0
+
+    def __init__(self, tape: Tape, runs: int) -> None:
+        self.tape, self.runs = tape, runs
+        _Graph.made += 1
+
+    def replay(self) -> None:
+        self.tape._run(self.runs)
+
+
+def _counting_tape() -> tuple[Tape, Tensor]:
+    count, x = torch.zeros(1), torch.ones(3)
+
+    def function() -> tuple[Tensor, ...]:
+        count.add_(1.0)
+        return (x * count,)
+
+    tape = Tape(function, device=CPU)
+    tape.device = torch.device("cuda")
+    return tape, count
+
+
+def test_many_runs_are_launched_in_few_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tape, count = _counting_tape()
+    monkeypatch.setattr(Tape, "_captured", lambda self, times: _Graph(self, times))
+    monkeypatch.setattr("soundfit.bank.tape.GRAPH_CALLS", 5 * len(tape.calls))
+    _Graph.made = 0
+    (y,) = tape.replay(12)
+    assert count.item() == 1 + 12
+    assert y.tolist() == [13.0] * 3
+    assert _Graph.made == 2  # one of five runs, one of a single run
+
+
+def test_what_cannot_be_captured_is_run_call_by_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    tape, count = _counting_tape()
+
+    def refuse(self: Tape, times: int) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(Tape, "_captured", refuse)
+    with pytest.warns(RuntimeWarning, match="not permitted when stream is capturing"):
+        tape.replay(3)
+    (y,) = tape.replay(2)
+    assert count.item() == 1 + 5
+    assert y.tolist() == [6.0] * 3
+
+
+def test_memory_that_runs_out_while_capturing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    tape, _ = _counting_tape()
+
+    def no_room(self: Tape, times: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Tape, "_captured", no_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        tape.replay()

@@ -8,6 +8,7 @@ On a GPU replays are captured as CUDA graphs, many runs in one. Knows nothing of
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -52,7 +53,7 @@ class Tape:
         with _no_collection():
             recording = record(function, device)
         self.device = device
-        self._graphs: dict[int, Any] = {}
+        self._graphs: dict[int, Any] | None = {}
         live = _live_ops(recording, _constant_storages(recording))
         live = _with_shortcuts(recording, _without_identities(recording, live))
         live, wholes = placed(recording, live) if device.type == "cuda" or fuse else (live, {})
@@ -97,30 +98,44 @@ class Tape:
         """Run the function again on the present values, so many times; return :attr:`outputs`."""
         if self.device.type == "cuda":
             at_once = max(1, min(times, GRAPH_CALLS // max(len(self.calls), 1)))
-            for _ in range(times // at_once):
-                self._graph(at_once).replay()
-            for _ in range(times % at_once):
-                self._graph(1).replay()
+            for runs in (*[at_once] * (times // at_once), *[1] * (times % at_once)):
+                self._replay_graph(runs)
         else:
-            with torch.no_grad():
-                for _ in range(times):
-                    self._run()
+            self._run(times)
         return self.outputs
 
-    def _run(self) -> None:
-        for function, args, kwargs in self.calls:
-            function(*args, **kwargs)
+    def _run(self, times: int) -> None:
+        with torch.no_grad():
+            for _ in range(times):
+                for function, args, kwargs in self.calls:
+                    function(*args, **kwargs)
 
-    def _graph(self, times: int) -> Any:
-        """Return the CUDA graph of so many runs."""
-        if times not in self._graphs:
-            # Capturing runs nothing, so the state advances by exactly the replays.
-            graph = torch.cuda.CUDAGraph()
-            with torch.no_grad(), _no_collection(), torch.cuda.graph(graph):
-                for _ in range(times):
-                    self._run()
-            self._graphs[times] = graph
-        return self._graphs[times]
+    def _replay_graph(self, times: int) -> None:
+        """Launch the CUDA graph of so many runs; where it cannot be captured, make the calls one by one."""
+        if self._graphs is not None and times not in self._graphs:
+            try:
+                self._graphs[times] = self._captured(times)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                self._graphs = None
+                warnings.warn(
+                    f"an operation cannot be captured in a CUDA graph ({str(error).splitlines()[0][:200]}): "
+                    "training goes on without, and slower",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        if self._graphs is None:
+            self._run(times)
+        else:
+            self._graphs[times].replay()
+
+    def _captured(self, times: int) -> Any:
+        # Capturing runs nothing, so the state advances by exactly the replays.
+        graph = torch.cuda.CUDAGraph()
+        with _no_collection(), torch.cuda.graph(graph):
+            self._run(times)
+        return graph
 
 
 @contextmanager
