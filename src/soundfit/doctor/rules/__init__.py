@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundfit.doctor.case import Case
-from soundfit.doctor.rules import data, descent, fit, loss, modes, network, numbers, optimiser
+from soundfit.doctor.rules import data, descent, fit, loss, modes, network, numbers, optimiser, rate
 from soundfit.records import Diagnosis, Trace
 from soundfit.records.said import say
 
@@ -16,7 +16,7 @@ __all__ = ["RULES", "diagnose", "is_healthy"]
 Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
-    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *data.rules, *network.rules, *modes.rules, *fit.rules,
+    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *network.rules, *modes.rules, *fit.rules,
 )  # fmt: skip
 
 # A cause on the left explains the signs on the right: they stay, with less confidence.
