@@ -169,7 +169,6 @@ def test_stacking_and_unstacking_keep_every_value() -> None:
         module[0].bias.requires_grad_(False)  # type: ignore[index]
         module[1].running_mean.normal_()  # type: ignore[index]
     stack = stack_modules(modules, sample=torch.randn(4, 3), device=CPU)
-    for i, module in enumerate(modules):
-        state = stack.module(i).state_dict()
+    for module, state in zip(modules, stack.members(), strict=True):
         assert all(torch.equal(state[n], v) for n, v in module.state_dict().items())
     assert set(stack.mutated) == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}

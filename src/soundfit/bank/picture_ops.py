@@ -38,7 +38,7 @@ def substitute(op: Op) -> Callable[..., None] | None:
     if op.func is aten.convolution_backward.default:
         grad, x, weight, _, *rest, mask = op.args
         if not mask[0] and mask[1] and _is_over_one_channel((x, weight, None, *rest), x, weight):
-            return _weight_gradient if _is_dense(grad) else None
+            return _weight_gradient if grad.is_dense else None
     return None
 
 
@@ -46,7 +46,7 @@ def _windows_are_apart(op: Op) -> bool:
     grad, x, kernel, stride, padding, dilation, ceil, index = op.args
     apart = not stride or list(stride) == list(kernel)
     plain = all(p == 0 for p in padding) and all(d == 1 for d in dilation) and not ceil
-    return apart and plain and all(map(_is_dense, (grad, x, index, *op.outs)))
+    return apart and plain and all(r.is_dense for r in (grad, x, index, *op.outs))
 
 
 def _is_over_one_channel(args: tuple[Any, ...], x: Ref, weight: Ref) -> bool:
@@ -55,17 +55,7 @@ def _is_over_one_channel(args: tuple[Any, ...], x: Ref, weight: Ref) -> bool:
         return False
     same = len(set(stride)) == 1 and len(set(padding)) == 1 and all(d == 1 for d in dilation)
     few = weight.size[0] // groups <= _MOST_OUTPUTS and math.prod(weight.size[2:]) <= _MOST_TAPS
-    return same and few and _is_dense(x) and _is_dense(weight)
-
-
-def _is_dense(ref: Ref) -> bool:
-    """Return whether a tensor lies in the order of its axes, without gaps."""
-    expected = 1
-    for size, stride in zip(reversed(ref.size), reversed(ref.stride), strict=True):
-        if size > 1 and stride != expected:
-            return False
-        expected *= size
-    return True
+    return same and few and x.is_dense and weight.is_dense
 
 
 def _pool_backward(grad: Tensor, x: Tensor, kernel: list[int], *rest: Any) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
-from torch import Tensor
 
 from soundfit.bank.recorder import Op, Recording, Ref, map_refs, refs_in
 
@@ -44,9 +43,9 @@ class Whole:
 
     def start(self, recording: Recording, memory: torch.UntypedStorage) -> None:
         """Write the constant pieces, and zeros elsewhere, into the memory."""
-        _view(self.out, memory).zero_()
+        self.out.on(memory).zero_()
         for place, source in self.constants:
-            _view(place, memory).copy_(_view(source, recording.storages[source.storage]))
+            place.on(memory).copy_(source.on(recording.storages[source.storage]))
 
 
 def placed(recording: Recording, ops: list[Op]) -> tuple[list[Op], dict[int, Whole]]:
@@ -141,8 +140,3 @@ def _moved_op(op: Op, moves: dict[Ref, Ref], whole: int) -> Op:
     )
     kwargs = {k: map_refs(v, moved) for k, v in op.kwargs.items()}
     return Op(op.func, map_refs(op.args, moved), kwargs, tuple(map_refs(op.outs, moved)), reads, writes)
-
-
-def _view(ref: Ref, storage: torch.UntypedStorage) -> Tensor:
-    empty = torch.empty(0, dtype=ref.dtype, device=storage.device)
-    return empty.set_(storage, ref.offset, ref.size, ref.stride)

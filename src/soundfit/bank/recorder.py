@@ -43,6 +43,21 @@ class Ref:
     stride: tuple[int, ...]
     offset: int
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether it lies in the order of its axes, without gaps."""
+        expected = 1
+        for size, stride in zip(reversed(self.size), reversed(self.stride), strict=True):
+            if size > 1 and stride != expected:
+                return False
+            expected *= size
+        return True
+
+    def on(self, storage: torch.UntypedStorage) -> Tensor:
+        """Return the view that it is, of a storage."""
+        empty = torch.empty(0, dtype=self.dtype, device=storage.device)
+        return empty.set_(storage, self.offset, self.size, self.stride)
+
 
 @dataclass
 class Op:

@@ -86,18 +86,6 @@ class Stack:
         apart = {name: t.unbind(0) for name, t in {**self.views(), **self.buffers}.items()}
         return [{name: rows[i] for name, rows in apart.items()} for i in range(self.size)]
 
-    def module(self, i: int) -> nn.Module:
-        """Return member i as an ordinary module (a copy)."""
-        module = copy.deepcopy(self.template)
-        with torch.no_grad():
-            parameters = dict(module.named_parameters())
-            for slot in self.slots:
-                flat = self.params_MP[i, slot.start : slot.start + slot.size]
-                parameters[slot.name].copy_(flat.view(slot.shape))
-            for name, value in _constants(module).items():
-                value.copy_(self.buffers[name][i])
-        return module
-
 
 def stack_modules(modules: Sequence[nn.Module], *, sample: Tensor, device: torch.device) -> Stack:
     """Stack modules of one architecture; ``sample`` (B, …) is a batch to rehearse a training pass with.

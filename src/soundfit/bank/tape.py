@@ -75,11 +75,7 @@ class Tape:
 
         def tensor_at(ref: Ref) -> Tensor:
             if ref not in tensors:
-                empty = torch.empty(0, dtype=ref.dtype, device=recording.device)
-                storage = memory.get(ref.storage) or recording.storages[ref.storage]
-                if storage.device != empty.device:
-                    empty = torch.empty(0, dtype=ref.dtype, device=storage.device)
-                tensors[ref] = empty.set_(storage, ref.offset, ref.size, ref.stride)
+                tensors[ref] = ref.on(memory.get(ref.storage) or recording.storages[ref.storage])
             return tensors[ref]
 
         with torch.no_grad():
@@ -89,9 +85,7 @@ class Tape:
             self.outputs = tuple(tensor_at(r) for r in recording.outputs)
             for ref, output in zip(recording.outputs, self.outputs, strict=True):
                 if ref.storage in memory:
-                    whole_output = recording.storages[ref.storage]
-                    source = torch.empty(0, dtype=ref.dtype, device=output.device)
-                    output.copy_(source.set_(whole_output, ref.offset, ref.size, ref.stride))
+                    output.copy_(ref.on(recording.storages[ref.storage]))
             self.calls = [call for op in live for call in _calls(op, tensor_at, kernels)]
 
     def replay(self, times: int = 1) -> tuple[Tensor, ...]:
@@ -310,7 +304,7 @@ def _with_shortcuts(recording: Recording, ops: list[Op]) -> list[Op]:
         if any(w in op.reads for later in ops[i + 1 : j] for w in later.writes):
             continue
         source, target = second.args[0], second.outs[0]
-        if op.func is aten.bmm.default and source == _transposed(out) and _is_contiguous(target):
+        if op.func is aten.bmm.default and source == _transposed(out) and target.is_dense:
             a, b = op.args
             args: tuple[Any, ...] = (_transposed(b), _transposed(a))
         elif op.func in _COMPARISONS and source == out and target.stride == out.stride:
@@ -328,15 +322,6 @@ def _transposed(ref: Ref) -> Ref:
     return Ref(ref.storage, ref.dtype, size, stride, ref.offset)
 
 
-def _is_contiguous(ref: Ref) -> bool:
-    expected = 1
-    for size, stride in zip(reversed(ref.size), reversed(ref.stride), strict=True):
-        if size > 1 and stride != expected:
-            return False
-        expected *= size
-    return True
-
-
 def _resolved(op: Op, resolve: Callable[[Ref], Ref], resolve_number: Callable[[int], int]) -> Op:
     args = map_refs(op.args, resolve)
     kwargs = {k: map_refs(v, resolve) for k, v in op.kwargs.items()}
@@ -345,10 +330,7 @@ def _resolved(op: Op, resolve: Callable[[Ref], Ref], resolve_number: Callable[[i
 
 
 def _all_ones(recording: Recording, ref: Ref) -> bool:
-    storage = recording.storages[ref.storage]
-    value = torch.empty(0, dtype=ref.dtype, device=storage.device)
-    value.set_(storage, ref.offset, ref.size, ref.stride)
-    return bool((value == 1).all())
+    return bool((ref.on(recording.storages[ref.storage]) == 1).all())
 
 
 def _lay_out(
