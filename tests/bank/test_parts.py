@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 from soundfit.bank import BankData, MemberRows
 from soundfit.bank.architecture import architecture_key
 from soundfit.bank.chunk import MemberNeed, chunk_bounds, members_at_once
-from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets
+from soundfit.bank.evaluation import TapedExam, answered, exam_groups, exam_losses, exam_sheets
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.order import epoch_order, steps_per_epoch
 from soundfit.bank.program import Program
@@ -90,11 +91,10 @@ def test_a_schedule_table_ends_with_its_member() -> None:
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 @pytest.mark.parametrize("limit", ["one sheet", "sheets of their own", "many passes"])
-def test_exams_equal_a_plain_loop(kind: str, limit: str, problem: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("taped", [False, True])
+def test_exams_equal_a_plain_loop(kind: str, limit: str, taped: bool, problem: Any, monkeypatch: Any) -> None:
     if limit != "one sheet":
         monkeypatch.setattr("soundfit.bank.evaluation.GATHER_BYTES", 0)
-    if limit == "many passes":
-        monkeypatch.setattr("soundfit.bank.evaluation.ROWS_A_PASS", 13)
     p = problem(kind=kind)
     # Folds of different sizes, and a member with no validation rows: judged by its training rows.
     short = MemberRows(1, p.folds[1].train[:70], p.folds[1].validation[:20], 1)
@@ -109,7 +109,14 @@ def test_exams_equal_a_plain_loop(kind: str, limit: str, problem: Any, monkeypat
     stack = stack_modules(modules, sample=p.data.sample(8), device=CPU)
     loss = resolve_loss(name)
     groups = exam_groups(rows, CPU)
-    training, validation = exam_losses(Program(stack, loss), stack, exam_sheets(groups, p.data), p.data)
+    program = Program(stack, loss)
+    answer = (
+        TapedExam(program, stack, p.data, fuse=False) if taped else partial(answered, program, stack, p.data)
+    )
+    sheets = exam_sheets(groups, p.data, 13) if limit == "many passes" else exam_sheets(groups, p.data)
+    first = exam_losses(sheets, answer)
+    training, validation = exam_losses(sheets, answer)
+    assert torch.equal(torch.stack(first), torch.stack((training, validation)))
     of_member = [next(g for g in groups if g.members.start <= i < g.members.stop) for i in range(4)]
     for i, (module, group) in enumerate(zip(modules, of_member, strict=True)):
         module.eval()

@@ -7,6 +7,7 @@ that matters is :meth:`Bank.run_epoch`. Knows no metrics, no files and nothing o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundfit.bank.chunk import activation_elements
-from soundfit.bank.evaluation import exam_groups, exam_losses, exam_sheets, rows_in_a_pass
+from soundfit.bank.evaluation import (
+    TapedExam,
+    answered,
+    exam_groups,
+    exam_losses,
+    exam_sheets,
+    rows_in_a_pass,
+)
 from soundfit.bank.fusion import is_worth_it
 from soundfit.bank.hyper import Hyper
 from soundfit.bank.loss import Loss
@@ -40,8 +48,8 @@ MAX_ROLLBACKS = 5
 ROLLBACK_FACTOR = 0.3
 # Leaving costs a copy and a new trace: worth it once this share of the members is left.
 COMPACT_BELOW = 0.75
-# A tape keeps what a run of it makes: evaluations of more passes than this run anew each time (CPU, GPU).
-TAPED_PASSES = (4, 64)
+# A tape keeps what a run of it makes: evaluations of more kinds of pass than this run anew (CPU, GPU).
+TAPED_SHAPES = (4, 64)
 
 
 class Bank:
@@ -102,7 +110,7 @@ class Bank:
         self.best_buffers = {name: b.clone() for name, b in stack.buffers.items()}
         self.progress = Progress.empty(stack.size)
         self._step_tape: Tape | None = None
-        self._exam_tape: Tape | None = None
+        self._taped_exam: TapedExam | None = None
         self.rows_a_pass = rows_in_a_pass(stack.template, data)
         # From all members and all steps, whoever leaves: the same kernels from beginning to end.
         self.fuse = None if self._deserves_kernels() else False
@@ -256,16 +264,12 @@ class Bank:
 
     def _exam(self) -> tuple[Tensor, ...]:
         """Return training and validation losses (M,) of all members."""
-        most = TAPED_PASSES[self.device.type == "cuda"]
-        if not self.trace or sum(len(passes) for passes in self.exams) > most:
-            return exam_losses(self.program, self.stack, self.exams, self.data)
-        if self._exam_tape is None:
-            self._exam_tape = Tape(
-                lambda: exam_losses(self.program, self.stack, self.exams, self.data),
-                device=self.device,
-                fuse=self.fuse,
-            )
-        return self._exam_tape.replay()
+        shapes = {sheet.shape for passes in self.exams for sheet in passes}
+        if not self.trace or len(shapes) > TAPED_SHAPES[self.device.type == "cuda"]:
+            return exam_losses(self.exams, partial(answered, self.program, self.stack, self.data))
+        if self._taped_exam is None:
+            self._taped_exam = TapedExam(self.program, self.stack, self.data, fuse=self.fuse)
+        return exam_losses(self.exams, self._taped_exam)
 
     def _keep_best(self, improved: np.ndarray) -> None:
         rows = torch.from_numpy(np.flatnonzero(improved)).to(self.device)
@@ -401,4 +405,4 @@ class Bank:
         self.step_1 = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.step_of_epoch_1 = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.scales.minus_decay(self.hyper.weight_decay_M1)
-        self._step_tape = self._exam_tape = None
+        self._step_tape = self._taped_exam = None

@@ -6,8 +6,9 @@ share a view and rows (all configurations and seeds of a fold) read them once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from soundfit.bank.chunk import activation_elements
 from soundfit.bank.program import Program
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.stack import Stack
+from soundfit.bank.tape import Tape
 
 __all__ = [
     "ExamGroup",
     "ExamSheet",
+    "TapedExam",
+    "answered",
     "exam_groups",
     "exam_losses",
     "exam_sheets",
@@ -57,6 +61,11 @@ class ExamSheet:
     members: slice
     rows: Tensor
     weights: Tensor
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What sheets have in common that one tape answers."""
+        return self.members.start, self.members.stop, tuple(self.rows.shape)
 
 
 def exam_groups(rows: Sequence[MemberRows], device: torch.device) -> list[ExamGroup]:
@@ -139,31 +148,67 @@ def _cut(sheet: ExamSheet, rows_a_pass: int) -> list[ExamSheet]:
     ]
 
 
-def exam_losses(
-    program: Program, stack: Stack, sheets: Sequence[Sequence[ExamSheet]], data: BankData
-) -> tuple[Tensor, Tensor]:
-    """Return training and validation losses (M,), each member on its own rows, without smoothing."""
-    inputs, targets = data.inputs_VN.flatten(0, 1), data.targets_VN.flatten(0, 1)
-    views = tuple(stack.views().values())
+Answer = Callable[[ExamSheet], Tensor]
+
+
+def exam_losses(sheets: Sequence[Sequence[ExamSheet]], answer: Answer) -> tuple[Tensor, Tensor]:
+    """Return training and validation losses (M,), each member on its own rows, without smoothing.
+
+    ``answer`` gives a sheet's part of them, (m, 2): :func:`answered`, or a :class:`TapedExam`.
+    """
     losses_ME = []
     with torch.no_grad():
         for passes in sheets:
-            total: Tensor | None = None
-            for sheet in passes:
-                own = sheet.rows.dim() == 2
-                part = program.exam(
-                    tuple(v[sheet.members] for v in views),
-                    tuple(b[sheet.members] for b in stack.buffers.values()),
-                    inputs[sheet.rows],
-                    targets[sheet.rows],
-                    sheet.weights,
-                    own=(own, own),
-                )
-                total = part if total is None else total + part
-            assert total is not None
+            total = answer(passes[0])
+            for sheet in passes[1:]:
+                total = total + answer(sheet)
             losses_ME.append(total)
     both = torch.cat(losses_ME)
     return both[:, 0], both[:, 1]
+
+
+def answered(program: Program, stack: Stack, data: BankData, sheet: ExamSheet) -> Tensor:
+    """Return the weighted sums (m, 2) of a sheet's rows' losses."""
+    own = sheet.rows.dim() == 2
+    return program.exam(
+        tuple(v[sheet.members] for v in stack.views().values()),
+        tuple(b[sheet.members] for b in stack.buffers.values()),
+        data.inputs_VN.flatten(0, 1)[sheet.rows],
+        data.targets_VN.flatten(0, 1)[sheet.rows],
+        sheet.weights,
+        own=(own, own),
+    )
+
+
+class TapedExam:
+    """Answers sheets by replaying tapes, one for all sheets of the same members and as many rows.
+
+    A tape of all passes would hold what each of them makes while it is recorded.
+
+    Args:
+        program, stack, data: of the bank.
+        fuse: as of :class:`Tape`.
+    """
+
+    def __init__(self, program: Program, stack: Stack, data: BankData, *, fuse: bool | None) -> None:
+        self._answer = partial(answered, program, stack, data)
+        self._device, self._fuse = stack.params_MP.device, fuse
+        self._tapes: dict[object, tuple[ExamSheet, Tape]] = {}
+        self._last: dict[object, ExamSheet] = {}
+
+    def __call__(self, sheet: ExamSheet) -> Tensor:
+        """Return the weighted sums (m, 2) of a sheet's rows' losses."""
+        if sheet.shape not in self._tapes:
+            # The tape reads from places of its own.
+            place = ExamSheet(sheet.members, sheet.rows.clone(), sheet.weights.clone())
+            tape = Tape(lambda: (self._answer(place),), device=self._device, fuse=self._fuse)
+            self._tapes[sheet.shape], self._last[sheet.shape] = (place, tape), sheet
+        place, tape = self._tapes[sheet.shape]
+        if self._last[sheet.shape] is not sheet:
+            place.rows.copy_(sheet.rows)
+            place.weights.copy_(sheet.weights)
+            self._last[sheet.shape] = sheet
+        return tape.replay()[0].clone()
 
 
 def member_outputs(

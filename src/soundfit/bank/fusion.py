@@ -26,6 +26,8 @@ aten = torch.ops.aten
 _STEP_SECONDS, _BYTES_A_SECOND, _WORTH_SECONDS = 8e-5, 3e12, 6.0
 # Tensors of a kernel: more would fill registers with addresses.
 _MOST_TENSORS = 24
+# Groups that an operation looks back at for one to join: those before are rarely reached, and time is.
+_MOST_LOOKED_AT = 64
 
 _reason: str | None = None
 
@@ -139,7 +141,7 @@ def _may_join(recording: Recording, op: Op) -> bool:
 def _join(items: list[Op | _Group], op: Op) -> None:
     """Put an operation into the nearest group of its shape that it can reach, or into a new one."""
     shape = op.outs[0].size
-    for at in range(len(items) - 1, -1, -1):
+    for at in range(len(items) - 1, max(-1, len(items) - 1 - _MOST_LOOKED_AT), -1):
         item = items[at]
         if isinstance(item, _Group) and item.shape == shape and item.takes(op):
             between = items[at + 1 :]

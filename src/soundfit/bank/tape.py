@@ -19,7 +19,7 @@ from torch import Tensor
 
 from soundfit.bank.fusion import can_fuse, fused_ops, give_up
 from soundfit.bank.kernel import Kernel
-from soundfit.bank.picture_ops import substitute
+from soundfit.bank.picture_ops import PictureOp, substituted
 from soundfit.bank.placement import Whole, placed
 from soundfit.bank.recorder import Op, Recording, Ref, map_refs, record, refs_in
 
@@ -59,16 +59,14 @@ class Tape:
         live, wholes = placed(recording, live) if device.type == "cuda" or fuse else (live, {})
         if can_fuse(device) if fuse is None else fuse:
             try:
-                self._lay_out(recording, fused_ops(recording, live), wholes, kernels=True)
+                self._lay_out(recording, fused_ops(recording, substituted(recording, live)), wholes)
             except Exception as error:  # a compiler's error may be of any class
                 give_up(error)
             else:
                 return
         self._lay_out(recording, live, wholes)
 
-    def _lay_out(
-        self, recording: Recording, live: list[Op], wholes: dict[int, Whole], *, kernels: bool = False
-    ) -> None:
+    def _lay_out(self, recording: Recording, live: list[Op], wholes: dict[int, Whole]) -> None:
         """Give every tensor its place and make the calls."""
         memory = _lay_out(recording, live, wholes)
         tensors: dict[Ref, Tensor] = {}
@@ -86,7 +84,7 @@ class Tape:
             for ref, output in zip(recording.outputs, self.outputs, strict=True):
                 if ref.storage in memory:
                     output.copy_(ref.on(recording.storages[ref.storage]))
-            self.calls = [call for op in live for call in _calls(op, tensor_at, kernels)]
+            self.calls = [call for op in live for call in _calls(op, tensor_at)]
 
     def replay(self, times: int = 1) -> tuple[Tensor, ...]:
         """Run the function again on the present values, so many times; return :attr:`outputs`."""
@@ -394,18 +392,12 @@ def _dying_twin(
     return None
 
 
-def _calls(op: Op, tensor_at: Callable[[Ref], Tensor], kernels: bool) -> list[Call]:
+def _calls(op: Op, tensor_at: Callable[[Ref], Tensor]) -> list[Call]:
     """Return the calls that run an operation into its place."""
-    if isinstance(op.func, Kernel):
-        tensors = tuple(map(tensor_at, (*op.args, *op.outs)))
+    if isinstance(op.func, Kernel | PictureOp):
+        tensors = (*map_refs(op.args, tensor_at), *map(tensor_at, op.outs))
         op.func.prepare(*tensors)
         return [(op.func.launch, tensors, {})]
-    special = substitute(op) if kernels else None
-    if special is not None:
-        tensors = (*map_refs(op.args, tensor_at), *map(tensor_at, op.outs))
-        # Compiled now, for no graph captures that; what it writes is written again by each run.
-        special(*tensors)
-        return [(special, tensors, {})]
     args = map_refs(op.args, tensor_at)
     kwargs = {k: map_refs(v, tensor_at) for k, v in op.kwargs.items()}
     if op.func._schema.is_mutable:

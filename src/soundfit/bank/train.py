@@ -90,8 +90,8 @@ def train_members(
         shard: this process's part of every batch, where several processes make this very call together.
         precision: of float32 products and convolutions on a GPU: ``"highest"`` (the reference), ``"high"``
             (TF32) or ``"medium"`` (bfloat16 inside), as in ``torch.set_float32_matmul_precision``; or
-            ``"bf16"``:
-            training passes under ``torch.autocast``, on any device, evaluation in float32.
+            ``"bf16"``: training passes under ``torch.autocast``, on any device, evaluation in float32
+            (convolutions on a GPU in TF32).
         trace: False runs each step anew instead of replaying a tape (the slow twin of the tests).
 
     Raises:
@@ -232,8 +232,7 @@ def _run_race(side_by_side: _SideBySide, race: Race, job: Job) -> None:
 @contextmanager
 def _matmul_precision(precision: str) -> Iterator[None]:
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    precision = "highest" if precision == "bf16" else precision
-    torch.set_float32_matmul_precision(precision)
+    torch.set_float32_matmul_precision("highest" if precision == "bf16" else precision)
     torch.backends.cudnn.allow_tf32 = precision != "highest"
     try:
         yield
