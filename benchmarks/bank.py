@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundfit.bank import Bank, BankData, MemberRows, fused
+from soundfit.bank import Bank, BankData, MemberRows
 from soundfit.bank.chunk import MemberNeed, activation_elements, members_at_once
+from soundfit.bank.fused import availability
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.stack import stack_modules
 from soundfit.records import Config
@@ -196,7 +197,9 @@ def main() -> None:
     about = ", ".join(str(v) for v in describe_hardware(torch.device(args.device)).values())
     optimiser = ""
     if cuda:
-        optimiser = f", without fused AdamW: {fused.why_not()}" if fused.why_not() else ", fused AdamW"
+        optimiser = (
+            f", without fused AdamW: {availability.reason}" if availability.reason else ", fused AdamW"
+        )
     note = (
         f"One training step of M members, milliseconds (median, timed for {args.seconds} s, one torch "
         f"thread, precision {args.precision!r}, device {args.device}{optimiser}). Hardware: {about}; "

@@ -88,8 +88,9 @@ def test_the_kernel_is_adamw_with_a_rate_and_a_decay_for_each_member() -> None:
 
 
 def test_a_kernel_that_cannot_be_built_is_given_up_and_the_reason_kept(monkeypatch: Any) -> None:
-    monkeypatch.setattr(fused, "_reason", None)
-    monkeypatch.setattr("soundfit.bank.optimizer.available", lambda device: not fused.why_not())
+    available = fused.availability
+    monkeypatch.setattr(available, "reason", "")
+    monkeypatch.setattr(available, "on", lambda device: not available.reason)
 
     def broken() -> object:
         raise RuntimeError("PTX of another age\nmore")
@@ -106,11 +107,10 @@ def test_a_kernel_that_cannot_be_built_is_given_up_and_the_reason_kept(monkeypat
     }
     with pytest.warns(RuntimeWarning, match="fused AdamW is not available"):
         optimizer_step_(OptimizerState.zeros("adamw", params), params, grads, **options)
-    assert fused.why_not() == "RuntimeError: PTX of another age"
-    monkeypatch.setattr("soundfit.bank.optimizer.available", lambda device: False)
+    assert available.reason == "RuntimeError: PTX of another age"
     optimizer_step_(OptimizerState.zeros("adamw", expected), expected, grads, **options)
     assert torch.equal(params, expected)
 
 
 def test_the_kernel_is_for_gpus() -> None:
-    assert not fused.available(CPU)
+    assert not fused.availability.on(CPU)

@@ -3,48 +3,24 @@
 torch's fused AdamW takes one rate and one decay for all: with rates of each member's own it needs a pass
 before it and one after. Here each member's rate, decay and number of steps are read inside, so that
 parameters, gradient and both moments are touched once. Where Triton is missing or cannot compile the kernel,
-:func:`why_not` says so and the optimiser goes torch's way. Knows no losses and no rows.
+:data:`availability` says so and the optimiser goes torch's way. Knows no losses and no rows.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 
 import torch
 from torch import Tensor
 
-__all__ = ["available", "fused_adamw_", "give_up", "why_not"]
+from soundfit.bank.availability import Availability
+
+__all__ = ["availability", "fused_adamw_"]
 
 _BLOCK = 1024
-_reason: str | None = None
+#: Whether members may be updated by the kernel.
+availability = Availability("fused AdamW")
 _kernel: object = None
-
-
-def why_not() -> str:
-    """Return why the kernel is not used on a GPU; empty while nothing speaks against it."""
-    return _reason or ""
-
-
-def give_up(error: Exception) -> None:
-    """Never use the kernel again in this process, and say why once."""
-    global _reason
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    _reason = f"{type(error).__name__}: {first_line[:200]}"
-    warnings.warn(f"fused AdamW is not available ({_reason}); training goes on without", RuntimeWarning, 2)
-
-
-def available(device: torch.device) -> bool:
-    """Return whether members on a device may be updated by the kernel."""
-    global _reason
-    if device.type != "cuda" or _reason is not None:
-        return False
-    try:
-        _compiled()
-    except ImportError:
-        _reason = "Triton is not installed"
-        return False
-    return True
 
 
 def fused_adamw_(

@@ -8,17 +8,17 @@ of members or training.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from soundfit.bank.availability import Availability
 from soundfit.bank.kernel import kernel_of
 from soundfit.bank.pointwise import HALVES, TRITON_TYPES, assignment, is_known
 from soundfit.bank.recorder import Op, Recording, Ref, refs_in
 
-__all__ = ["can_fuse", "fused_ops", "give_up", "is_worth_it"]
+__all__ = ["availability", "fused_ops", "is_worth_it"]
 
 aten = torch.ops.aten
 
@@ -29,7 +29,8 @@ _MOST_TENSORS = 24
 # Groups that an operation looks back at for one to join: those before are rarely reached, and time is.
 _MOST_LOOKED_AT = 64
 
-_reason: str | None = None
+#: Whether operations may be fused.
+availability = Availability("pointwise fusion")
 
 
 @dataclass
@@ -63,17 +64,6 @@ class _Group:
         )
 
 
-def can_fuse(device: torch.device) -> bool:
-    """Return whether kernels can be made for a device: a GPU, and Triton is there."""
-    if device.type != "cuda" or _reason is not None:
-        return False
-    try:
-        import triton  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def is_worth_it(n_steps: int, elements_a_step: int) -> bool:
     """Return whether so many steps take longer than some seconds, which is what kernels cost to compile.
 
@@ -81,16 +71,6 @@ def is_worth_it(n_steps: int, elements_a_step: int) -> bool:
     to a third of a step, and the kernels of an architecture take 2 to 4 seconds when they are new.
     """
     return n_steps * (_STEP_SECONDS + 4 * elements_a_step / _BYTES_A_SECOND) > _WORTH_SECONDS
-
-
-def give_up(error: Exception) -> None:
-    """Never fuse again in this process, and say why once."""
-    global _reason
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    _reason = f"{type(error).__name__}: {first_line[:200]}"
-    warnings.warn(
-        f"pointwise fusion is not available ({_reason}); training goes on without", RuntimeWarning, 2
-    )
 
 
 def fused_ops(recording: Recording, ops: Sequence[Op]) -> list[Op]:

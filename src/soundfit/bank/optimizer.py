@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from soundfit.bank.fused import available, fused_adamw_, give_up
+from soundfit.bank.fused import availability, fused_adamw_
 
 __all__ = ["OPTIMIZERS", "OptimizerState", "Scales", "apply_l1_", "clip_gradients_", "optimizer_step_"]
 
@@ -116,7 +116,7 @@ def optimizer_step_(
     state.step.add_(1)
     scratch_MP = state.scratch_MP
     if state.kind == "adamw":
-        if available(params_MP.device) and _stepped_at_once(
+        if availability.on(params_MP.device) and _stepped_at_once(
             state, params_MP, grads_MP, learning_rate_M1, weight_decay_M1, scales
         ):
             return
@@ -162,7 +162,7 @@ def _stepped_at_once(
             epsilon=state.epsilon,
         )
     except Exception as error:  # a compiler's error may be of any class
-        give_up(error)
+        availability.give_up(error)
         return False
     return True
 

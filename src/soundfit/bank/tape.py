@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from soundfit.bank.fusion import can_fuse, fused_ops, give_up
+from soundfit.bank.fusion import availability, fused_ops
 from soundfit.bank.kernel import Kernel
 from soundfit.bank.picture_ops import PictureOp, substituted
 from soundfit.bank.placement import Whole, placed
@@ -57,11 +57,11 @@ class Tape:
         live = _live_ops(recording, _constant_storages(recording))
         live = _with_shortcuts(recording, _without_identities(recording, live))
         live, wholes = placed(recording, live) if device.type == "cuda" or fuse else (live, {})
-        if can_fuse(device) if fuse is None else fuse:
+        if availability.on(device) if fuse is None else fuse:
             try:
                 self._lay_out(recording, fused_ops(recording, substituted(recording, live)), wholes)
             except Exception as error:  # a compiler's error may be of any class
-                give_up(error)
+                availability.give_up(error)
             else:
                 return
         self._lay_out(recording, live, wholes)
