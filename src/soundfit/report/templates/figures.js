@@ -12,12 +12,12 @@
   const present = (key) => (d) => d[key] !== null && d[key] !== undefined && Number.isFinite(d[key]);
   const wide = (values) => { const [a, b] = d3.extent(values); return a > 0 && b / a > 12; };
 
-  // Ticks of a log scale at 1, 2, 5 × powers of ten, thinned to what fits.
+  // Ticks of a log scale at 1, 2, 5 × powers of ten, thinned to what fits; even ones where it is short.
   const logTicks = (values, most) => {
     const [a, b] = d3.extent(values);
     const at = (steps) => d3.range(Math.floor(Math.log10(a)), Math.ceil(Math.log10(b)) + 1)
       .flatMap((e) => steps.map((s) => s * 10 ** e)).filter((v) => v >= a * 0.999 && v <= b * 1.001);
-    return [[1, 2, 5], [1, 3], [1]].map(at).find((t) => t.length <= most && t.length >= 2) ?? [a, b];
+    return [[1, 2, 5], [1, 3], [1]].map(at).find((t) => t.length <= most && t.length >= 2) ?? d3.ticks(a, b, Math.min(most, 5));
   };
   const frame = (figure, width, height, rest) => Plot.plot({
     width, height, marginLeft: 50, marginRight: 16, marginTop: 14, marginBottom: 38,
