@@ -6,6 +6,7 @@ import torch
 
 from soundfit.bank import BankData, MemberRows, MixedCrossEntropy, train_members
 from soundfit.bank.alone import AloneProgram
+from soundfit.bank.chunk import activation_elements
 from soundfit.bank.evaluation import rows_in_a_pass
 from soundfit.bank.loss import cross_entropy, resolve_loss
 from soundfit.bank.program import Program
@@ -15,6 +16,7 @@ from soundfit.models.net import Mlp
 from soundfit.records import Config
 
 SHAPE = (8, 8, 1)
+CPU = torch.device("cpu")
 
 
 def data(n=60, classes=3, seed=0):
@@ -79,10 +81,8 @@ def test_a_mixture_is_weighed_by_its_shares():
 
 
 def test_fewer_rows_a_pass_where_rows_make_many_activations():
-    assert (
-        rows_in_a_pass(Mlp(64, 3, width=32, depth=2), BankData.of(np.zeros((1, 4, 64)), np.zeros((1, 4))))
-        == 2048
-    )
+    small = Mlp(64, 3, width=32, depth=2)
+    assert rows_in_a_pass(activation_elements(small, torch.zeros(1, 64)), CPU) == 2048
     large = build_picture_net(Config(model="cnn", width=32, depth=3), (32, 32, 3), 3)
-    zeros = torch.zeros(1, 4, 32, 32, 3, dtype=torch.uint8)
-    assert 32 <= rows_in_a_pass(large, BankData(zeros, torch.zeros(1, 4))) < 512
+    elements = activation_elements(large, torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    assert 32 <= rows_in_a_pass(elements, CPU) < 512

@@ -111,9 +111,10 @@ class Bank:
         self.progress = Progress.empty(stack.size)
         self._step_tape: Tape | None = None
         self._taped_exam: TapedExam | None = None
-        self.rows_a_pass = rows_in_a_pass(stack.template, data)
+        elements = activation_elements(stack.template, data.sample(1))
+        self.rows_a_pass = rows_in_a_pass(elements, self.device)
         # From all members and all steps, whoever leaves: the same kernels from beginning to end.
-        self.fuse = None if self._deserves_kernels() else False
+        self.fuse = None if self._deserves_kernels(elements) else False
         self._index_rows()
         self.good = {name: tensor.clone() for name, tensor in self.state_tensors().items()}
 
@@ -168,14 +169,13 @@ class Bank:
                 tensor.copy_(value)
         self._step_tape.replay(n_steps)
 
-    def _deserves_kernels(self) -> bool:
+    def _deserves_kernels(self, activations_a_row: int) -> bool:
         """Return whether training is long enough for kernels to be made for it."""
         if self.device.type != "cuda":
             return False
-        activations = self.batch * activation_elements(self.stack.template, self.data.sample(1))
         # Seven passes of AdamW over the parameters, some six over the activations.
-        elements = self.stack.size * (7 * self.stack.params_MP.shape[1] + 6 * activations)
-        return is_worth_it(int(self.n_epochs.max()) * self.n_steps, elements)
+        of_member = 7 * self.stack.params_MP.shape[1] + 6 * self.batch * activations_a_row
+        return is_worth_it(int(self.n_epochs.max()) * self.n_steps, self.stack.size * of_member)
 
     def _step(self) -> tuple[Tensor, ...]:
         hyper, stack = self.hyper, self.stack

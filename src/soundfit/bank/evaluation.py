@@ -12,9 +12,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from soundfit.bank.chunk import activation_elements
 from soundfit.bank.program import Program
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.stack import Stack
@@ -94,11 +93,10 @@ def exam_groups(rows: Sequence[MemberRows], device: torch.device) -> list[ExamGr
     return groups
 
 
-def rows_in_a_pass(module: nn.Module, data: BankData) -> int:
+def rows_in_a_pass(elements_a_row: int, device: torch.device) -> int:
     """Return how many rows to evaluate at once: fewer where each makes many activations."""
-    elements = activation_elements(module, data.sample(1))
-    most = PASS_ELEMENTS[data.inputs_VN.device.type == "cuda"]
-    return max(32, min(ROWS_A_PASS, most // max(elements, 1)))
+    most = PASS_ELEMENTS[device.type == "cuda"]
+    return max(32, min(ROWS_A_PASS, most // max(elements_a_row, 1)))
 
 
 def exam_sheets(
