@@ -21,6 +21,7 @@ from soundfit.bank.order import epoch_order, steps_per_epoch
 from soundfit.bank.program import Program
 from soundfit.bank.schedule import SCHEDULES, multiplier, multiplier_table
 from soundfit.bank.stack import stack_modules
+from soundfit.bank.tape import Tape
 from soundfit.bank.threads import at_places
 
 CPU = torch.device("cpu")
@@ -126,6 +127,25 @@ def test_exams_equal_a_plain_loop(kind: str, limit: str, taped: bool, problem: A
             assert float(got) == pytest.approx(
                 float(loss(module(x), y, torch.tensor(0.0)).detach()), rel=1e-4
             )
+
+
+def test_an_exam_of_many_passes_records_one_pass_of_each_shape(problem: Any, monkeypatch: Any) -> None:
+    p = problem(kind="regression")
+    stack = stack_modules([nn.Linear(5, 1) for _ in range(2)], sample=p.data.sample(8), device=CPU)
+    sheets = exam_sheets(exam_groups([p.folds[0]] * 2, CPU), p.data, 7)
+    shapes = {sheet.rows.shape for sheet in sheets[0]}
+    assert len(sheets[0]) > 3 > len(shapes)
+    made = []
+
+    def tape(*args: Any, **options: Any) -> Tape:
+        made.append(options)
+        return Tape(*args, **options)
+
+    monkeypatch.setattr("soundfit.bank.evaluation.Tape", tape)
+    answer = TapedExam(Program(stack, resolve_loss("mse")), stack, p.data, fuse=False)
+    for _ in range(2):
+        exam_losses(sheets, answer)
+    assert len(made) == len(shapes)
 
 
 def test_streams_are_equal_for_equal_rows_only() -> None:

@@ -33,8 +33,8 @@ __all__ = [
 
 # Rows a pass: enough to amortise dispatch, few enough that a chunk's activations stay in cache.
 ROWS_A_PASS = 2048
-# Activations a pass on a CPU and on a GPU: convolutions make so many of a row that fewer rows fit.
-PASS_ELEMENTS = (8_000_000, 400_000_000)
+# A member's activations a pass on a CPU and on a GPU: convolutions make so many of a row that fewer fit.
+PASS_ELEMENTS = (8_000_000, 100_000_000)
 # Members with different rows are examined together while a copy of all their rows stays this small.
 GATHER_BYTES = 8_000_000
 

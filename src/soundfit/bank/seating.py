@@ -22,7 +22,7 @@ from soundfit.bank.chunk import (
     members_at_once,
     usable_bytes,
 )
-from soundfit.bank.evaluation import ROWS_A_PASS
+from soundfit.bank.evaluation import rows_in_a_pass
 from soundfit.bank.loss import Loss
 from soundfit.bank.order import steps_per_epoch
 from soundfit.bank.probe import why_loop
@@ -123,10 +123,12 @@ def seat_chunks(
         return [Chunk(bank, (seat,), member_bytes=resident, alone=True) for seat in seats]
     few = min(len(sample), 8)
     loop_reason = why_loop(module, sample[:few], data.targets_VN[0, :few], loss)
-    exam_rows = min(ROWS_A_PASS, 2 * max(len(first.rows.validation), 32))
+    elements = activation_elements(module, sample)
+    a_pass = rows_in_a_pass(elements // len(sample), device)
+    exam_rows = min(a_pass, 2 * max(len(first.rows.validation), 32))
     need = MemberNeed(
         sum(p.numel() for p in module.parameters()),
-        activation_elements(module, sample),
+        elements,
         n_inputs=sample.numel(),
         exam_batches=exam_rows / len(sample),
         n_held=held_elements(module, sample),
