@@ -14,7 +14,7 @@ import soundfit as sf
 from soundfit.errors import StopError, UsageError
 from soundfit.workflow.options import Options
 from soundfit.workflow.run import Run
-from soundfit.workflow.train import train_data
+from soundfit.workflow.train import _precision, train_data
 
 SCHEMA = "run_schema.json"
 
@@ -251,3 +251,19 @@ def test_executors_are_named_and_go_with_their_address(tables):
     ):
         with pytest.raises(UsageError, match=message):
             train_data(tables / "hitters.csv", replace(Options("Salary"), **change))
+
+
+@pytest.mark.parametrize(
+    ("device", "kind", "capability", "precision"),
+    [
+        ("cpu", "pictures", None, "highest"),
+        ("cuda", "table", (9, 0), "highest"),
+        ("cuda", "pictures", (9, 0), "bf16"),
+        ("cuda", "pictures", (7, 5), "high"),
+    ],
+)
+def test_pictures_are_computed_in_what_a_gpu_is_fast_in(
+    device: str, kind: str, capability: object, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert _precision(torch.device(device), kind) == precision

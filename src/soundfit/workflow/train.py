@@ -193,8 +193,7 @@ def _train_kind(
             checkpoint=checkpoint.members if checkpoint is not None and shard is None else None,
             executor=executor,
             shard=shard,
-            # Convolutions of members in groups have fast ways in bfloat16 alone.
-            precision="bf16" if device.type == "cuda" and kind == "pictures" else "highest",
+            precision=_precision(device, kind),
         )
         members = train if material.trainer is None else material.trainer(train)
         run = _train(material, options, device, watcher, started, created, checkpoint, members)
@@ -207,6 +206,14 @@ def _train_kind(
         if checkpoint is not None and not run.interrupted:
             checkpoint.remove()
         return run
+
+
+def _precision(device: torch.device, kind: str) -> str:
+    """Return in what to compute: members' grouped convolutions have fast ways on a GPU in bfloat16 alone."""
+    if device.type != "cuda" or kind != "pictures":
+        return "highest"
+    # Before Ampere there is neither bfloat16 nor TF32, which is then float32.
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "high"
 
 
 def _train(
