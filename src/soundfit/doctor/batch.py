@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from soundfit.doctor.call import call_of
+from soundfit.doctor.call import call_of, tensors
 from soundfit.doctor.seen import LossCall, RootRecord
 
 __all__ = ["Matched", "matched"]
@@ -29,10 +30,16 @@ def matched(
     else:
         return None
     last = window[-1][0] if window else None
-    for root, args, kwargs, _, _ in reversed(window):
+    for root, args, kwargs, out, _ in reversed(window):
         made = call_of(args, kwargs, target)
         if made is not None:
             root.extra["composite"] = root is not last
-            root.call = root.call or made[0]
+            root.call = root.call or replace(made[0], output=_judged(out, prediction))
             return made[1], prediction, target, root
     return None, prediction, target, None
+
+
+def _judged(out: Any, prediction: torch.Tensor) -> int | None:
+    """Return which of several tensors that a model returns the loss judges, None where it is the first."""
+    found = tensors(out)
+    return next((k for k, x in enumerate(found) if k and x is prediction), None)

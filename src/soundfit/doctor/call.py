@@ -17,12 +17,14 @@ Tensor = torch.Tensor
 class Call:
     """The arguments of one call; those at ``where`` are rows, the rest is kept as it was.
 
-    Calling it with a model and other rows calls the model as the script did.
+    Calling it with a model and other rows calls the model as the script did; of several tensors that it
+    returns the one at ``output`` is given back, where that is known.
     """
 
     spec: Any
     fixed: tuple[Any, ...]
     where: tuple[int, ...]
+    output: int | None = None
 
     def __call__(self, net: torch.nn.Module, inputs: tuple[Tensor, ...] | list[Tensor]) -> Any:
         """Return what the model makes of ``inputs``, one tensor for each place in ``where``."""
@@ -30,7 +32,12 @@ class Call:
         for place, x in zip(self.where, inputs, strict=True):
             leaves[place] = x
         args, kwargs = pytree.tree_unflatten(leaves, self.spec)
-        return net(*args, **kwargs)
+        return self.judged(net(*args, **kwargs))
+
+    def judged(self, out: Any) -> Any:
+        """Return the one of several tensors that the loss judges, else everything."""
+        found = tensors(out) if self.output is not None else []
+        return found[self.output] if self.output is not None and self.output < len(found) else out
 
 
 def call_of(args: Any, kwargs: Any, target: Tensor) -> tuple[Call, tuple[Tensor, ...]] | None:

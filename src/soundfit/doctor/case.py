@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from soundfit.doctor.judge import best_score, possible_score
+from soundfit.doctor.judge import best_score, possible_score, weighs_classes
 from soundfit.records import Diagnosis, Place, Prescription, Severity, Trace
 
 __all__ = ["Case"]
@@ -58,6 +58,8 @@ class Case:
     @cached_property
     def constant(self) -> float:
         """The score of a constant prediction."""
+        if weighs_classes(self.facts):
+            return 1.0 / max(self.number("target.present", 2.0), 1.0)
         return self.number("score.constant", 0.0)
 
     @cached_property

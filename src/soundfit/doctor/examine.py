@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.attempts import single_changes, sound_trainings
+from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
 from soundfit.doctor.facts import (
     input_facts,
@@ -32,7 +33,7 @@ from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows, by_chance, mirrored, overlap, recur, unseen
-from soundfit.doctor.scores import Task, balanced, chance, given_up, score, task_of
+from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
 from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
@@ -82,6 +83,9 @@ _SCORED = {
 }  # fmt: skip
 
 
+_WAITING = (
+    3.0  # seconds by the clock for one of processor time: beyond, a crowded machine ends the examination
+)
 _PRODUCTS = ("mul", "__mul__", "__rmul__")
 
 
@@ -91,6 +95,7 @@ class Examination:
     def __init__(self, watch: Watch, deadline: float) -> None:
         self.watch = watch
         self.deadline = deadline
+        self.latest = time.perf_counter() + _WAITING * max(deadline - time.process_time(), 1.0)
         self.root = main_root(watch)
         self.kind = self._loss_kind()
         self.optimiser = optimiser_of(self.root, watch.optimisers.values())
@@ -125,7 +130,10 @@ class Examination:
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch, self.optimiser),
             "together": self.together,
-            "unregistered": dict(watch.unregistered.items()),
+            "unregistered": {kind: place for kind, (place, _) in watch.unregistered.items()},
+            "unregistered_taught": any(
+                p.grad is not None for _, m in watch.unregistered.values() for p in m.parameters()
+            ),
             "selection": selection_facts(watch.backward_place),
             "origin": origin_facts(watch.backward_place),
         }
@@ -158,6 +166,7 @@ class Examination:
         out["epochs"] = mine * max(size, 1) / len(self.rows)
         out["input"] = input_facts(self.rows.inputs)
         out["composite"] = bool(root.extra.get("composite"))
+        out["behaviour"] = behaviour(root, self.rows, size, out["optimiser"].get("unreached", []))
         width = self._output_width()
         self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)
         if self.are_actions() or self._is_mask():
@@ -232,6 +241,7 @@ class Examination:
         if not self._scorable(facts):
             return out
         p = self._predict(rows)
+        facts["other_units"] = other_units(task, rows.targets, [y for _, _, y in root.eval_scores])
         if p is not None and p.shape[0] == len(rows) and not self._is_prediction(p):
             self.through, p = False, None
         self.outputs = p
@@ -257,7 +267,7 @@ class Examination:
                 with_rows = [(a, b) for _, a, b in last if a.shape[1:] == last[-1][1].shape[1:]]
                 seen, wanted = torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows])
                 out["train"], out["train_z"] = score(task, seen, wanted), agreement_z(task, seen, wanted)
-        if root.eval_scores and self.through:
+        if root.eval_scores and self.through and not facts["other_units"]:
             step = root.eval_scores[-1][0]
             shape = root.eval_scores[-1][1].shape[1:]
             same = [(a, b) for s, a, b in root.eval_scores if s == step and a.shape[1:] == shape]
@@ -269,7 +279,7 @@ class Examination:
         other = self.eval_rows
         if other is not None and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]:
             fresh = unseen(other, rows)
-            p = self._predict(fresh) if self.through else None
+            p = self._predict(fresh) if self.through and not facts["other_units"] else None
             if p is not None and p.shape[0] == len(fresh):
                 out["evaluation"] = score(task, p, fresh.targets)
                 out["evaluation_z"] = agreement_z(task, p, fresh.targets)
@@ -444,7 +454,7 @@ class Examination:
         self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any
     ) -> None:
         assert self.task is not None
-        left = self.deadline - time.process_time()
+        left = min(self.deadline - time.process_time(), self.latest - time.perf_counter())
         if left < 0.5:
             return
         made = replay(recipe, self.task, rows, change, seconds=min(3.0, left / 2))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from soundfit.doctor.origin import divides_bytes, shuffled_apart
+from soundfit.doctor.origin import divides_bytes, dropped_result, left_behind, shuffled_apart
 from soundfit.doctor.scores import Task
 from soundfit.doctor.seen import OptimiserRecord, RootRecord
 from soundfit.doctor.source import selection_by_test
@@ -198,9 +198,12 @@ def selection_facts(place: Place) -> dict[str, Any] | None:
 
 
 def origin_facts(place: Place) -> dict[str, Place]:
-    """Return where the script's text shuffles arrays apart, and where it divides by 255."""
+    """Return where the script's text shuffles apart what belongs together, divides by 255, drops an activation's result."""
     text = _text(place)
-    found = {"shuffled_apart": shuffled_apart(text), "divides_bytes": divides_bytes(text)}
+    found = {
+        "shuffled_apart": shuffled_apart(text), "divides_bytes": divides_bytes(text),
+        "dropped_result": dropped_result(text), "left_behind": left_behind(text),
+    }  # fmt: skip
     return {name: Place(file=place.file, line=line) for name, line in found.items() if line is not None}
 
 

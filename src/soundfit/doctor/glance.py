@@ -14,6 +14,7 @@ from soundfit.doctor.graph import (
     output_activation,
     softmax_axis,
 )
+from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.series import Recording
@@ -31,6 +32,7 @@ def glance(
     step: int,
     *,
     bare: bool = False,
+    target: torch.Tensor | None = None,
 ) -> None:
     """Add to ``facts`` how the loss is built and what makes its prediction; record the outputs' spread.
 
@@ -42,6 +44,7 @@ def glance(
         recording: takes the prediction's standard deviation and mean.
         step: which is about to be taken.
         bare: no module made what the loss judges.
+        target: what the prediction met.
     """
     shape = loss_structure(loss, frozenset(c.output.grad_fn for c in calls), None if calls else prediction)
     if "structure" not in facts:
@@ -57,6 +60,10 @@ def glance(
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss.detach())
     if prediction is None:
         return
+    if not calls and target is not None and prediction.grad_fn is not None:
+        if "margin" not in facts:
+            facts["margin"] = target.unique()[:3].tolist() if is_margin(loss, prediction) else []
+        listen(prediction, target, facts.setdefault("pull", []))
     for name, look in (("activation", output_activation), ("logged", logged_activation)):
         if name not in facts:
             facts[name] = look(prediction) if prediction.grad_fn else None
@@ -79,7 +86,16 @@ def described(call: LossCall, place: Place) -> dict[str, Any]:
         "target_dtype": str(target.dtype).removeprefix("torch."),
         "reduction": call.reduction,
         "kwargs": {k: v for k, v in call.kwargs.items() if isinstance(v, int | float | str | bool)},
+        "weights": _listed(call.kwargs.get("weight")),
+        "pos_weights": _listed(call.kwargs.get("pos_weight")),
         "weighted": call.kwargs.get("weight") is not None or call.kwargs.get("pos_weight") is not None,
         "calls": 0,
         "target_from_model": target.requires_grad,
     }
+
+
+def _listed(weights: Any) -> list[float] | None:
+    """Return a weight for each class as numbers, None where there is none or too many."""
+    if not isinstance(weights, torch.Tensor) or weights.dim() > 1 or not 0 < weights.numel() <= 256:
+        return None
+    return [float(w) for w in weights.detach().reshape(-1)]

@@ -16,6 +16,7 @@ __all__ = [
     "activation_node",
     "bad_operation",
     "kind_of",
+    "leads_to",
     "leaf_gains",
     "leaves_of",
     "logged_activation",
@@ -152,8 +153,8 @@ def softmax_axis(tensor: torch.Tensor) -> int | None:
     return None
 
 
-def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
-    """Yield nodes from the loss back to the leaves, each once."""
+def _walk(node: Any, limit: int = 4000, stop: frozenset[Any] = frozenset()) -> Iterator[Any]:
+    """Yield nodes from the loss back to the leaves, each once, and none beyond those in ``stop``."""
     seen: set[Any] = set()
     queue = [node]
     while queue and len(seen) < limit:
@@ -162,7 +163,8 @@ def _walk(node: Any, limit: int = 4000) -> Iterator[Any]:
             continue
         seen.add(node)
         yield node
-        queue.extend(parents_of(node))
+        if node not in stop:
+            queue.extend(parents_of(node))
 
 
 def loss_structure(
@@ -224,7 +226,10 @@ def loss_structure(
                 and out["broadcast"] is None
             ):
                 out["broadcast"] = _grown(node)
-            out["signed"] = out["signed"] or (kind == "Mul" and _weighs_both_ways(node))
+        made = prediction.grad_fn if prediction is not None else None
+        ends = known if made is None else known | {made}
+        near = _walk(loss.grad_fn, 40, ends)  # of what a model does inside, nothing weighs rows
+        out["signed"] = any(kind_of(n) == "Mul" and n not in ends and _weighs_both_ways(n) for n in near)
         out["penalised"] = _penalised(loss)
         if prediction is not None and prediction.grad_fn is not None:
             out["even"] = _even(loss, prediction.grad_fn)
@@ -263,12 +268,12 @@ def _even(loss: torch.Tensor, prediction: Any) -> bool | None:
     differences = [
         node
         for node in nodes
-        if kind_of(node) in ("Sub", "Rsub") and any(_leads_to(p, prediction) for p in parents_of(node))
+        if kind_of(node) in ("Sub", "Rsub") and any(leads_to(p, prediction) for p in parents_of(node))
     ]
     if not differences:
         return None
     for node in nodes:
-        found = [any(_leads_to(p, d) for d in differences) for p in parents_of(node)]
+        found = [any(leads_to(p, d) for d in differences) for p in parents_of(node)]
         if (
             kind_of(node) in _EVEN
             and any(found)
@@ -278,13 +283,13 @@ def _even(loss: torch.Tensor, prediction: Any) -> bool | None:
     return False
 
 
-def _leads_to(node: Any, wanted: Any, depth: int = 6) -> bool:
+def leads_to(node: Any, wanted: Any, depth: int = 6) -> bool:
     """Return whether a node is the wanted one, or a reshaped or rescaled form of it."""
     if node is wanted:
         return True
     if depth == 0 or kind_of(node) not in (*_SHAPE_ONLY, "Mul", "Div", "Neg"):
         return False
-    return any(_leads_to(p, wanted, depth - 1) for p in parents_of(node))
+    return any(leads_to(p, wanted, depth - 1) for p in parents_of(node))
 
 
 def _penalised(loss: torch.Tensor) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DEFAULT_RATES", "USUAL_RATES", "best_score", "possible_score"]
+__all__ = ["DEFAULT_RATES", "USUAL_RATES", "best_score", "possible_score", "weighs_classes"]
 
 USUAL_RATES = {  # rates within which a failure is more likely to have another cause
     "SGD": (1e-3, 0.6),
@@ -25,12 +25,22 @@ USUAL_RATES = {  # rates within which a failure is more likely to have another c
 DEFAULT_RATES = (1e-4, 0.5)
 
 
+def weighs_classes(facts: Mapping[str, Any]) -> bool:
+    """Return whether the loss weighs uneven classes: then the mean over classes is what was trained for."""
+    shares = facts.get("target", {}).get("shares") or [0.0]
+    both = facts.get("score", {}).get("balanced"), facts.get("reference", {}).get("balanced")
+    known = all(b is not None and not math.isnan(b) for b in both)
+    return bool(facts.get("loss", {}).get("weighted")) and known and max(shares) >= 0.6
+
+
 def best_score(facts: Mapping[str, Any]) -> float:
     """Return the training's own score on training rows; on evaluation rows where that is missing or better.
 
     Rows trained on may be of an earlier task, or altered: what new rows show is what was learned.
     """
     found = facts.get("score", {})
+    if weighs_classes(facts):
+        return float(found["balanced"])
     train, other = found.get("train", math.nan), found.get("evaluation", math.nan)
     if other > train and facts.get("evaluation", {}).get("rows", 0) >= 50:
         return float(other)
@@ -43,6 +53,8 @@ def best_score(facts: Mapping[str, Any]) -> float:
 
 def possible_score(facts: Mapping[str, Any]) -> float:
     """Return the best held-out score that anything sound reached on the training's rows."""
+    if weighs_classes(facts):
+        return float(facts["reference"]["balanced"])
     values = [facts["reference"]["held_out"]] if "reference" in facts else []
     values += [r["held_out"] for k, r in facts.get("replays", {}).items() if k.startswith("sound-1e")]
     values = [v for v in values if not math.isnan(v)]

@@ -1,4 +1,4 @@
-"""What a script's text says of its rows: shuffled apart, divided as whole numbers. Knows syntax trees.
+"""What a script's text says of its rows and results: shuffled apart, divided, dropped. Knows syntax trees.
 
 A text alone accuses nobody: rules use what is found here beside numbers that say the same.
 """
@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-__all__ = ["divides_bytes", "shuffled_apart"]
+__all__ = ["divides_bytes", "dropped_result", "left_behind", "shuffled_apart"]
 
 _MIXES = ("permutation", "randperm", "shuffle", "sample")
 _SEEDS = re.compile(r"seed|RandomState|default_rng|Generator|set_state|setstate|copy")
@@ -61,6 +61,135 @@ def divides_bytes(text: str) -> int | None:
             and isinstance(node, ast.BinOp | ast.AugAssign)
             and isinstance(node.op, ast.Div | ast.FloorDiv)
         ):
+            return node.lineno
+    return None
+
+
+def left_behind(text: str) -> int | None:
+    """Return the line where rows are shuffled after labels were taken from them, None where none is.
+
+    The labels keep the old order where nothing puts them into the new one: they are used below the shuffle,
+    and never given another value.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    for block in _blocks(tree):
+        taken: dict[str, set[str]] = {}
+        for place, statement in enumerate(block):
+            frame = _reordered(statement)
+            for name in taken.get(frame, ()) if frame is not None else ():
+                rest = block[place + 1 :]
+                if _uses(rest, name) and _uses(rest, frame or "") and not _gives(rest, name):
+                    return statement.lineno
+            if isinstance(statement, ast.Assign):
+                used = _names(statement.value)
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        for source, others in [*taken.items(), *((n, {n}) for n in used)]:
+                            if (
+                                used & {source, *others}
+                                and target.id != source
+                                and _is_column(statement.value)
+                            ):
+                                taken.setdefault(source, set()).add(target.id)
+    return None
+
+
+def _is_column(value: ast.expr) -> bool:
+    """Return whether an expression may be a column of what it names, in the same order of rows."""
+    parts = list(ast.walk(value))
+    if any(
+        isinstance(n, ast.Attribute) and n.attr in ("shape", "columns", "size", "dtypes", "index")
+        for n in parts
+    ):
+        return False
+    calls = {_called(n) for n in parts if isinstance(n, ast.Call)}
+    through = {
+        "astype",
+        "to_numpy",
+        "map",
+        "replace",
+        "factorize",
+        "pop",
+        "Categorical",
+        "array",
+        "asarray",
+        "tensor",
+        "float",
+        "long",
+        "codes",
+    }
+    through |= {
+        "fit_transform",
+        "LabelEncoder",
+        "get_dummies",
+        "from_numpy",
+        "fillna",
+        "values",
+        "copy",
+        "apply",
+        "Series",
+        "isin",
+    }
+    return any(isinstance(n, ast.Subscript | ast.Attribute) for n in parts) and calls <= through
+
+
+def _reordered(statement: ast.stmt) -> str | None:
+    """Return the name of a table that a statement puts into another order of rows."""
+    if (
+        not isinstance(statement, ast.Assign)
+        or len(statement.targets) != 1
+        or not isinstance(statement.targets[0], ast.Name)
+    ):
+        return None
+    name = statement.targets[0].id
+    for call in (n for n in ast.walk(statement.value) if isinstance(n, ast.Call)):
+        whole = any(k.arg == "frac" for k in call.keywords)
+        arguments = {a.id for a in call.args if isinstance(a, ast.Name)}
+        of_it = name in _names(call.func) or name in arguments
+        if of_it and (
+            (_called(call) == "sample" and whole) or (_called(call) == "shuffle" and len(arguments) == 1)
+        ):
+            return name
+    return None
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _uses(statements: list[ast.stmt], name: str) -> bool:
+    return any(name in _names(one) for one in statements)
+
+
+def _gives(statements: list[ast.stmt], name: str) -> bool:
+    """Return whether a name is given another value, or an order drawn is put upon it."""
+    stored = (n for one in statements for n in ast.walk(one) if isinstance(n, ast.Name) and n.id == name)
+    if any(isinstance(n.ctx, ast.Store) for n in stored):
+        return True
+    indices = (
+        n for one in statements for n in ast.walk(one) if isinstance(n, ast.Attribute) and n.attr == "index"
+    )
+    return any(True for _ in indices)
+
+
+_PURE = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu", "elu", "silu", "softplus", "selu", "relu6")
+
+
+def dropped_result(text: str) -> int | None:
+    """Return the line where an activation is called and its result goes nowhere, None where none is."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+            continue
+        call = node.value
+        in_place = any(k.arg == "inplace" for k in call.keywords)
+        if _called(call) in _PURE and not in_place and (call.args or isinstance(call.func, ast.Attribute)):
             return node.lineno
     return None
 

@@ -117,7 +117,8 @@ def row_keys(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """Return a number per row (N,): equal rows have equal numbers, unequal rows almost surely not."""
     keys = torch.zeros(parts[0].shape[0], dtype=torch.float64)
     for part in parts:
-        flat = torch.nan_to_num(part.reshape(part.shape[0], -1).double())
+        # In one layout: a sum over strided rows rounds otherwise than one over rows in a line.
+        flat = torch.nan_to_num(part.reshape(part.shape[0], -1).double()).contiguous()
         # A fixed, irrational-looking projection, summed row by row: the same row gives the same sum anywhere.
         weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64) * 12.9898) + 1.7
         keys = keys * 1.61803398875 + (flat * weight).sum(1)

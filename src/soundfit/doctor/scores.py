@@ -11,7 +11,17 @@ from typing import Any
 
 import torch
 
-__all__ = ["Task", "class_facts", "even_rows", "permutation_z", "rank_rows", "row_scores", "score", "task_of"]
+__all__ = [
+    "Task",
+    "class_facts",
+    "even_rows",
+    "other_units",
+    "permutation_z",
+    "rank_rows",
+    "row_scores",
+    "score",
+    "task_of",
+]
 
 Tensor = torch.Tensor
 
@@ -257,3 +267,20 @@ def permutation_z(predictions: Tensor, targets: Tensor) -> float:
     p, t = p - p.mean(0), t - t.mean(0)
     variance = float(((p.T @ p) * (t.T @ t)).sum()) / max(n - 1, 1)
     return float((p * t).sum()) / variance**0.5 if variance > 1e-20 else 0.0
+
+
+def other_units(task: Task, trained: Tensor, evaluated: list[Tensor]) -> bool:
+    """Return whether an evaluation's numbers are in other units than those trained on (minutes for spreads).
+
+    A script may turn outputs back before it compares them; the model's own say nothing of such numbers.
+    """
+    if task.kind != "regression" or not evaluated or trained.numel() == 0:
+        return False
+    y = torch.cat([x.float().reshape(-1) for x in evaluated])
+    t = trained.float().reshape(-1)
+    y, t = y[torch.isfinite(y)], t[torch.isfinite(t)]
+    if len(y) < 8 or len(t) < 8:
+        return False
+    spread = float(t.std(correction=0)) + 1e-12
+    ratio = float(y.std(correction=0)) / spread
+    return (ratio > 4 or ratio < 0.25) and abs(float(y.mean() - t.mean())) > 0.5 * spread

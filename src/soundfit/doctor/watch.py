@@ -35,6 +35,7 @@ from soundfit.records import Place
 __all__ = ["Watch"]
 
 _SNAPSHOT_ELEMENTS = 50_000_000
+_ACCUMULATED = 32  # backward passes since the last step, after which none is looked at in full
 _EVALUATIONS = ("eq", "__eq__", "ne", "__ne__", "sub", "__sub__", "rsub")
 
 
@@ -67,7 +68,7 @@ class Watch:
         self.backward_place = Place()
         self.grad = True
         self.compiled = False
-        self.unregistered: dict[str, Place] = {}
+        self.unregistered: dict[str, tuple[Place, torch.nn.Module]] = {}
         self.spent_seconds = 0.0
         self.full = False
         self.births: dict[int, Place] = {}
@@ -163,7 +164,7 @@ class Watch:
                 root.eval_calls_in_train_mode += 1
             if root.eval_calls <= 2:
                 root.eval_place = user_place(self.step)
-            first = output_of(out)
+            first = output_of(out if root.call is None else root.call.judged(out))
             self.evaluation.pending = (root, (args, kwargs), first, self.step)
             if self._inner_target is not None:
                 self.evaluation.met(self._inner_target)
@@ -207,7 +208,8 @@ class Watch:
                 id(p) for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
             }
             if not any(id(p) in held for p in module.parameters()):
-                self.unregistered.setdefault(type(module).__name__, self.births.get(id(module), Place()))
+                place = self.births.get(id(module), Place())
+                self.unregistered.setdefault(type(module).__name__, (place, module))
 
     def saw_activation(self, kind: str, out: Any) -> None:
         """Receive an activation's output from a full step."""
@@ -274,10 +276,13 @@ class Watch:
         if self.backwards <= 2:
             self.backward_place = user_place(self.step + 1)
         self._hear(loss)
+        if self.backwards_since_step > _ACCUMULATED and self.price != "full":
+            self._ops.stop()
+            self.full = False
         if self.full:
             pair = matched(self._window, self._calls, self._met)
             told = (loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
-            glance(*told, bare=not self._window)
+            glance(*told, bare=not self._window, target=pair and pair[2])
             if self._ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
             self._look_for_old_gradients()

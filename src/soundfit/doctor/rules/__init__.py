@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundfit.doctor.case import Case
-from soundfit.doctor.rules import data, descent, fit, loss, modes, network, numbers, optimiser, rate
+from soundfit.doctor.rules import batches, data, descent, fit, loss, modes, network, numbers, optimiser, rate
 from soundfit.records import Diagnosis, Trace
 from soundfit.records.said import say
 
@@ -16,7 +16,7 @@ __all__ = ["RULES", "diagnose", "is_healthy"]
 Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
-    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *network.rules, *modes.rules, *fit.rules,
+    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *batches.rules, *network.rules, *modes.rules, *fit.rules,
 )  # fmt: skip
 
 # A cause on the left explains the signs on the right: they stay, with less confidence.
@@ -24,7 +24,7 @@ _EXPLAINS: dict[str, tuple[str, ...]] = {
     "output-activation": ("loss-mismatch", "dead-relu", "saturation", "vanishing-gradient", "lr-too-low", "too-few-epochs", "bad-init"),
     "loss-mismatch": ("lr-too-low", "too-few-epochs", "bad-init", "output-activation", "class-imbalance"),
     "loss-reduction": ("lr-too-high", "exploding-gradient", "dead-relu", "nonfinite"),
-    "shape-broadcast": ("lr-too-low", "too-few-epochs", "capacity-too-small", "loss-mismatch", "dead-relu"),
+    "shape-broadcast": ("lr-too-low", "too-few-epochs", "capacity-too-small", "loss-mismatch", "dead-relu", "labels-damaged", "batch-size", "bad-init"),
     "gradient-ascent": ("nonfinite", "exploding-gradient", "lr-too-high", "dead-relu", "saturation", "lr-too-low"),
     "optimizer-params": ("lr-too-low", "too-few-epochs", "missing-step", "bad-init", "capacity-too-small"),
     "missing-step": ("optimizer-params", "too-few-epochs", "lr-too-low", "missing-zero-grad"),

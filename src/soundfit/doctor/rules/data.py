@@ -1,4 +1,4 @@
-"""Causes in what goes in: scale of inputs and targets, labels, order, constant inputs, imbalance. Reads only a Case."""
+"""Causes in what goes in: scale of inputs and targets, labels, constant inputs, augmentation. Reads only a Case."""
 
 # ruff: noqa: E501
 
@@ -84,7 +84,10 @@ def other_scale(case: Case) -> list[Diagnosis]:
         or math.isnan(other)
     ):
         return []
-    if train - other < 0.15 or not (shift > 3 or scale > 5 or scale < 0.2):
+    # A share of right answers is worse than by chance at three standard errors.
+    error = math.sqrt(max(train * (1 - train), 0.01) / case.number("evaluation.rows"))
+    least = max(0.05, 3 * error) if case["task.classification"] else 0.15
+    if train - other < least or not (shift > 3 or scale > 5 or scale < 0.2):
         return []
     place = case["places.evaluation"]
     fix = say(
@@ -288,6 +291,13 @@ def labels(case: Case) -> list[Diagnosis]:
                 evaluation_in_standard_deviations=case["score.evaluation_z"],
             )
         )
+    behind = case["origin.left_behind"]
+    if not out and behind is not None and rows >= 40 and _tells_nothing(case):
+        fix = say("The rows are put into another order after the labels were taken from them, and the labels keep the old one: take the labels after the shuffle.")  # fmt: skip
+        out.append(
+            case.diagnose("labels-damaged", "rows were shuffled after their labels were taken, and nothing tells held-out labels from inputs",
+                          0.9, fix, place=behind, evaluation_in_standard_deviations=case["score.evaluation_z"])
+        )  # fmt: skip
     if not out and not _has_signal(case):
         fix = say(
             "Labels carry no information on these inputs: shuffled against each other, or pure noise. Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
@@ -413,83 +423,4 @@ def augmentation(case: Case) -> list[Diagnosis]:
     ]
 
 
-def order(case: Case) -> list[Diagnosis]:
-    """Batches of one class each: rows come sorted."""
-    purity, base = case.number("order.purity", 0.0), case.number("order.base", 1.0)
-    kinds, size = case.number("order.kinds", 0), case.number("order.size", 0)
-    sick = case.sick or (case.judged and case.gap > 0.6 * case.tolerance)
-    if (
-        sick
-        and size >= 4
-        and kinds >= 2
-        and purity > 0.9
-        and base < 0.75
-        and case.number("order.batches", 0) >= 6
-    ):
-        fix = say(
-            "Batches hold one class each: shuffle the rows (DataLoader(shuffle=True) or a permutation each epoch)."
-        )
-        return [
-            case.diagnose(
-                "class-imbalance",
-                "rows come sorted by class, each batch holds one class",
-                0.85,
-                fix,
-                place=case["places.model"],
-                change={"shuffle": True},
-                purity=purity,
-            )
-        ]
-    if sick and case.number("order.mean_spread_ratio", 1.0) > 3.0:
-        fix = say("Rows come sorted by target: shuffle them (DataLoader(shuffle=True)).")
-        return [
-            case.diagnose(
-                "batch-size",
-                "rows come sorted by target, so that batches contradict each other",
-                0.6,
-                fix,
-                place=case["places.model"],
-                change={"shuffle": True},
-            )
-        ]
-    return []
-
-
-def imbalance(case: Case) -> list[Diagnosis]:
-    """The rare class is given up though the inputs tell it."""
-    shares = [s for s in case["target.shares"] or [] if s > 0]
-    reference = case["reference"]
-    if len(shares) < 2 or reference is None or max(shares) < 0.75:
-        return []
-    mine, theirs = case.number("score.balanced"), reference["balanced"]
-    if math.isnan(mine) or math.isnan(theirs):
-        return []
-    rare = min(shares) * case.number("rows", 0)
-    given_up = mine < 1.0 / len(shares) + 0.08
-    even = case.number("score.balanced_if_even", 0.0)
-    seldom = case.number("score.rare_found", 1.0)
-    if max(shares) >= 0.9 and rare >= 20 and seldom < 0.3 and even - mine > (0.2 if seldom > 0.02 else 0.12):
-        given_up, theirs = True, max(theirs, even)  # seldom named though the outputs tell it
-    if given_up and theirs - mine > 0.15 and rare >= 8:
-        fix = say(
-            "The rare class is {share:.1%} of the rows and hardly ever found: weight the loss (pos_weight, weight=) or sample evenly.",
-            share=min(shares),
-        )
-        sure = 0.5 if case.sick else 0.75
-        return [
-            case.diagnose(
-                "class-imbalance",
-                "the rare class is given up",
-                sure,
-                fix,
-                place=case["loss.place"],
-                change={"weights": True},
-                balanced_score=mine,
-                balanced_possible=theirs,
-                shares=shares[:8],
-            )
-        ]
-    return []
-
-
-rules = (input_scale, other_scale, target_scale, constant_inputs, labels, augmentation, order, imbalance)
+rules = (input_scale, other_scale, target_scale, constant_inputs, labels, augmentation)

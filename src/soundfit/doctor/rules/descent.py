@@ -35,6 +35,7 @@ def ascent(case: Case) -> list[Diagnosis]:
             or _opposes(case)
             or _climbs(case)
             or _unlikely(case)
+            or _pulled_away(case)
         )
     if not (case.sick or not case.judged or case.nonfinite):
         return []
@@ -165,6 +166,23 @@ def _unlikely(case: Case) -> list[Diagnosis]:
         case.diagnose("gradient-ascent", "a log-likelihood is minimised, and falls without end", 0.9, fix, place=place,
                       patch=changed(place, swap_name(r"\b(\w+)\.backward", r"(-\1).backward")),
                       change={"descend": True}, loss_at_start=first, loss_at_end=last)
+    ]  # fmt: skip
+
+
+def _pulled_away(case: Case) -> list[Diagnosis]:
+    """Probabilities that each step moves away from zeros and from ones alike: an overlap is minimised."""
+    looks = case["custom.pull"] or []
+    if case["loss.kind"] is not None or len(looks) < 4:
+        return []
+    away = [x for x in looks if x["towards"] < -0.2 and x["both"]]
+    if len(away) < 0.9 * len(looks) or looks[-1]["apart"] > 0.05:
+        return []
+    place = case["places.backward"]
+    fix = say("Each step moves outputs away from their targets, from zeros and ones alike: what measures agreement (a Dice coefficient, an overlap, a likelihood) is minimised. Take 1 minus it, or minus it.")  # fmt: skip
+    return [
+        case.diagnose("gradient-ascent", "steps move outputs away from their targets", 0.93, fix, place=place,
+                      patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")), change={"descend": True},
+                      cosine_of_step_and_way_to_targets=sum(x["towards"] for x in looks) / len(looks), ones_above_zeros=looks[-1]["apart"])
     ]  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
 
 def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosis]:
     """A bounded or one-sided output against targets beyond its range."""
-    if case["task.kind"] not in ("regression", "binary", "one-hot") or made is None:
+    if case["task.kind"] not in ("regression", "binary", "one-hot", "copy") or made is None:
         return []
     low, high = case.number("target.min"), case.number("target.max")
     spread = case.number("target.std", 1.0)
@@ -186,11 +186,8 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
         case.number("target.low", bottom) < bottom - 0.2 * spread
         or case.number("target.high", top) > top + 0.2 * spread
     )
-    if (
-        case["task.kind"] == "regression"
-        and beyond
-        and (case.sick or not case.judged or (far and not case.fine))
-    ):
+    amounts = case["task.kind"] == "regression" and (case.sick or not case.judged or (far and not case.fine))
+    if beyond and (amounts or (case["task.kind"] == "copy" and far)):
         fix = say("Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer.", low=low, high=high, made=made, bottom=bottom, top=top)  # fmt: skip
         return [
             case.diagnose(
@@ -206,7 +203,7 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
                 target_max=high,
             )
         ]
-    if made == "relu" and case.sick and case["task.kind"] != "regression":
+    if made == "relu" and case.sick and case["task.kind"] in ("binary", "one-hot"):
         fix = say("A ReLU on the output has no slope below zero: end the model in a plain linear layer.")
         return [
             case.diagnose(
@@ -271,6 +268,10 @@ def mismatch(case: Case) -> list[Diagnosis]:
                 cured_by_loss=case.cure("sound-loss"),
             )
         ]
+    signed = kind in ("soft_margin_loss", "hinge_embedding_loss") and task == "binary"
+    if signed or (kind is None and case["custom.margin"] == [0.0, 1.0]):
+        fix = say("A margin loss multiplies outputs by -1 or 1: rows with a target of 0 get no gradient at all. Use 2 * target - 1.")  # fmt: skip
+        return [case.diagnose("loss-mismatch", "a margin loss on targets 0 and 1", 0.95, fix, place=place)]
     if kind == "cross_entropy" and task == "multilabel":
         fix = say("Several labels are 1 in a row, and a softmax divides one probability among them: use BCEWithLogitsLoss, and a sigmoid and a threshold for each label.")  # fmt: skip
         return [

@@ -45,7 +45,7 @@ def initial(case: Case) -> list[Diagnosis]:
     """Weights that are constant, far too large or far too small before the first step."""
     matrices = case["weights.matrices"] or []
     if not matrices:
-        return _stuck_by_hand(case)
+        return _stuck_by_hand(case) or _wild_by_hand(case)
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
     # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
@@ -143,6 +143,22 @@ def _stuck_by_hand(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
+def _wild_by_hand(case: Case) -> list[Diagnosis]:
+    """Weights without a module that start far too large: the first loss is many times that of a blind guess."""
+    gains, first = case["custom.gains"] or [], case.loss[0] if len(case.loss) else math.nan
+    shape = list(case["loss.prediction_shape"] or [])
+    if case["loss.kind"] != "cross_entropy" or len(shape) != 2 or shape[1] < 2 or len(gains) < 2:
+        return []
+    blind = math.log(shape[1])
+    if max(gains) < 5.0 or not first > 3 * blind:
+        return []
+    fix = say("The first loss is {first:.3g}, a blind guess has {blind:.3g}: weights start too large (gain {gain:.3g}, sound is about 1), and squashing units at their ends. Draw them with a standard deviation of 1/√(inputs of the layer), the last layer's smaller.", first=float(first), blind=blind, gain=max(gains))  # fmt: skip
+    return [
+        case.diagnose("bad-init", "weights start far too large", 0.8, fix, place=case["places.backward"], change={"fresh": True},
+                      gain=max(gains), loss_at_start=float(first), loss_of_a_blind_guess=blind)
+    ]  # fmt: skip
+
+
 def _wild_start(case: Case) -> bool:
     """Return whether the very first outputs were far beyond inputs and targets of ordinary size."""
     target = case.number("target.std", 1.0) if case["task.kind"] == "regression" else 1.0
@@ -155,7 +171,11 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
     sequence = case["modules.sequence"] or []
     count = sum(1 for s in sequence if s == "linear")
     inner = sequence[: len(sequence) - 1 - sequence[::-1].index("linear")] if "linear" in sequence else []
-    if count < 2 or any(s in _CURVED for s in inner) or case["modules.handmade"] or case["modules.recurrent"]:
+    straight = (
+        case.number("behaviour.bend", 1.0) < 1e-4
+    )  # the function itself, whatever was called on its way
+    curved = any(s in _CURVED for s in inner) or case["modules.handmade"] or case["modules.recurrent"]
+    if count < 2 or (curved and not straight):
         return []
     by_model = case["reference.by_model"] or {}
     bent = max((v for k, v in by_model.items() if k != "linear"), default=math.nan)
@@ -166,6 +186,8 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
         count=count,
     )
     patch = changed(place, swap_name(r"(nn\.Linear\([^)]*\))\s*,", r"\1, nn.ReLU(),"))
+    if case.sick and curved:
+        return [_unused_activation(case, count)]
     if case.sick:
         sure = 0.95 if gain > 0.04 or math.isnan(gain) or case.architecture_limits else 0.4
         return [
@@ -182,6 +204,20 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _unused_activation(case: Case, count: int) -> Diagnosis:
+    """Activations are called, and the trained model is a straight map all the same: their results go nowhere."""
+    place = case["origin.dropped_result"] or case["modules.first_place"]
+    fix = say("The model is a straight map though activations are called: their results are not used, or no unit ever bends. Assign the result: x = F.relu(x).")  # fmt: skip
+    patch = (
+        changed(place, swap_name(r"^(\s*)(.*\((\w+)[,)].*)$", r"\1\3 = \2"))
+        if case["origin.dropped_result"]
+        else ""
+    )
+    cause = say("{count} linear layers act as one: what the activations give is not used", count=count)
+    return case.diagnose("missing-nonlinearity", cause, 0.95, fix, place=place, patch=patch, change={"activation": "relu"},
+                         bend=case.number("behaviour.bend"))  # fmt: skip
 
 
 def dead(case: Case) -> list[Diagnosis]:

@@ -54,7 +54,7 @@ def coverage(case: Case) -> list[Diagnosis]:
                 frozen=o["frozen"][:6],
             )
         ]
-    if case["unregistered"] and (case.sick or not case.judged):
+    if case["unregistered"] and (case.sick or not case.judged or case["unregistered_taught"]):
         kind, where = next(iter(case["unregistered"].items()))
         fix = say(
             "A plain list or dict hides its {kind} layers from model.parameters(): use nn.ModuleList, nn.ModuleDict or nn.Sequential.",
@@ -147,7 +147,11 @@ def arrival(case: Case) -> list[Diagnosis]:
                           place=case["places.backward"], steps=steps)
         ]  # fmt: skip
     cut = o.get("unreached_elements", 0)
-    if case.sick and cut > 0.02 * max(o.get("total", 1), 1) and arrived > 0:
+    # A copy that a straight map through as few numbers betters, while weights that it hangs on get no gradient.
+    worse = (
+        case["task.kind"] == "copy" and case["behaviour.cut_off"] and case.got < case.number("linear_copy")
+    )
+    if (case.sick or worse) and cut > 0.02 * max(o.get("total", 1), 1) and arrived > 0:
         names = ", ".join(o["unreached"][:4])
         fix = say(
             "These parameters never get a gradient: {names}. What they make is detached (detach(), .data, no_grad, numpy) or not used.",

@@ -1,0 +1,79 @@
+"""Pull: which way a loss written by hand moves its outputs, towards the targets that it was given or away.
+
+Listens to the gradient that arrives at the outputs of a full step, and reads the graph; changes neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from soundfit.doctor.graph import kind_of, leads_to, parents_of
+
+__all__ = ["is_margin", "listen"]
+
+Tensor = torch.Tensor
+_MOST_LOOKS = 64
+
+
+def listen(prediction: Tensor, target: Tensor, looks: list[dict[str, float]]) -> None:
+    """Have the pull on outputs from 0 to 1 added to ``looks`` when their gradient arrives.
+
+    Args:
+        prediction: with a history.
+        target: zeros and ones, as many as there are outputs; nothing is heard of others.
+        looks: takes ``towards``, the cosine between the step down the gradient and the way to the targets,
+            and ``apart``, how much larger outputs are where the target is 1.
+    """
+    if (
+        len(looks) >= _MOST_LOOKS
+        or prediction.numel() != target.numel()
+        or not prediction.is_floating_point()
+    ):
+        return
+    p, t = prediction.detach().reshape(-1), target.detach().reshape(-1).float()
+    one = t > 0.5
+    bounded = bool(((p >= 0) & (p <= 1)).all()) and bool(((t == 0) | (t == 1)).all())
+    if not bounded or bool(one.all()) or not bool(one.any()):
+        return
+
+    def look(gradient: Tensor) -> None:
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            down, way = -gradient.reshape(-1).double(), t.double() - p.double()
+            size = float(down.norm() * way.norm())
+            if len(looks) < _MOST_LOOKS and 0 < size < float("inf"):
+                apart = float(p[one].mean() - p[~one].mean())
+                both = bool((down[one] < 0).any()) and bool((down[~one] > 0).any())
+                looks.append({"towards": float(down @ way) / size, "apart": apart, "both": float(both)})
+
+    prediction.register_hook(look)
+
+
+_ONE_SIDED = ("Clamp", "ClampMin", "Relu", "Softplus", "LeakyRelu", "Threshold")
+_AROUND = ("Mean", "Sum", "Div", "Mul", "Pow", "Add", "View", "Squeeze", "Unsqueeze", "UnsafeView", "Neg")
+
+
+def is_margin(loss: Tensor, prediction: Tensor) -> bool:
+    """Return whether a loss bends, to one side, a constant and the product of outputs and given numbers.
+
+    So are the hinge, max(0, 1 - t * y), its square, and log(1 + exp(-t * y)); t must be -1 or 1 in each.
+    """
+    node: Any = loss.grad_fn
+    bent = False
+    for _ in range(16):
+        if node is None:
+            return False
+        kind, parents = kind_of(node), parents_of(node)
+        if len(parents) != 1:
+            return False
+        given = getattr(node, "_saved_other", None) if kind == "Mul" else None
+        if given is None and kind == "Mul":
+            given = getattr(node, "_saved_self", None)
+        if isinstance(given, Tensor) and given.numel() > 1:
+            return bent and leads_to(parents[0], prediction.grad_fn)
+        bent = bent or kind in _ONE_SIDED or kind == "Log1P"
+        if kind not in (*_AROUND, *_ONE_SIDED, "Rsub", "Sub", "Log1P", "Exp"):
+            return False
+        node = parents[0]
+    return False
