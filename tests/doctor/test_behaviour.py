@@ -16,7 +16,7 @@ from soundfit.doctor.call import call_of
 from soundfit.doctor.graph import loss_structure
 from soundfit.doctor.origin import dropped_result, left_behind
 from soundfit.doctor.pull import is_margin, listen
-from soundfit.doctor.rows import Rows, row_keys
+from soundfit.doctor.rows import Rows, RowStore, row_keys
 from soundfit.doctor.scores import Task, other_units
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import RootRecord
@@ -342,3 +342,40 @@ def test_backward_passes_without_a_step_are_not_all_looked_at() -> None:
         assert watch.backwards == 80
     finally:
         watch.detach()
+
+
+def test_rows_of_what_a_training_ended_with_are_kept_together() -> None:
+    store = RowStore()
+    for step, length in enumerate([4] * 6 + [9] * 4):
+        store.keep((torch.randn(8, length, 2),), torch.randn(8), step)
+    joined = store.joined()
+    assert joined is not None
+    assert joined.inputs[0].shape == (32, 9, 2)
+
+
+BAND = """
+model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for step in range(200):
+    i = torch.randint(0, 700, (64,))
+    loss = F.mse_loss(model(X[i]), y[i])
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+with torch.no_grad():
+    outputs = torch.stack([model(Xt) for _ in range({draws})])
+print(F.mse_loss(outputs.mean(0), yt))
+"""
+LOGGED = "model = nn.Sequential(nn.Linear(8, 24), nn.ReLU(), nn.Linear(24, 4){end})\ncriterion = lambda p, t: F.nll_loss({made}, t)\n"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_band_of_outputs_is_meant_and_one_pass_in_train_mode_is_not(tmp_path: Path) -> None:
+    assert [d.code for d in found(S(CURVE, BAND.format(draws=1)), tmp_path)] == ["train-eval-mode"]
+    assert found(S(CURVE, BAND.format(draws=20)), tmp_path) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_logarithms_of_probabilities_are_no_raw_outputs(tmp_path: Path) -> None:
+    sound = LOGGED.format(end=", nn.Softmax(1)", made="torch.log(p + 1e-7)")
+    assert found(S(BLOBS, sound, opt("Adam", "0.01"), loader(4)), tmp_path) == []
+    raw = found(S(BLOBS, LOGGED.format(end="", made="p"), opt("Adam", "0.01"), loader(4)), tmp_path)
+    assert raw[0].code == "loss-mismatch"

@@ -12,17 +12,35 @@ from soundfit.doctor.seen import RootRecord
 __all__ = ["Evaluation"]
 
 
+_DRAWN = 5
+
+
 class Evaluation:
     """An output waits here until a target meets it; then both are kept with the model's record."""
 
     def __init__(self) -> None:
         self.pending: tuple[RootRecord, Any, torch.Tensor, int] | None = None
         self.seen = 0
+        self.sampled = False
+        """Whether the same rows went through again and again at one step: outputs were drawn on purpose."""
+        self._asked: tuple[int, dict[tuple[Any, ...], int]] = (-1, {})
 
     def wants(self, full: frozenset[int]) -> bool:
         """Return whether this forward pass is looked at in full; counts it."""
         self.seen += 1
         return self.seen <= 64 or self.seen in full
+
+    def asked(self, rows: torch.Tensor | None, step: int) -> None:
+        """Take note of the rows of an evaluation pass."""
+        if rows is None or self.sampled or not rows.numel() or rows.is_complex():
+            return
+        if self._asked[0] != step:
+            self._asked = (step, {})
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            key = (tuple(rows.shape), float(rows.double().sum()))
+        count = self._asked[1].get(key, 0) + 1
+        self._asked[1][key] = count
+        self.sampled = count >= _DRAWN
 
     def met(self, target: torch.Tensor, said: torch.Tensor | None = None) -> None:
         """Take ``target`` as what the waiting output should have been, if their rows agree.

@@ -150,6 +150,7 @@ class Examination:
                 "in_eval_mode": root.train_calls_in_eval_mode,
                 "eval_calls": root.eval_calls,
                 "eval_in_train_mode": root.eval_calls_in_train_mode,
+                "sampled": watch.evaluation.sampled,
             },
         }
         size = max(root.batch_sizes, key=lambda k: root.batch_sizes[k]) if root.batch_sizes else 0

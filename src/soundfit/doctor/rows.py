@@ -7,6 +7,7 @@ no random number is drawn.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 import torch
@@ -101,11 +102,15 @@ class RowStore:
         self.elements = sum(x.numel() for b in self.batches for x in (*b.inputs, b.targets))
 
     def joined(self) -> Rows | None:
-        """Return all kept rows as one, for batches whose row shapes agree with the first's."""
+        """Return all kept rows as one, for batches whose row shapes agree with those seen most often of late.
+
+        Sequences may grow while a training goes on: what it ended with is what it is judged by.
+        """
         if not self.batches:
             return None
-        shape = [x.shape[1:] for x in (*self.batches[0].inputs, self.batches[0].targets)]
-        fit = [b for b in self.batches if [x.shape[1:] for x in (*b.inputs, b.targets)] == shape]
+        shapes = [tuple(x.shape[1:] for x in (*b.inputs, b.targets)) for b in self.batches]
+        shape = Counter(shapes[-max(1, len(shapes) // 3) :]).most_common(1)[0][0]
+        fit = [b for b, one in zip(self.batches, shapes, strict=True) if one == shape]
         inputs = tuple(torch.cat([b.inputs[i] for b in fit]) for i in range(len(fit[0].inputs)))
         rows = Rows(inputs, torch.cat([b.targets for b in fit])).unique()
         if len(rows) > MAX_ROWS:

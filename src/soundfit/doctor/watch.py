@@ -162,6 +162,8 @@ class Watch:
             root.eval_calls += 1
             if module.training:
                 root.eval_calls_in_train_mode += 1
+            if wanted:
+                self.evaluation.asked(first_tensor((args, kwargs)), self.step)
             if root.eval_calls <= 2:
                 root.eval_place = user_place(self.step)
             first = output_of(out if root.call is None else root.call.judged(out))

@@ -121,7 +121,8 @@ def output_activation(case: Case) -> list[Diagnosis]:
                 loss=kind,
             )
         ]
-    if kind == "nll_loss" and made is None and case.number("outputs.max") > 0.01:
+    positive = min(case.number("outputs.max"), case.number("loss.prediction_max", math.inf)) > 0.01
+    if kind == "nll_loss" and made is None and positive:
         fix = say("NLLLoss wants log-probabilities: use CrossEntropyLoss on the logits, or end the model in LogSoftmax.")  # fmt: skip
         return [
             case.diagnose(

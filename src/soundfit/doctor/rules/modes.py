@@ -68,7 +68,8 @@ def modes(case: Case) -> list[Diagnosis]:
             )
         )
     evals, wrong = case.number("mode.eval_calls", 0), case.number("mode.eval_in_train_mode", 0)
-    if reacts and evals > 0 and wrong >= 0.5 * evals:
+    drawn = bool(case["mode.sampled"])  # the same rows again and again: a band of outputs was meant
+    if reacts and evals > 0 and wrong >= 0.5 * evals and not drawn:
         before, after = case.number("score.evaluation_by_script"), case.number("score.evaluation")
         lost = after - before if not math.isnan(after) and not math.isnan(before) else math.nan
         where = case["places.evaluation"] or place
@@ -90,7 +91,7 @@ def modes(case: Case) -> list[Diagnosis]:
             )
         )
     always = [p for rate, on, grad, p in case["dropouts"] or [] if on and not grad and rate > 0]
-    if always and not wrong and evals > 0:
+    if always and not wrong and evals > 0 and not drawn:
         where = always[0]
         fix = say("F.dropout drops by default even in evaluation: pass training=self.training.")
         out.append(
