@@ -346,8 +346,8 @@ def test_backward_passes_without_a_step_are_not_all_looked_at() -> None:
 
 def test_rows_of_what_a_training_ended_with_are_kept_together() -> None:
     store = RowStore()
-    for step, length in enumerate([4] * 6 + [9] * 4):
-        store.keep((torch.randn(8, length, 2),), torch.randn(8), step)
+    for step, length in enumerate([4] * 12 + [9] * 4):  # ever fewer are kept
+        store.keep((torch.randn(8, length, 2),), torch.randn(8), step if length == 4 else 10 * step)
     joined = store.joined()
     assert joined is not None
     assert joined.inputs[0].shape == (32, 9, 2)

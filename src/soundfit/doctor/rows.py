@@ -109,7 +109,8 @@ class RowStore:
         if not self.batches:
             return None
         shapes = [tuple(x.shape[1:] for x in (*b.inputs, b.targets)) for b in self.batches]
-        shape = Counter(shapes[-max(1, len(shapes) // 3) :]).most_common(1)[0][0]
+        late = [one for one, step in zip(shapes, self.steps, strict=True) if 3 * step >= 2 * self.steps[-1]]
+        shape = Counter(late).most_common(1)[0][0]
         fit = [b for b, one in zip(self.batches, shapes, strict=True) if one == shape]
         inputs = tuple(torch.cat([b.inputs[i] for b in fit]) for i in range(len(fit[0].inputs)))
         rows = Rows(inputs, torch.cat([b.targets for b in fit])).unique()
