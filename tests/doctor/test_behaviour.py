@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from suite import BLOBS, CE, CURVE, IMAGES, LINE, LOADER, SERIES, S, loader, mlp, opt
@@ -17,11 +18,12 @@ from soundfit.doctor.graph import loss_structure
 from soundfit.doctor.origin import dropped_result, left_behind
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.rows import Rows, RowStore, row_keys
+from soundfit.doctor.rules import diagnose
 from soundfit.doctor.scores import Task, other_units
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.watch import Watch
-from soundfit.records import Diagnosis, Place
+from soundfit.records import Diagnosis, Place, Trace
 
 READER = """
 class Reader(nn.Module):
@@ -154,6 +156,25 @@ for step in range(120):
             w -= 0.01 * w.grad; w.grad = None
 """
 
+CONTRAST = """
+class Coder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
+    def forward(self, x):
+        return self.f(x)
+coder = Coder()
+optimizer = torch.optim.Adam(coder.parameters(), lr=0.005)
+for step in range(200):
+    i = torch.randint(0, 600, (64,))
+    k = torch.tensor([int(torch.nonzero(y == y[a])[torch.randint(0, int((y == y[a]).sum()), (1,))]) for a in i])
+    j = torch.where(torch.rand(64) < 0.5, k, torch.randint(0, 600, (64,)))
+    same = (y[i] == y[j]).float()
+    gap = (coder(X[i]) - coder(X[j])).pow(2).sum(1).add(1e-9).sqrt()
+    loss = ({near} * gap ** 2 + {far} * F.relu(1 - gap) ** 2).mean()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+"""
+
 PAIRS: dict[str, tuple[str, str, str]] = {
     "batch_first forgotten": ("shape-broadcast", S(SERIES, READER.format(how=""), opt("Adam", "0.01"), loader(8)), S(SERIES, READER.format(how=", batch_first=True"), opt("Adam", "0.01"), loader(8))),
     "view for transpose": ("shape-broadcast", S(WINDOWS, TURNED.format(turn="x.reshape(-1, 20, len(x)).permute(2, 0, 1)[:, :2]"), opt("Adam", "0.01"), LOADER.format(epochs=8)),
@@ -167,6 +188,7 @@ PAIRS: dict[str, tuple[str, str, str]] = {
     "tables in a dict": ("optimizer-params", S(TOWERS.format(holder='{"a": nn.Embedding(40, 3), "b": nn.Embedding(30, 3)}')),
                          S(TOWERS.format(holder='nn.ModuleDict({"a": nn.Embedding(40, 3), "b": nn.Embedding(30, 3)})'))),
     "other preparation": ("input-scale", S(PREPARED.format(rows="Xt"), mlp(8, 4), CE, opt("Adam", "0.01"), loader(4), LOOK), S(PREPARED.format(rows="(Xt - mean) / std"), mlp(8, 4), CE, opt("Adam", "0.01"), loader(4), LOOK)),
+    "same and different turned": ("labels-damaged", S(BLOBS, CONTRAST.format(near="(1 - same)", far="same")), S(BLOBS, CONTRAST.format(near="same", far="(1 - same)"))),
     "wild by hand": ("bad-init", S(IMAGES, BY_HAND.format(scale="9.0")), S(IMAGES, BY_HAND.format(scale="1.4"))),
 }  # fmt: skip
 
@@ -379,3 +401,20 @@ def test_logarithms_of_probabilities_are_no_raw_outputs(tmp_path: Path) -> None:
     assert found(S(BLOBS, sound, opt("Adam", "0.01"), loader(4)), tmp_path) == []
     raw = found(S(BLOBS, LOGGED.format(end="", made="p"), opt("Adam", "0.01"), loader(4)), tmp_path)
     assert raw[0].code == "loss-mismatch"
+
+
+def test_pairs_mined_for_being_hard_are_left_alone() -> None:
+    looks = [{"alike": 0.12, "learned": 0.36, "error": 0.07}] * 8
+    mined = [{"alike": 0.12, "learned": 0.05, "error": 0.07}] * 8
+    overcome = [{"alike": 0.12, "learned": 0.95, "error": 0.07}] * 8
+    few = [{"alike": 0.3, "learned": 0.5, "error": 0.2}] * 4
+    found = [
+        [
+            d.code
+            for d in diagnose(
+                Trace("step", np.arange(9.0), {}, {}, (), {"custom": {"pairs": x}, "loss": {"kind": None}})
+            )
+        ]
+        for x in (looks, mined, overcome, few)
+    ]
+    assert found == [["labels-damaged"], [], [], []]

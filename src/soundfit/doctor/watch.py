@@ -25,6 +25,7 @@ from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
 from soundfit.doctor.optrace import OpTrace
+from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.patches import Patches
 from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor
 from soundfit.doctor.series import Recording
@@ -284,6 +285,8 @@ class Watch:
         if self.full:
             pair = matched(self._window, self._calls, self._met)
             told = (loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
+            if pair and not self._calls and len(pair[2]) >= 4:
+                listen_to_pairs(self._window, pair[2], self.custom.setdefault("pairs", []))
             glance(*told, bare=not self._window, target=pair and pair[2])
             if self._ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))

@@ -337,6 +337,26 @@ def labels(case: Case) -> list[Diagnosis]:
     return out
 
 
+def pairs(case: Case) -> list[Diagnosis]:
+    """Pairs that are alike from the start are pushed apart, unlike ones pulled together, and neither is learned."""
+    looks = case["custom.pairs"] or []
+    if case["loss.kind"] is not None or len(looks) < 4:
+        return []
+    alike, learned = (
+        sum(x[k] for x in some) / len(some) for k, some in (("alike", looks), ("learned", looks[-3:]))
+    )
+    error = math.sqrt(sum(x["error"] ** 2 for x in looks)) / len(looks)
+    # Pairs that are mined for being hard are turned around too, by the outputs most of all, or are learned.
+    if alike > min(0.35, 0.5 - 4 * error) or not alike + 0.05 < learned < 0.6:
+        return []
+    place = case["custom.place"] or case["places.backward"]
+    fix = say("The loss pulls together pairs that are less alike than those it pushes apart (inputs of a pulled pair are nearer with a probability of {alike:.2f}), and hardly gets them there ({learned:.2f}): the meaning of 0 and 1 is turned around between labels and loss.", alike=alike, learned=learned)  # fmt: skip
+    return [
+        case.diagnose("labels-damaged", "the loss pulls unlike pairs together and pushes like ones apart", 0.85, fix, place=place,
+                      pulled_pairs_nearer_by_inputs=alike, pulled_pairs_nearer_by_outputs=learned)
+    ]  # fmt: skip
+
+
 def _tells_nothing(case: Case) -> bool:
     """Return whether neither a small model nor the script's own evaluation is above chance on rows held out."""
     reference = case["reference"]
@@ -423,4 +443,4 @@ def augmentation(case: Case) -> list[Diagnosis]:
     ]
 
 
-rules = (input_scale, other_scale, target_scale, constant_inputs, labels, augmentation)
+rules = (input_scale, other_scale, target_scale, constant_inputs, labels, pairs, augmentation)
