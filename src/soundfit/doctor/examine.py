@@ -34,7 +34,7 @@ from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows, by_chance, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
-from soundfit.doctor.seen import RootRecord, optimiser_of, play_together
+from soundfit.doctor.seen import main_root, optimiser_of, play_together
 from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
@@ -62,21 +62,6 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     return watch.recording.trace(facts)
 
 
-def main_root(watch: Watch) -> RootRecord | None:
-    """Return the model that the script trains: the one with most rows seen together with a target.
-
-    Of models trained one after another (folds, candidates) the last to be trained as long as any.
-    """
-    roots = [r for r in watch.roots.values() if r.train_calls]
-    if not roots:
-        return None
-    longest = max((r.train_calls for r in roots if r.train_rows.batches), default=0)
-    for root in reversed(roots):
-        if root.train_rows.batches and root.train_calls >= 0.7 * longest:
-            return root
-    return max(roots, key=lambda r: r.train_calls)
-
-
 _SCORED = {
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "multi_margin_loss", "multilabel_soft_margin_loss",
@@ -96,7 +81,7 @@ class Examination:
         self.watch = watch
         self.deadline = deadline
         self.latest = time.perf_counter() + _WAITING * max(deadline - time.process_time(), 1.0)
-        self.root = main_root(watch)
+        self.root = main_root(watch.roots.values())
         self.kind = self._loss_kind()
         self.optimiser = optimiser_of(self.root, watch.optimisers.values())
         trained = [r for r in watch.roots.values() if r.train_calls]

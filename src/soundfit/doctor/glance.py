@@ -14,6 +14,7 @@ from soundfit.doctor.graph import (
     output_activation,
     softmax_axis,
 )
+from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.seen import LossCall
@@ -31,7 +32,7 @@ def glance(
     recording: Recording,
     step: int,
     *,
-    bare: bool = False,
+    window: Sequence[tuple[Any, ...]] = (),
     target: torch.Tensor | None = None,
 ) -> None:
     """Add to ``facts`` how the loss is built and what makes its prediction; record the outputs' spread.
@@ -43,7 +44,7 @@ def glance(
         facts: what is known of hand-written parts.
         recording: takes the prediction's standard deviation and mean.
         step: which is about to be taken.
-        bare: no module made what the loss judges.
+        window: calls of models since the last step; where there is none, no module made what the loss judges.
         target: what the prediction met.
     """
     shape = loss_structure(loss, frozenset(c.output.grad_fn for c in calls), None if calls else prediction)
@@ -54,7 +55,7 @@ def glance(
             facts["structure"][name] = facts["structure"][name] or shape[name]
     if step == 1 and loss.grad_fn is not None and "gains" not in facts:
         facts["gains"] = leaf_gains(loss)
-    if bare and "reach" not in facts:
+    if not window and "reach" not in facts:
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
     if shape["penalised"] and len(calls) == 1 and float(loss.detach()) > 0:
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss.detach())
@@ -64,6 +65,7 @@ def glance(
         if "margin" not in facts:
             facts["margin"] = target.unique()[:3].tolist() if is_margin(loss, prediction) else []
         listen(prediction, target, facts.setdefault("pull", []))
+        listen_to_pairs(window, target, facts.setdefault("pairs", []))
     for name, look in (("activation", output_activation), ("logged", logged_activation)):
         if name not in facts:
             facts[name] = look(prediction) if prediction.grad_fn else None

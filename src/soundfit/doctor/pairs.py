@@ -11,12 +11,11 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import tensors
-from soundfit.doctor.seen import RootRecord
 
 __all__ = ["listen_to_pairs"]
 
 Tensor = torch.Tensor
-Window = Sequence[tuple[RootRecord, Any, Any, Any, bool]]
+Window = Sequence[tuple[Any, ...]]
 _MOST_LOOKS = 64
 
 
@@ -29,7 +28,7 @@ def listen_to_pairs(window: Window, target: Tensor, looks: list[dict[str, float]
         looks: takes ``alike`` and ``learned``, the probability that a pair pulled together is nearer than one
             pushed apart, by the inputs and by the outputs, and ``error``, the standard error of the first.
     """
-    found = _sides(window, len(target)) if target.numel() == len(target) else None
+    found = _sides(window, len(target)) if target.dim() and target.numel() == len(target) >= 4 else None
     t = target.detach().reshape(-1).float()
     one = t > 0.5
     plain = bool(((t == 0) | (t == 1)).all()) and 0 < int(one.sum()) < len(t)

@@ -19,10 +19,14 @@ __all__ = [
     "OptimiserRecord",
     "RootRecord",
     "first_tensor",
+    "main_root",
     "optimiser_of",
     "play_together",
     "tensors",
+    "weights_of",
 ]
+
+_MOST_ELEMENTS = 50_000_000
 
 
 @dataclass
@@ -83,6 +87,31 @@ class RootRecord:
                 self.train_scores.append(scores)
                 if len(self.train_scores) > 64:
                     del self.train_scores[4:36]
+
+
+def weights_of(module: torch.nn.Module) -> dict[str, torch.Tensor] | None:
+    """Return copies of a model's tensors; None where they are too many, or not made yet."""
+    with torch.no_grad():
+        state = {k: v for k, v in module.state_dict(keep_vars=False).items() if isinstance(v, torch.Tensor)}
+        uninitialised = any(torch.nn.parameter.is_lazy(v) for v in state.values())
+        if uninitialised or sum(v.numel() for v in state.values()) > _MOST_ELEMENTS:
+            return None
+        return {k: v.detach().clone() for k, v in state.items()}
+
+
+def main_root(records: Iterable[RootRecord]) -> RootRecord | None:
+    """Return the model that the script trains: the one with most rows seen together with a target.
+
+    Of models trained one after another (folds, candidates) the last to be trained as long as any.
+    """
+    roots = [r for r in records if r.train_calls]
+    if not roots:
+        return None
+    longest = max((r.train_calls for r in roots if r.train_rows.batches), default=0)
+    for root in reversed(roots):
+        if root.train_rows.batches and root.train_calls >= 0.7 * longest:
+            return root
+    return max(roots, key=lambda r: r.train_calls)
 
 
 def optimiser_of(root: RootRecord | None, records: Iterable[OptimiserRecord]) -> OptimiserRecord | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FULL", "full_steps", "lengthened", "mixed", "rows_due"]
+__all__ = ["ACCUMULATED", "FULL", "full_steps", "lengthened", "mixed", "rows_due"]
 
 
 def full_steps(limit: int = 10_000_000) -> frozenset[int]:
@@ -20,6 +20,7 @@ def mixed(step: int) -> int:
 
 
 FULL = full_steps()
+ACCUMULATED = 32  # backward passes since the last step, after which none is looked at in full
 _ALL_ROWS = 128  # steps whose rows are all kept
 
 

@@ -25,18 +25,15 @@ from soundfit.doctor.layers import Layers
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
 from soundfit.doctor.optrace import OpTrace
-from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.patches import Patches
-from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor
+from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor, weights_of
 from soundfit.doctor.series import Recording
-from soundfit.doctor.steps import FULL, rows_due
+from soundfit.doctor.steps import ACCUMULATED, FULL, rows_due
 from soundfit.doctor.updates import Updates, has_gradient
 from soundfit.records import Place
 
 __all__ = ["Watch"]
 
-_SNAPSHOT_ELEMENTS = 50_000_000
-_ACCUMULATED = 32  # backward passes since the last step, after which none is looked at in full
 _EVALUATIONS = ("eq", "__eq__", "ne", "__ne__", "sub", "__sub__", "rsub")
 
 
@@ -106,7 +103,8 @@ class Watch:
         self._ops.stop()
         if self.step:
             self._take_last()
-            self._leftover_evaluation()
+            if self.backwards_since_step == 0:
+                self.evaluation.left_over(self._calls, self._window, self.step)
         self._credit_light_steps()
         self.evaluation.pending = None
         self._heard.flush()
@@ -189,13 +187,7 @@ class Watch:
     def _new_root(self, module: torch.nn.Module) -> RootRecord:
         root = RootRecord(module, user_place(self.step + 1))
         self.roots[id(module)] = root
-        with torch.no_grad():
-            state = {
-                k: v for k, v in module.state_dict(keep_vars=False).items() if isinstance(v, torch.Tensor)
-            }
-            uninitialised = any(torch.nn.parameter.is_lazy(v) for v in state.values())
-            if not uninitialised and sum(v.numel() for v in state.values()) <= _SNAPSHOT_ELEMENTS:
-                root.initial = {k: v.detach().clone() for k, v in state.items()}
+        root.initial = weights_of(module)
         root.initial_training = module.training
         self.layers.know(module)
         if not self.compiled:
@@ -279,15 +271,13 @@ class Watch:
         if self.backwards <= 2:
             self.backward_place = user_place(self.step + 1)
         self._hear(loss)
-        if self.backwards_since_step > _ACCUMULATED and self.price != "full":
+        if self.backwards_since_step > ACCUMULATED and self.price != "full":
             self._ops.stop()
             self.full = False
         if self.full:
             pair = matched(self._window, self._calls, self._met)
             told = (loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
-            if pair and not self._calls and len(pair[2]) >= 4:
-                listen_to_pairs(self._window, pair[2], self.custom.setdefault("pairs", []))
-            glance(*told, bare=not self._window, target=pair and pair[2])
+            glance(*told, window=self._window, target=pair and pair[2])
             if self._ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
             self._look_for_old_gradients()
@@ -385,18 +375,6 @@ class Watch:
         kind, args, kwargs, out = self.last_loss
         if len(args) > 1 and isinstance(out, torch.Tensor):
             self.saw_loss(kind, args[0], args[1], out, kwargs)
-
-    def _leftover_evaluation(self) -> None:
-        """Take losses computed after the last step with gradients on as the evaluation that they are."""
-        for call in self._calls:
-            for root, args, kwargs, out, _ in self._window:
-                y = first_tensor(out)
-                if y is not None and y.shape[:1] == call.target.shape[:1] and self.backwards_since_step == 0:
-                    self.evaluation.pending = (root, (args, kwargs), y, self.step)
-                    self.evaluation.met(call.target.detach())
-                    root.eval_calls += 1
-                    root.eval_calls_in_train_mode += int(root.module.training)
-                    break
 
     # -- optimisers ---------------------------------------------------------------------------------
 
