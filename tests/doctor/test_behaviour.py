@@ -294,6 +294,7 @@ def test_margins_are_told_from_masks() -> None:
     ):
         assert is_margin(loss, out)
     for loss in (
+        torch.relu(t * out).mean(),
         ((out - 2) ** 2 * t).mean(),
         (out * t).sum(),
         torch.relu(1 - out).mean(),
@@ -418,3 +419,29 @@ def test_pairs_mined_for_being_hard_are_left_alone() -> None:
         for x in (looks, mined, overcome, few)
     ]
     assert found == [["labels-damaged"], [], [], []]
+
+
+BLOCKS = """
+class Blocks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = {holder}
+    def forward(self, x):
+        return nn.Sequential(*self.parts)(x)
+model = Blocks()
+model(X[:2])
+optimizer = torch.optim.SGD({parameters}, lr=0.05)
+criterion = F.mse_loss
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_held_by_the_model_or_an_optimiser_are_no_strangers(tmp_path: Path) -> None:
+    layers = "nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1)"
+    held = BLOCKS.format(holder=f"nn.ModuleList([{layers}])", parameters="model.parameters()")
+    both = "[*model.last.parameters(), *(p for m in model.parts for p in m.parameters())]"
+    given = BLOCKS.format(holder=f"[{layers}]", parameters=both)
+    given = given.replace("nn.Sequential(*self.parts)(x)", "self.last(nn.Sequential(*self.parts)(x))")
+    given = given.replace("super().__init__()", "super().__init__(); self.last = nn.Linear(1, 1)")
+    for source in (held, given):
+        assert "optimizer-params" not in [d.code for d in found(S(LINE, source, loader(6)), tmp_path)]

@@ -26,6 +26,7 @@ from soundfit.doctor.facts import (
     origin_facts,
     selection_facts,
     target_facts,
+    unregistered_facts,
     weight_facts,
 )
 from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possible_score
@@ -115,10 +116,7 @@ class Examination:
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch, self.optimiser),
             "together": self.together,
-            "unregistered": {kind: place for kind, (place, _) in watch.unregistered.items()},
-            "unregistered_taught": any(
-                p.grad is not None for _, m in watch.unregistered.values() for p in m.parameters()
-            ),
+            **unregistered_facts(watch),
             "selection": selection_facts(watch.backward_place),
             "origin": origin_facts(watch.backward_place),
         }

@@ -22,7 +22,7 @@ from soundfit.doctor.watch import Watch
 from soundfit.records import Place
 
 __all__ = [
-    "input_facts", "module_facts", "optimiser_facts", "order_facts", "origin_facts", "selection_facts", "target_facts", "weight_facts",
+    "input_facts", "module_facts", "optimiser_facts", "order_facts", "origin_facts", "selection_facts", "target_facts", "unregistered_facts", "weight_facts",
 ]  # fmt: skip
 
 Tensor = torch.Tensor
@@ -178,6 +178,21 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         "handmade": sum(1 for _, m in modules if next(m.children(), None) is None
                         and not type(m).__module__.startswith("torch.nn") and next(m.parameters(), None) is not None),
     }  # fmt: skip
+
+
+def unregistered_facts(watch: Watch) -> dict[str, Any]:
+    """Return layers that a model calls and does not hold, which no optimiser holds either, and whether gradients reach them."""
+    held = {id(p) for o in watch.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
+    held |= {id(p) for r in watch.roots.values() for p in r.module.parameters()}
+    found = {
+        kind: (place, module)
+        for kind, (place, module) in watch.unregistered.items()
+        if not any(id(p) in held for p in module.parameters())
+    }
+    return {
+        "unregistered": {kind: place for kind, (place, _) in found.items()},
+        "unregistered_taught": any(p.grad is not None for _, m in found.values() for p in m.parameters()),
+    }
 
 
 def _text(place: Place) -> str:

@@ -60,7 +60,7 @@ def is_margin(loss: Tensor, prediction: Tensor) -> bool:
     So are the hinge, max(0, 1 - t * y), its square, and log(1 + exp(-t * y)); t must be -1 or 1 in each.
     """
     node: Any = loss.grad_fn
-    bent = False
+    bent = shifted = False
     for _ in range(16):
         if node is None:
             return False
@@ -71,8 +71,9 @@ def is_margin(loss: Tensor, prediction: Tensor) -> bool:
         if given is None and kind == "Mul":
             given = getattr(node, "_saved_self", None)
         if isinstance(given, Tensor) and given.numel() > 1:
-            return bent and leads_to(parents[0], prediction.grad_fn)
-        bent = bent or kind in _ONE_SIDED or kind == "Log1P"
+            return bent and shifted and leads_to(parents[0], prediction.grad_fn)
+        shifted = shifted or kind in ("Softplus", "Log1P") or (bent and kind in ("Rsub", "Sub", "Add"))
+        bent = bent or kind in (*_ONE_SIDED, "Log1P")
         if kind not in (*_AROUND, *_ONE_SIDED, "Rsub", "Sub", "Log1P", "Exp"):
             return False
         node = parents[0]
