@@ -281,6 +281,8 @@ def test_a_listened_gradient_is_the_same_and_tells_where_outputs_go() -> None:
         assert looks[0]["towards"] == pytest.approx(towards)
     looks = []
     listen((raw * 9).exp(), t, looks)  # no share: nothing is heard
+    listen(raw.abs(), t, looks)  # from 0 to 1 as a distance may be
+    raw.abs().sum().backward()
     assert looks == []
 
 
@@ -443,5 +445,9 @@ def test_layers_held_by_the_model_or_an_optimiser_are_no_strangers(tmp_path: Pat
     given = BLOCKS.format(holder=f"[{layers}]", parameters=both)
     given = given.replace("nn.Sequential(*self.parts)(x)", "self.last(nn.Sequential(*self.parts)(x))")
     given = given.replace("super().__init__()", "super().__init__(); self.last = nn.Linear(1, 1)")
-    for source in (held, given):
+    alone = BLOCKS.format(holder=f"[{layers}]", parameters="[p for m in model.parts for p in m.parameters()]")
+    alone = alone.replace(
+        "super().__init__()", "super().__init__(); self.level = nn.Parameter(torch.zeros(1))"
+    )
+    for source in (held, given, alone):
         assert "optimizer-params" not in [d.code for d in found(S(LINE, source, loader(6)), tmp_path)]

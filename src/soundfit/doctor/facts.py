@@ -256,7 +256,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
         "forgotten_elements": forgotten_elements, "frozen_elements": frozen_elements,
         "unreached": unreached[:20], "unreached_elements": unreached_elements,
         "stale": bool(main_held) and bool(trained) and not any(id(p) in known for p in main_held) and inside == 0,
-        "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
+        "taught": any(id(p) in watch.reached for p in main_held), "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
         "betas": first.get("betas"), "handmade": not type(main.optimiser).__module__.startswith("torch.optim"),
         "without_gradient": sum(1 for p in main_held if p.grad is None and p.requires_grad) / max(len(main_held), 1),
     }  # fmt: skip

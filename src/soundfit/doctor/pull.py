@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import kind_of, leads_to, parents_of
+from soundfit.doctor.graph import kind_of, leads_to, output_activation, parents_of
 
 __all__ = ["is_margin", "listen"]
 
@@ -18,14 +18,16 @@ _MOST_LOOKS = 64
 
 
 def listen(prediction: Tensor, target: Tensor, looks: list[dict[str, float]]) -> None:
-    """Have the pull on outputs from 0 to 1 added to ``looks`` when their gradient arrives.
+    """Have the pull on probabilities added to ``looks`` when their gradient arrives.
 
     Args:
-        prediction: with a history.
+        prediction: with a history; nothing is heard of any that no sigmoid or softmax made.
         target: zeros and ones, as many as there are outputs; nothing is heard of others.
         looks: takes ``towards``, the cosine between the step down the gradient and the way to the targets,
             and ``apart``, how much larger outputs are where the target is 1.
     """
+    if output_activation(prediction) not in ("sigmoid", "softmax"):
+        return  # distances are from 0 to 1 by chance, and what marks pairs is no target
     if (
         len(looks) >= _MOST_LOOKS
         or prediction.numel() != target.numel()

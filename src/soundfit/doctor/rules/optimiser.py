@@ -23,7 +23,8 @@ def coverage(case: Case) -> list[Diagnosis]:
         return []
     place = o["place"]
     patch = changed(place, swap_name(r"\((?:[^,]*parameters\(\)|\[[^\]]*\])", "(model.parameters()"))
-    if o["stale"] and o["steps"]:
+    strange = not o.get("taught")  # gradients reach layers that a model hides in a list as well
+    if o["stale"] and o["steps"] and strange:
         fix = say(
             "Build the optimiser after the model has its final parameters, from the model that is trained."
         )
@@ -40,7 +41,7 @@ def coverage(case: Case) -> list[Diagnosis]:
                 total=o["total"],
             )
         ]
-    if o["steps"] and o["inside"] == 0:
+    if o["steps"] and o["inside"] == 0 and strange:
         fix = say("Hand the optimiser the parameters that are to learn; set requires_grad=True on them.")
         return [
             case.diagnose(
