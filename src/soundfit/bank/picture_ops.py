@@ -158,7 +158,7 @@ def _with_rectified_pools(recording: Recording, ops: Sequence[Op]) -> list[Op]:
         if mask.func is not aten.threshold_backward.default or mask.args[2] != 0:
             continue
         layout = _outer_layout(mask.args[0], mask.outs[0], out)
-        once = all(len(_writers(uses, r.storage)) == 1 for r in (pool.args[0], *pool.outs))
+        once = all(len(_writers(uses, r.storage)) == 1 for r in (op.args[0], pool.args[0], *pool.outs))
         if layout is None or not once or not _are_equal(uses, mask.args[1], pool.args[0], mask.args[0]):
             continue
         launch = _rectified(op.args[2], *layout)
