@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import jinja2
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2 import nodes
@@ -128,10 +128,23 @@ def missing(catalog: Catalog) -> list[str]:
 
 
 def compiled(catalog: Catalog) -> bytes:
-    """Return the catalogue as gettext reads it."""
+    """Return the catalogue as gettext reads it, the same by each version of Babel."""
+    header, *messages = catalog
+    kept = [line for line in str(header.string).splitlines(True) if not line.startswith("Generated-By")]
+    header.string = "".join(kept)
     file = io.BytesIO()
-    write_mo(file, catalog)
+    write_mo(file, _Messages([header, *messages], catalog.charset))  # type: ignore[arg-type]
     return file.getvalue()
+
+
+class _Messages:
+    """What :func:`write_mo` reads of a catalogue."""
+
+    def __init__(self, messages: list[Message], charset: str) -> None:
+        self.messages, self.charset = messages, charset
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.messages)
 
 
 def main() -> int:
