@@ -20,7 +20,6 @@ __all__ = ["availability", "fused_adamw_"]
 _BLOCK = 1024
 #: Whether members may be updated by the kernel.
 availability = Availability("fused AdamW")
-_kernel: object = None
 
 
 def fused_adamw_(
@@ -106,10 +105,8 @@ def _fused_adamw(
 
 
 def _compiled() -> object:
-    """Return the kernel, built when it is first asked for: Triton is no requirement."""
-    global _kernel
-    if _kernel is None:
-        from soundfit.bank.fused_kernel import adamw_kernel
+    """Return the kernel, imported when it is first asked for: Triton is no requirement."""
+    from soundfit.bank.fused_kernel import adamw_kernel
 
-        _kernel = adamw_kernel
-    return _kernel
+    kernel: object = adamw_kernel
+    return kernel

@@ -9,6 +9,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from soundfit.doctor.source import parsed
+
 __all__ = ["divides_bytes", "dropped_result", "left_behind", "shuffled_apart"]
 
 _MIXES = ("permutation", "randperm", "shuffle", "sample")
@@ -22,9 +24,8 @@ def shuffled_apart(text: str) -> int | None:
 
     Shuffles with a seed of their own, or after one was set again, go the same way and are none.
     """
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return None
     for block in _blocks(tree):
         last: tuple[int, str] | None = None
@@ -43,9 +44,8 @@ def shuffled_apart(text: str) -> int | None:
 
 def divides_bytes(text: str) -> int | None:
     """Return the line that divides by 255, None where none does."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return None
     for node in ast.walk(tree):
         by = (
@@ -71,9 +71,8 @@ def left_behind(text: str) -> int | None:
     The labels keep the old order where nothing puts them into the new one: they are used below the shuffle,
     and never given another value.
     """
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return None
     for block in _blocks(tree):
         taken: dict[str, set[str]] = {}
@@ -180,9 +179,8 @@ _PURE = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu", "elu", "silu", "softpl
 
 def dropped_result(text: str) -> int | None:
     """Return the line where an activation is called and its result goes nowhere, None where none is."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return None
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):

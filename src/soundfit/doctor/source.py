@@ -9,10 +9,11 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from soundfit.records.said import say
 
-__all__ = ["Selection", "selection_by_test"]
+__all__ = ["Selection", "parsed", "selection_by_test"]
 
 _BEST = re.compile(r"best|highest|lowest|max|min|record|top", re.IGNORECASE)
 _KEEPS = re.compile(
@@ -22,6 +23,15 @@ _STOPS = re.compile(r"patience|wait|counter|early|no_improve|bad_epochs", re.IGN
 _TEST = re.compile(r"^(x|y)?(test|tst|te)(set|loader|data|ing|dl|ds|x|y|acc|loss|iter)?$")
 _OTHER = re.compile(r"^(x|y)?(va$|val|valid|validation|dev)")
 _SPLITTERS = ("train_test_split",)
+
+
+@lru_cache(maxsize=4)
+def parsed(text: str) -> ast.Module | None:
+    """Return a script's syntax tree, to be read only; None where it is no Python. All questions share one."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -39,9 +49,8 @@ def selection_by_test(text: str) -> Selection | None:
     The user's own names decide: a score comes from test rows where its name, the expression or loop that made
     it, or a function of the script that it came from, speaks of ``test`` and not of validation.
     """
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return None
     script = _Script(tree)
     for branch in ast.walk(tree):
