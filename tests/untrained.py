@@ -31,6 +31,7 @@ CONFIGS = {
     "mlp": Config(model="mlp", width=16, depth=2, dropout=0.1),
     "waves": Config(model="mlp", width=16, depth=1, options={"activation": "silu"}),
     "resmlp": Config(model="resmlp", width=16, depth=2, options={"activation": "gelu"}),
+    "infinite": Config(model="infinite", depth=2, options={"landmarks": 30, "trained": "all"}),
 }
 
 
@@ -64,7 +65,7 @@ def make_predictor(frame, target, kind, *, folds=3, seed=0) -> Predictor:
     layout = plan_features(table, np.arange(len(table)))
     rows = [rng.permutation(len(table))[: len(table) // 2] for _ in range(folds)]
     encoders = tuple(fit_encoder(layout, table.frame, r) for r in rows)
-    kinds = ["linear", "waves", "resmlp"] if kind == "blend" else [kind]
+    kinds = ["linear", "waves", "infinite", "resmlp"] if kind == "blend" else [kind]
     encoders *= len(kinds)
     varies = np.all([e.active for e in encoders], axis=0) & layout.numeric
     waves = CONFIGS["waves"].with_(periodic=np.flatnonzero(varies).tolist())
@@ -77,6 +78,9 @@ def make_predictor(frame, target, kind, *, folds=3, seed=0) -> Predictor:
         module = build(config, len(layout.feature_names), n_outputs)
         for parameter in module.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
+        for name, buffer in module.named_buffers():
+            if name == "landmarks":
+                buffer += torch.randn_like(buffer)
         modules.append(module.eval().requires_grad_(False))
     scales, interval = (), None
     if table.task == "regression":

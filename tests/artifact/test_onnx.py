@@ -58,7 +58,7 @@ def _assert_equal(session, predictor, frame):
 TABLES = ["every kind", "ames", "hitters", "concrete", "bikeshare", "penguins", "credit_data"]
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp", "waves", "resmlp", "blend"])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "waves", "resmlp", "infinite", "blend"])
 @pytest.mark.parametrize("name", TABLES)
 def test_every_row_of_every_development_table(predictors, name, kind):
     predictor, frame = predictors(name, kind)

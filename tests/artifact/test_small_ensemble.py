@@ -4,7 +4,7 @@ import pytest
 from soundfit.artifact.small_ensemble import SmallEnsemble
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp", "waves", "resmlp", "blend"])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "waves", "resmlp", "infinite", "blend"])
 @pytest.mark.parametrize("name", ["every kind", "penguins"])
 def test_members_in_one_pass_equal_members_one_by_one(predictors, name, kind):
     predictor, frame = predictors(name, kind)

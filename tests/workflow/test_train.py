@@ -79,7 +79,7 @@ def test_a_run_says_what_moves_its_prediction(runs, kind, telling):
     assert [e["column"] for e in importance["effects"]] == [
         c["column"] for c in importance["columns"][: len(importance["effects"])]
     ]
-    alone = len(document["final"]["configurations"]) == 1
+    alone = document["final"]["kind"] == "fold-ensemble"
     assert importance["model"] == ("chosen" if alone else "final")
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from soundfit.models.dropout import CounterDropout
+from soundfit.models.infinite import InfiniteMlp, infinite_kernel
 from soundfit.models.net import Block, FeatureScale, Linear, Mlp, PeriodicEmbedding, Reads, ResMlp
 
 __all__ = ["stack_modules"]
@@ -144,3 +145,16 @@ def _(first: Reads, modules: Sequence[nn.Module]) -> Forward:
     inputs_M1R = torch.stack([torch.tensor(m.inputs) for m in modules if isinstance(m, Reads)]).unsqueeze(1)
     net = _child(modules, "net")
     return lambda x: net(x.gather(2, inputs_M1R.expand(-1, x.shape[1], -1)))
+
+
+@_stacked.register
+def _(first: InfiniteMlp, modules: Sequence[nn.Module]) -> Forward:
+    unit = torch.stack([module.get_buffer("unit") for module in modules])[:, None, None]
+    rows = torch.stack([module.get_buffer("landmarks") for module in modules]).double() / unit
+    weight, bias = _parameter(modules, "weight"), _parameter(modules, "bias").unsqueeze(1)
+
+    def forward(x: Tensor) -> Tensor:
+        kernel = infinite_kernel(x.double() / unit, rows, depth=first.depth, trained=first.trained)
+        return torch.baddbmm(bias, kernel, weight).float()
+
+    return forward

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from soundfit.models.dropout import CounterDropout
+from soundfit.models.infinite import InfiniteMlp
 from soundfit.records import Config
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
     "count_parameters",
 ]
 
-MODELS = ("linear", "mlp", "resmlp")
+MODELS = ("linear", "mlp", "resmlp", "infinite")
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
@@ -51,6 +52,9 @@ def build(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
         return _reading(config, n_inputs, n_outputs)
     if config.model == "linear" or (config.model == "mlp" and config.depth == 0):
         return Linear(n_inputs, n_outputs)
+    if config.model == "infinite":
+        kind = {"depth": config.depth, "landmarks": config["landmarks"], "trained": config["trained"]}
+        return InfiniteMlp(n_inputs, n_outputs, **kind)
     shape: dict[str, Any] = {
         "width": config.width,
         "depth": config.depth,

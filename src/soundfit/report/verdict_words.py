@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from soundfit.report.numbers import count, significant
+from soundfit.report.numbers import count, percent, significant
 from soundfit.report.run_view import RunView
 from soundfit.report.words import Words
 
@@ -111,16 +111,21 @@ def tried_lines(view: RunView, _: Words) -> list[str]:
 
 def final_line(view: RunView, _: Words) -> str:
     """Say what the final model is made of; nothing where a run does not say."""
-    members, n = view.get("final", "members"), len(view.points("final", "configurations"))
-    if not members or not n:
+    members, parts = view.get("final", "members"), view.points("final", "configurations")
+    if not members or not parts:
         return ""
-    if n == 1:
+    if view.get("final", "kind") == "fold-ensemble":
         return _("Final model: the mean of its {members} fold members.").format(members=count(members))
     value, alone = (significant(view.get("final", name), 4) for name in ("value", "chosen_alone"))
-    return _(
+    line = _(
         "Final model: a blend of {n} configurations ({members} members); out of fold {value}, "
         "{alone} by the chosen one alone."
-    ).format(n=n, members=count(members), value=value, alone=alone)
+    ).format(n=len(parts), members=count(members), value=value, alone=alone)
+    solved = sum(p.get("weight", 0.0) for p in parts if p.get("model") == "infinite")
+    if solved > 0:
+        told = _("{share} of its weight are nets of infinite width, solved in closed form.")
+        line = _.sentences([line, told.format(share=percent(solved))])
+    return line
 
 
 def _was_tried(p: object) -> bool:

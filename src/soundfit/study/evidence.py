@@ -113,12 +113,16 @@ class Evidence:
 
 
 def capacity_points(result: StudyResult) -> list[dict[str, float]]:
-    """Return the best validation score at each number of parameters, with its training score and SE."""
+    """Return the best validation score at each number of parameters, with its training score and SE.
+
+    Nets of infinite width have no place on that axis.
+    """
     sign = -1.0 if result.greater_is_better else 1.0
     points = []
     sizes = np.array(result.parameters)
-    for size in sorted(set(result.parameters)):
-        same = np.flatnonzero(sizes == size)
+    finite = np.array([c.model != "infinite" for c in result.configurations])
+    for size in sorted(set(sizes[finite].tolist())):
+        same = np.flatnonzero((sizes == size) & finite)
         means = sign * result.scores_CK[same].mean(axis=1)
         if not np.isfinite(means).any():
             continue

@@ -18,6 +18,8 @@ __all__ = ["Round", "complete_configurations", "cost", "plan_rounds", "train_in_
 
 # A step's overhead (dispatch, optimiser, sampling) in units of one parameter of one row.
 _OVERHEAD = 150_000.0
+# Angles of a kernel, in products of two numbers, which are in double precision there.
+_KERNEL = 100
 # Predictions are rough: a round starts if it fits with this much to spare.
 _SAFETY = 1.15
 
@@ -31,7 +33,9 @@ class Round:
 
 
 def cost(config: Config, n_inputs: int, n_train: int) -> float:
-    """Return what a member costs to train, in arbitrary units."""
+    """Return what a member costs to train, in arbitrary units; a solved one, three passes over its rows."""
+    if config.model == "infinite":
+        return float(3 * n_train * config["landmarks"] * (2 * n_inputs + _KERNEL * config.depth))
     n_inputs += 3 * len(config.get("periodic", ()))
     width, depth = (config.width, config.depth) if config.model != "linear" else (0, 0)
     blocks = 2 if config.model == "resmlp" else 1

@@ -20,6 +20,7 @@ from soundfit.records import Member, StudyResult
 from soundfit.study.blend import Blend, blend_study
 from soundfit.study.cross_validation import StudyRun
 from soundfit.study.evidence import ROOTS
+from soundfit.study.optimism import as_if_unseen, optimism
 from soundfit.study.prediction_interval import PredictionInterval, fit_interval
 from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import StudyViews, TableViews
@@ -44,7 +45,7 @@ def final_predictor(views: TableViews, study: StudyRun, blend: Blend | None = No
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
-        interval=_interval(views, blend),
+        interval=_interval(views, study, blend),
         temperature=_temperature(views, blend.outputs),
         configs=[configs[m.configuration] for m, _ in members],
         weights=weights,
@@ -55,12 +56,13 @@ def final_predictor(views: TableViews, study: StudyRun, blend: Blend | None = No
 def final_record(blend: Blend, study: StudyRun, predictor: AnyPredictor) -> dict[str, Any]:
     """Return ``final``: what the final model is made of, and what that is worth out of fold."""
     root = study.result.metric in ROOTS
+    configs = study.result.configurations
     value, alone = (v**0.5 if root else v for v in (blend.loss, blend.loss_alone))
     return {
-        "kind": "fold-ensemble" if blend.alone else "blend",
+        "kind": "fold-ensemble" if blend.configurations == (study.result.chosen,) else "blend",
         "members": len(predictor.modules),
         "configurations": [
-            {"configuration": c, "weight": w}
+            {"configuration": c, "model": configs[c].model, "weight": w}
             for c, w in zip(blend.configurations, blend.weights, strict=True)
         ],
         "value": value,
@@ -99,10 +101,20 @@ def value_interval(views: StudyViews, result: StudyResult) -> PredictionInterval
     return fit_interval(_unit(views).forward(views.target), _unit(views).forward(result.predictions))
 
 
-def _interval(views: TableViews, blend: Blend) -> PredictionInterval | None:
+def _interval(views: TableViews, study: StudyRun, blend: Blend) -> PredictionInterval | None:
+    """Fit the interval to errors between those that validation shows and those of rows that chose nothing.
+
+    The former are too small, for the rows chose each member's checkpoint; the latter too large, for they are
+    those of single members, and the final model is the mean of many.
+    """
     if not views.scales:
         return None
-    return fit_interval(_unit(views).forward(views.target), blend.outputs)
+    ratio = sum(
+        weight * optimism([outcome for _, outcome in study.outcomes_of(c)])
+        for c, weight in zip(blend.configurations, blend.weights, strict=True)
+    )
+    target = _unit(views).forward(views.target)
+    return fit_interval(target, as_if_unseen(blend.outputs, target, ratio**0.5, classes=False))
 
 
 def _unit(views: StudyViews) -> TargetScale:

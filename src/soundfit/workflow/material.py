@@ -20,6 +20,7 @@ from soundfit.data.table import Table
 from soundfit.records import Finding, Plan, StudyResult
 from soundfit.study.blend import MOST
 from soundfit.study.cross_validation import Hooks, StudyRun
+from soundfit.study.infinite import with_infinite
 from soundfit.study.views import StudyViews, table_views
 from soundfit.workflow.final import final_predictor
 from soundfit.workflow.options import Options
@@ -64,6 +65,8 @@ class Material:
         deepen: goes on from a study to what is too dear for a grid, ``deepen(views, study, seed=…, device=…,
             hooks=…, on_stage=…)``, and returns the study of both, and views that can train what it chose on
             fewer rows, or None.
+        partners: ``partners(views, study, seed=…, seconds_left=…, hooks=…)`` adds to a finished study what
+            may join the final model beside what was chosen.
         identity: what else a training depends on, which goes on only with the very same: names and digests.
         trainer: what stands in for a function that trains members, see :class:`Hooks`; that one if None.
         compared: what ``run.json`` says of the data beside ``record``, from the finished study.
@@ -84,6 +87,7 @@ class Material:
     stability: Callable[..., dict[str, Any]] | None = None
     record: dict[str, Any] = field(default_factory=dict)
     deepen: Callable[..., tuple[StudyRun, StudyViews | None]] | None = None
+    partners: Callable[..., StudyRun] | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
     trainer: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     compared: Callable[[StudyResult], dict[str, Any]] | None = None
@@ -109,4 +113,5 @@ def table_material(source: Any, options: Options, steps: Steps, device: torch.de
         table,
         prepared.test_file,
         blends=MOST,
+        partners=with_infinite if options.model == "auto" else None,
     )

@@ -246,6 +246,8 @@ def _train(
             train=members,
             deepen=material.deepen,
         )
+        trained = inquiry.result
+        inquiry = _with_partners(material, views, inquiry, options, deadlines, watcher)
         blend = blend_study(views, inquiry.study, most=material.blends)
         if material.refit is not None and not watcher.interrupted():
             hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
@@ -262,8 +264,8 @@ def _train(
         if options.nested and not watcher.interrupted():
             watcher.on_stage("nested cross-validation")
             hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
-            nested = _nested(material, views, inquiry.result, options, device, hooks)
-            remarks = (*remarks, nested_sentence(nested, inquiry.result))
+            nested = _nested(material, views, trained, options, device, hooks)
+            remarks = (*remarks, nested_sentence(nested, trained))
         watcher.on_stage("asking what moves the prediction")
         importance = importance_record(
             views,
@@ -297,6 +299,24 @@ def _train(
         interrupted=watcher.interrupted(),
         write_more=None if write is None else partial(write, views=views, study=inquiry.study),
     )
+
+
+def _with_partners(
+    material: Material,
+    views: StudyViews,
+    inquiry: Inquiry,
+    options: Options,
+    deadlines: Deadlines,
+    watcher: Watcher,
+) -> Inquiry:
+    """Return the inquiry with what may join the final model; what it found stays."""
+    if material.partners is None or deadlines.training_over():
+        return inquiry
+    watcher.on_stage("solving nets of infinite width")
+    hooks = Hooks(watcher.on_total, watcher.on_epoch, deadlines.training_over)
+    left = deadlines.training_left()
+    study = material.partners(views, inquiry.study, seed=options.seed, seconds_left=left, hooks=hooks)
+    return replace(inquiry, study=study)
 
 
 def _exam_once(

@@ -6,14 +6,22 @@ import math
 from functools import singledispatch
 
 import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor, nn
 
-from soundfit.artifact.onnx.graph import Graph
+from soundfit.artifact.onnx.graph import DOUBLE, FLOAT, Graph
 from soundfit.errors import UsageError
 from soundfit.models.dropout import CounterDropout
+from soundfit.models.infinite import BIAS_VARIANCE, InfiniteMlp
 from soundfit.models.net import FeatureScale, Linear, Mlp, PeriodicEmbedding, Reads, ResMlp
 
 __all__ = ["add_net"]
+
+# arccos c = √(1 − c) · p(c) for 0 ≤ c ≤ 1 (Abramowitz & Stegun 1964, 4.4.46, with more terms): runtimes know
+# Acos in single precision alone. To 10⁻¹¹.
+_ARCCOS = Chebyshev.interpolate(
+    lambda c: np.arccos(c) / np.sqrt(1.0 - c), 15, domain=[0.0, 1.0]
+).convert(kind=Polynomial).coef.tolist()  # fmt: skip
 
 
 @singledispatch
@@ -140,3 +148,49 @@ def _(module: ResMlp, graph: Graph, x: str) -> str:
         x = graph.op("Add", x, add_net(branch, graph, x))
     x = add_net(module.activation, graph, add_net(module.norm, graph, x))
     return add_net(module.output, graph, x)
+
+
+@add_net.register
+def _(module: InfiniteMlp, graph: Graph, x: str) -> str:
+    """Add :func:`soundfit.models.infinite.infinite_kernel` and its weighted sum, in double precision."""
+
+    def number(value: float) -> str:
+        return graph.constant(value, np.float64)
+
+    def constant(tensor: Tensor) -> str:
+        return graph.constant(tensor.detach().cpu().double().numpy())
+
+    def biased(value: str) -> str:
+        return graph.op("Add", value, number(BIAS_VARIANCE))
+
+    def arccos(cosine: str) -> str:
+        size = graph.op("Abs", cosine)
+        value = number(_ARCCOS[-1])
+        for factor in reversed(_ARCCOS[:-1]):
+            value = graph.op("Add", graph.op("Mul", value, size), number(factor))
+        value = graph.op("Mul", graph.op("Sqrt", graph.op("Sub", number(1.0), size)), value)
+        mirrored = graph.op("Sub", number(math.pi), value)
+        return graph.op("Where", graph.op("Less", cosine, number(0.0)), mirrored, value)
+
+    rows = module.landmarks.double() / module.unit
+    n_inputs = rows.shape[1]
+    x = graph.op("Div", graph.cast(x, DOUBLE), constant(module.unit))
+    squares = graph.op("ReduceSum", graph.op("Mul", x, x), graph.constant([1], np.int64))
+    own = biased(graph.op("Div", squares, number(n_inputs)))
+    others = rows.square().sum(1) / n_inputs + BIAS_VARIANCE
+    kernel = biased(graph.op("MatMul", x, constant(rows.T / n_inputs)))
+    tangent = kernel
+    for _ in range(module.depth):
+        length = graph.op("Sqrt", graph.op("Mul", own, constant(others)))
+        cosine = graph.op("Max", graph.op("Min", graph.op("Div", kernel, length), number(1.0)), number(-1.0))
+        angle = arccos(cosine)
+        sine = graph.op("Sqrt", graph.op("Sub", number(1.0), graph.op("Mul", cosine, cosine)))
+        apart = graph.op("Sub", number(math.pi), angle)
+        kernel = graph.op("Add", sine, graph.op("Mul", apart, cosine))
+        kernel = biased(graph.op("Mul", graph.op("Div", length, number(math.pi)), kernel))
+        passed = graph.op("Mul", tangent, graph.op("Div", apart, number(math.pi)))
+        tangent = graph.op("Add", kernel, passed)
+        own, others = biased(own), others + BIAS_VARIANCE
+    kernel = tangent if module.trained == "all" else kernel
+    outputs = graph.op("Add", graph.op("MatMul", kernel, constant(module.weight)), constant(module.bias))
+    return graph.cast(outputs, FLOAT)

@@ -1,0 +1,118 @@
+"""Optimism: what other folds would have chosen, and outputs with the errors of rows that chose nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import soundfit as sf
+from soundfit.records import Config, Trace
+from soundfit.study.blend import row_losses
+from soundfit.study.cross_validation import cross_validate_views
+from soundfit.study.optimism import as_if_unseen, optimism
+from soundfit.study.views import table_views
+
+
+def _members(*curves):
+    traces = [Trace("epoch", np.arange(1, len(c) + 1), {"validation_loss": np.array(c)}) for c in curves]
+    return [SimpleNamespace(trace=trace) for trace in traces]
+
+
+def test_each_checkpoint_is_chosen_by_the_other_folds():
+    # The second member prefers epoch 3, where the first has 2 instead of 1, and the other way round.
+    assert optimism(_members([3.0, 1.0, 2.0], [3.0, 2.0, 1.0])) == pytest.approx(4.0 / 2.0)
+
+
+def test_folds_that_agree_are_not_flattered():
+    assert optimism(_members([3.0, 1.0, 2.0], [5.0, 2.0, 4.0])) == 1.0
+
+
+@pytest.mark.parametrize("curves", [[[2.0, 1.0]], [[1.0], [2.0]], [[0.0, 0.0], [0.0, 1.0]]])
+def test_where_nothing_was_chosen_there_is_none(curves):
+    assert optimism(_members(*curves)) == 1.0
+
+
+def test_epochs_that_a_member_lacks_and_losses_that_are_none_do_not_count():
+    long, short = _members([3.0, 2.0, 0.5])[0], _members([3.0, 2.0])[0]
+    assert optimism([long, short]) == 1.0
+    assert optimism(_members([3.0, np.nan, 2.0], [3.0, 0.1, 2.0])) == 1.0
+
+
+@given(st.integers(0, 10_000), st.integers(2, 10), st.integers(2, 40))
+@settings(max_examples=50, deadline=None)
+def test_it_is_never_less_than_one_and_at_most_what_the_worst_epoch_would_give(seed, k, n):
+    curves = np.random.default_rng(seed).lognormal(size=(k, n))
+    ratio = optimism(_members(*curves))
+    assert 1.0 <= ratio <= curves.max(axis=1).sum() / curves.min(axis=1).sum() + 1e-9
+
+
+@given(st.integers(0, 10_000), st.floats(1.0, 3.0), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_mean_loss_grows_by_the_ratio(seed, ratio, classes):
+    rng = np.random.default_rng(seed)
+    if classes:
+        target = rng.integers(0, 3, 60).astype(float)
+        outputs = 0.8 * np.eye(3)[target.astype(int)] + 0.2 * rng.dirichlet(np.ones(3), 60)
+    else:
+        target, outputs = rng.normal(size=(2, 60))
+    outputs[5] = np.nan
+    known = np.delete(np.arange(60), 5)
+    losses = row_losses("classification" if classes else "regression", target)
+    before, after = (
+        losses(o[known], known).mean()
+        for o in (outputs, as_if_unseen(outputs, target, ratio, classes=classes))
+    )
+    assert after == pytest.approx(ratio * before, rel=1e-5)
+    unseen = as_if_unseen(outputs, target, ratio, classes=classes)
+    assert np.isnan(unseen[5]).all()
+    if classes:
+        np.testing.assert_allclose(unseen[known].sum(axis=1), 1.0)
+
+
+def test_shares_become_no_worse_than_the_frequencies():
+    target = np.array([0.0, 1.0, 0.0, 1.0])
+    outputs = np.array([[0.6, 0.4], [0.4, 0.6]] * 2)
+    unseen = as_if_unseen(outputs, target, 50.0, classes=True)
+    np.testing.assert_allclose(unseen, 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_it_brings_validation_nearer_to_new_rows(task):
+    """Of 60 rows a long training finds a lucky checkpoint in each of ten folds."""
+    said, honest, true = [], [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(2060, 6))
+        y = x[:, 0] + 1.5 * rng.normal(size=len(x))
+        if task == "classification":
+            y = np.where(y > 0, "yes", "no")
+        frame = pd.DataFrame(x, columns=list("abcdef")).assign(y=y)
+        table = sf.read(frame[:60], target="y")
+        views = table_views(table, sf.split(table, test=0.1, folds=10, seed=seed))
+        base = Config(width=32, depth=2, epochs=40, batch_size=16, learning_rate=0.03)
+        study = cross_validate_views(views, [base], seeds=(seed,))
+        outcomes = [o for _, o in study.outcomes_of(0)]
+        ratio = optimism(outcomes)
+        losses = np.array([o.validation_loss for o in outcomes])
+        said.append(losses.mean())
+        honest.append(ratio * losses.mean())
+        new = []
+        for (member, outcome), encoder in zip(study.outcomes_of(0), views.encoders, strict=True):
+            with torch.inference_mode():
+                outputs = outcome.module(torch.from_numpy(encoder.transform(frame[60:])))
+            if task == "classification":
+                codes = torch.from_numpy((frame["y"][60:] == table.classes[1]).to_numpy().astype(np.int64))
+                new.append(float(torch.nn.functional.cross_entropy(outputs, codes)))
+            else:
+                target = views.scales[member.fold].forward(frame["y"][60:].to_numpy(float))
+                new.append(float(np.square(outputs[:, 0].numpy() - target).mean()))
+        true.append(np.mean(new))
+    said, honest, true = (np.mean(v) for v in (said, honest, true))
+    assert said < honest
+    assert abs(honest - true) < abs(said - true)
