@@ -30,9 +30,9 @@ def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
     Columns: ``configuration``, those of :data:`HYPER_PARAMETERS` and ``parameters`` that are recorded,
     ``training``, ``validation`` (means over folds, each the mean over its seeds), ``se`` of the latter,
     ``best_epoch``, ``members``, ``failed`` and ``cut`` (how many of them failed, or were cut short by a
-    budget or an interruption), ``whole`` (neither, on all folds), ``chosen`` and ``near`` (whole and within
-    one standard error of the best). Configurations that are not whole sort last: their scores do not
-    compare.
+    budget or an interruption), ``whole`` (neither, on all folds), ``chosen``, ``solved`` (not trained) and
+    ``near`` (whole and within one standard error of the best trained one). Configurations that are not whole
+    sort last: their scores do not compare.
     """
     if not view.has("members", "configuration", "fold", "validation_score"):
         return pd.DataFrame()
@@ -61,10 +61,13 @@ def configurations(view: RunView, *, greater_is_better: bool) -> pd.DataFrame:
     table = table.reset_index().sort_values(
         ["whole", "validation"], ascending=[False, not greater_is_better], kind="stable", na_position="last"
     )
-    best = table.iloc[0]
+    # Nets of infinite width are partners in the final model, and nothing to choose from.
+    table["solved"] = table["model"] == "infinite" if "model" in table else False
+    candidates = table[~table["solved"]]
+    best = (table if candidates.empty else candidates).iloc[0]
     reach = best["se"] if pd.notna(best["se"]) else 0.0
     lag = table["validation"] - best["validation"]
-    table["near"] = table["whole"] & ((-lag if greater_is_better else lag) <= reach)
+    table["near"] = table["whole"] & ~table["solved"] & ((-lag if greater_is_better else lag) <= reach)
     return table.reset_index(drop=True)
 
 
@@ -82,7 +85,7 @@ def by_architecture(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty or "parameters" not in table:
         return pd.DataFrame()
     shape = [name for name in ("model", "width", "depth", "backbone") if name in table]
-    whole = table[table["whole"] & table["parameters"].notna()]
+    whole = table[table["whole"] & ~table["solved"] & table["parameters"].notna()]
     return whole.drop_duplicates(subset=[*shape, "parameters"]).sort_values("parameters", kind="stable")
 
 

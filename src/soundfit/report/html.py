@@ -237,6 +237,7 @@ def _tried(table: pd.DataFrame, metric: MetricWords, _: Words) -> list[dict[str,
         cells: dict[str, Any] = {
             "chosen": bool(line["chosen"]),
             "near": bool(line["near"]),
+            "solved": bool(line["solved"]),
             "failed": line["failed"],
             "cut": line["cut"],
         }
@@ -249,8 +250,11 @@ def _tried(table: pd.DataFrame, metric: MetricWords, _: Words) -> list[dict[str,
                     text = model_name(str(value), _("backbone") if line.get("backbone") else "", _)
                 if name in ("width", "depth", "parameters"):
                     text = count(value) if number else "–"
+                if line["solved"] and name in ("width", "dropout", "weight_decay", "learning_rate"):
+                    text = "∞" if name == "width" else "–"
                 cells[name] = {"text": text, "sort": number if number is not None else str(value)}
-        cells["epochs"] = {"text": significant(line["best_epoch"], 3), "sort": finite(line["best_epoch"])}
+        epochs = "–" if line["solved"] else significant(line["best_epoch"], 3)
+        cells["epochs"] = {"text": epochs, "sort": finite(line["best_epoch"])}
         cells["training"] = {"text": metric.show(line["training"], spread), "sort": finite(line["training"])}
         cells["validation"] = {
             "text": metric.show_spread(line["validation"], line["se"], like=spread),
