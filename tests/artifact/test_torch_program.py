@@ -14,7 +14,7 @@ from soundfit.data.encoder import raw_features
 from soundfit.errors import UsageError
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp", "waves", "resmlp", "blend"])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "waves", "resmlp", "infinite", "blend"])
 @pytest.mark.parametrize("name", ["every kind", "ames", "concrete", "bikeshare", "penguins"])
 def test_the_module_is_the_predictor(predictors, name, kind):
     predictor, frame = predictors(name, kind)
