@@ -22,6 +22,9 @@ __all__ = [
     "score_remarks",
 ]
 
+# From this factor on it is said how far cross-validation flatters by what its rows chose.
+_FLATTERED = 1.05
+
 
 @dataclass(frozen=True)
 class ScoreLine:
@@ -137,21 +140,30 @@ def score_remarks(view: RunView, _: Words) -> list[str]:
     """Return what the scores say when set against each other, a sentence each."""
     metric = score_metric(view, _)
     value, se = finite(view.get("cv", "value")), finite(view.get("cv", "se"))
+    # What validation says where it chose neither configuration nor checkpoint.
+    fair = finite(view.get("cv", "corrected")) or value
     exam = None if view.is_sealed else finite(view.get("exam", "value"))
     same = view.get("exam", "metric") == metric.name
     is_examined = exam is not None and same
     said = []
     meaning = metric.meaning(exam if is_examined else value)
-    against = [metric.compared(value, theirs, _in_text(name, _), se) for name, theirs in _known(view, metric)]
-    against = [part for part in against if part] if value is not None else []
+    against = [metric.compared(fair, theirs, _in_text(name, _), se) for name, theirs in _known(view, metric)]
+    against = [part for part in against if part] if fair is not None else []
     if meaning and is_examined:
         said.append(_("In the exam: {meaning}.").format(meaning=meaning))
     elif meaning:
         against = [meaning, *against]
     if against:
         said.append(_("In cross-validation: {list}.").format(list=_(", ").join(against)))
-    if exam is not None and same and value is not None:
-        said.append(_agreement(view, metric, exam, value, se, _))
+    if value and fair and metric.error(fair) > _FLATTERED * metric.error(value):
+        said.append(
+            _(
+                "That is by {corrected}, where the other folds choose configuration and checkpoint; {value} "
+                "comes of choosing by the same rows."
+            ).format(corrected=metric.show(fair), value=metric.show(value))
+        )
+    if exam is not None and same and value is not None and fair is not None:
+        said.append(_agreement(view, metric, exam, value, fair, se, _))
     openings = finite(view.get("exam", "openings"))
     if openings and openings > 1:
         said.append(
@@ -163,13 +175,13 @@ def score_remarks(view: RunView, _: Words) -> list[str]:
 
 
 def _agreement(
-    view: RunView, metric: MetricWords, exam: float, value: float, se: float | None, _: Words
+    view: RunView, metric: MetricWords, exam: float, value: float, fair: float, se: float | None, _: Words
 ) -> str:
     low, high = finite(view.get("exam", "low")), finite(view.get("exam", "high"))
     if low is None or high is None:
         return ""
     reach = 2 * (se or 0.0)
-    if value + reach >= low and value - reach <= high:
+    if max(value, fair) + reach >= low and min(value, fair) - reach <= high:
         return _("The exam agrees with cross-validation: the score holds for rows that no choice has seen.")
     if metric.is_better(exam, value):
         return _("The exam came out better than cross-validation: the test rows may be easier than the rest.")

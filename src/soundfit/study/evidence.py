@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundfit.records import Config, StudyResult
+from soundfit.study.optimism import optimism_of_choice
 from soundfit.study.references import Floor, References
 
 __all__ = ["Evidence", "Rival", "capacity_points", "collect_evidence", "standard_error"]
@@ -47,7 +48,8 @@ class Evidence:
     Attributes:
         config: the chosen configuration.
         training, validation: shares at the best checkpoints.
-        gain, gain_se: validation share below the trivial one, and its SE.
+        gain, gain_se: validation share below the trivial one, and its SE; the share is that where other folds
+            chose configuration and checkpoint.
         rivals: references, and the study's own other configurations (the best of each size).
         references: whether references were measured.
         floor: an upper bound of the noise, or None.
@@ -169,7 +171,7 @@ def collect_evidence(
     unit = _losses(result, trivial_K).mean()
     trivial = _losses(result, trivial_K) / unit
     validation_K = _losses(result, result.scores_CK[chosen]) / unit
-    gain_K = trivial - validation_K
+    gain_K = trivial - optimism_of_choice(result) * validation_K
     gain_se = standard_error(gain_K)
     if own_rows is not None and references is not None and "trivial" in references.rows:
         gain_se = max(gain_se, _paired(references.rows["trivial"], own_rows)[1] / unit)

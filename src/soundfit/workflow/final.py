@@ -110,7 +110,7 @@ def _interval(views: TableViews, study: StudyRun, blend: Blend) -> PredictionInt
     if not views.scales:
         return None
     ratio = sum(
-        weight * optimism([outcome for _, outcome in study.outcomes_of(c)])
+        weight * optimism([outcome.trace for _, outcome in study.outcomes_of(c)])
         for c, weight in zip(blend.configurations, blend.weights, strict=True)
     )
     target = _unit(views).forward(views.target)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from soundfit.data.table import Table
 from soundfit.metrics.interval import mean_and_se, score_se
 from soundfit.records import Finding, Plan, StudyResult, Verdict
+from soundfit.study.evidence import ROOTS
+from soundfit.study.optimism import optimism_of_choice
 from soundfit.study.verdict import capacity_points
 from soundfit.study.views import StudyViews
 
@@ -70,8 +72,13 @@ def split_record(plan: Plan, test_file: Path | None = None) -> dict[str, Any]:
 
 
 def cv_record(result: StudyResult, views: StudyViews) -> dict[str, Any]:
-    """Return ``cv``: the chosen configuration's score over folds; of a holdout with its SE over rows."""
+    """Return ``cv``: the chosen configuration's score over folds; of a holdout with its SE over rows.
+
+    ``corrected`` is the score with configuration and checkpoint chosen by the other folds; None for one fold.
+    """
     scores = result.scores_CK[result.chosen]
+    ratio = optimism_of_choice(result)
+    corrected = float(scores.mean()) * (ratio**0.5 if result.metric in ROOTS else ratio)
     se = standard_error(scores)
     if se is None and result.predictions is not None:
         rows = views.folds[0].validation
@@ -83,6 +90,7 @@ def cv_record(result: StudyResult, views: StudyViews) -> dict[str, Any]:
         "value": float(scores.mean()),
         "se": se,
         "per_fold": [float(s) for s in scores],
+        "corrected": None if len(scores) < 2 or result.greater_is_better else corrected,
     }
 
 
