@@ -281,7 +281,7 @@ class Watch:
             if self._ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
             self._look_for_old_gradients()
-            if not self.optimisers:
+            if not self.optimisers or not self.roots:
                 self.hand_steps.before(loss)
             if loss is self._backed:
                 self.recording.put("backward_twice", self.step + 1, 1.0)
@@ -292,6 +292,7 @@ class Watch:
         """Look at the gradients of a closure: they are made inside of the optimiser's step."""
         if not self.optimisers:
             self._seen_before, self._met = (len(self._window), len(self._calls)), None
+        if not self.optimisers or not self.roots:
             self.hand_steps.after()
         if not self.full:
             return
@@ -301,6 +302,10 @@ class Watch:
                     p for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
                 ]
                 self.recording.put("gradients_after_backward", self.step + 1, float(has_gradient(held)))
+                for record in self.optimisers.values():
+                    mine = (p for g in record.optimiser.param_groups for p in g["params"])
+                    if not record.steps and self.step >= 1 and has_gradient(mine):
+                        record.look()
             if self._stepping is not None:
                 self._updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
 
