@@ -11,19 +11,22 @@ import torch
 from suite import CURVE, LINE, SERIES, S
 from torch import nn
 
+from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import call_of
 from soundfit.doctor.graph import loss_structure
 from soundfit.doctor.hand_steps import HandSteps
 from soundfit.doctor.judge import usual_rates
 from soundfit.doctor.nonfinite import first_bad_operation
 from soundfit.doctor.proof import folds, paired_gains
+from soundfit.doctor.pull import ones_of
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.replay import Recipe
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task
 from soundfit.doctor.script import watched_run
+from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.series import still_falling
-from soundfit.records import Diagnosis
+from soundfit.records import Diagnosis, Place
 
 # Weights in a dict, an optimiser from torch, the maximum of two tensors for a ReLU, numbers as targets.
 DICT = """
@@ -296,3 +299,29 @@ def test_a_fall_that_ended_is_none() -> None:
     assert not still_falling([1.0, 0.4, 0.3, 0.26, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25])
     assert not still_falling(falling[::-1])
     assert not still_falling([1.0, 0.5])
+
+
+def test_a_model_is_asked_no_longer_than_it_may_be_and_not_copied_where_it_is_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    x, net = torch.randn(40, 4), nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    root, form = RootRecord(net, Place()), call_of((x,), {}, torch.zeros(40))
+    assert form is not None
+    root.call = form[0]
+    rows, passes = Rows((x,), torch.zeros(40)), []
+    net.register_forward_hook(lambda *_: passes.append(1))
+    whole = behaviour(root, rows, 32, ())
+    assert whole["own"] == 1.0
+    longest = len(passes)
+    assert behaviour(root, rows, 32, (), seconds=-1.0) == {}
+    assert len(passes) == longest + 2
+    monkeypatch.setattr("soundfit.doctor.behaviour._MOST_ELEMENTS", 10)
+    assert behaviour(root, rows, 32, ()) == {}
+    assert len(passes) == longest + 2
+
+
+def test_zeros_and_ones_are_told_from_other_targets() -> None:
+    assert (ones_of(torch.tensor([[0.0], [1.0]])).tolist()) == [False, True]  # type: ignore[union-attr]
+    for other in ([0.0, 0.5, 1.0], [1.0, 1.0], [-1.0, 1.0], [0, 0]):
+        assert ones_of(torch.tensor(other)) is None

@@ -1,4 +1,4 @@
-"""Two numbers from the facts of a Trace: the score a training got, and the score that is possible."""
+"""What is usual (rates, ranges, first weights), and two numbers of a Trace: score got, score possible."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
+    "ACTIVATION_RANGES",
     "USUAL_RATES",
     "best_score",
     "far_off",
@@ -30,6 +31,15 @@ USUAL_RATES = {  # rates within which a failure is more likely to have another c
     "ASGD": (1e-3, 0.5),
 }
 DEFAULT_RATES = (1e-4, 0.5)
+ACTIVATION_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hardtanh": (-1.0, 1.0),
+    "relu": (0.0, math.inf),
+    "softplus": (0.0, math.inf),
+    "log_softmax": (-math.inf, 0.0),
+}
 
 
 def far_off(matrices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
