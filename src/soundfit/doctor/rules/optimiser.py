@@ -222,7 +222,7 @@ def step(case: Case) -> list[Diagnosis]:
         return [
             case.diagnose("missing-step", "one of the optimisers never steps", 0.93, fix, place=idle["place"],
                           patch=added_after(place, "other_optimizer.step()  # this one as well"), change={"step": True},
-                          parameters=idle["elements"], optimizers=case.number("optimisers"), stepped=case.number("stepped"))
+                          parameters=idle["elements"])
         ]  # fmt: skip
     if case.number("backwards", 0) < 3 or case["weights"] is None:
         return []
