@@ -137,6 +137,25 @@ for epoch in range(6):
         optimizer.step()
 """
 CLIP = "nn.utils.clip_grad_norm_(model.parameters(), 0.5)"
+# A part is called by itself after the whole, for a penalty on what it gives.
+SPARSE = """
+class Sum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.out = nn.Sequential(nn.Linear(5, 24), nn.Softplus()), nn.Linear(24, 1)
+    def forward(self, x):
+        return self.out(self.body(x))
+    def busy(self, x):
+        return self.body(x).abs().mean()
+whole = Sum()
+optimizer = torch.optim.Adam(whole.parameters(), lr={lr})
+for epoch in range(20):
+    for i in torch.randperm(450).split(45):
+        away = whole(X[i]) - y[i]
+        optimizer.zero_grad()
+        (away.square().mean() + 1e-4 * whole.busy(X[i])).backward()
+        optimizer.step()
+"""
 # A few dozen rows, all of them in each step, one logit.
 DOZENS = """
 cells = torch.randn(120, 6); ill = ((cells[:, 0] + cells[:, 1] * cells[:, 2] + 0.2 * torch.randn(120)) > 0).float()
@@ -157,6 +176,7 @@ PAIRS: dict[str, tuple[str, str, str]] = {
     "a rate beside momentum": ("lr-too-high", S(CURVE, HEAVY.format(lr="0.5")), S(CURVE, HEAVY.format(lr="0.005"))),
     "wild first weights": ("bad-init", S(UNIFORM.format(width="2.0")), S(UNIFORM.format(width="0.12"))),
     "clipped too early": ("exploding-gradient", S(SERIES, CLIPPED.format(size=400, lr=0.5, steps=f"{CLIP}; loss.backward()")), S(SERIES, CLIPPED.format(size=1, lr=0.5, steps=f"loss.backward(); {CLIP}"))),
+    "a part that is penalised": ("lr-too-low", S(LINE, SPARSE.format(lr="2e-6")), S(LINE, SPARSE.format(lr="0.02"))),
     "nine steps": ("too-few-epochs", S(DOZENS.format(steps=9)), S(DOZENS.format(steps=250))),
 }  # fmt: skip
 

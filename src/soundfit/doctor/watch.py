@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from soundfit.doctor.batch import matched
+from soundfit.doctor.batch import matched, put_maker_last
 from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.glance import described, glance
@@ -271,6 +271,7 @@ class Watch:
         if self.backwards <= 2:
             self.backward_place = user_place(self.step + 1)
         self._hear(loss)
+        put_maker_last(self._window, self._calls, self._met)
         if self.backwards_since_step > ACCUMULATED and self.price != "full":
             self._ops.stop()
             self.full = False
