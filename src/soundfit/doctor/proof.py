@@ -122,7 +122,7 @@ def _mean_difference(found: list[tuple[Tensor, Tensor]], n: int) -> dict[str, fl
     return {"gain": float(by_row.mean()), "z": float(by_row.mean()) / max(*errors, 1e-9)}
 
 
-def folds(n: int, parts: int = 5) -> list[tuple[int, tuple[Tensor, Tensor]]]:
+def folds(n: int, parts: int = 10) -> list[tuple[int, tuple[Tensor, Tensor]]]:
     """Return runs for paired_gains in which each row is held out once: all of few rows judge, not a third."""
     order = torch.randperm(n, generator=torch.Generator().manual_seed(20_011))
     held = [order[k::parts] for k in range(parts)]

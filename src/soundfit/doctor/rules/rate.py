@@ -266,7 +266,7 @@ def _proven_length(case: Case) -> list[Diagnosis]:
         (case["length_gains"] or {}).get("longer"),
         case.number("trained_steps", case.number("steps")),
     )
-    if not found or found["gain"] < 0.07 or found["z"] < 2.33:
+    if not found or found["gain"] < 0.07 or found["z"] < 2.58:
         return []
     times, count = lengthened(steps), case.number("epochs", 99)
     fix = say("{steps:.0f} steps ({count:.1f} epochs) are too few: {times:.0f} times as many score {gain:.3f} more on held-out rows.", steps=steps, count=count, times=times, gain=found["gain"])  # fmt: skip
