@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from suite import CURVE, LINE, SERIES, S
@@ -21,12 +22,13 @@ from soundfit.doctor.proof import folds, paired_gains
 from soundfit.doctor.pull import ones_of
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.replay import Recipe
-from soundfit.doctor.rows import Rows
+from soundfit.doctor.rows import Rows, RowStore, chance_twins, row_keys
+from soundfit.doctor.rules import diagnose
 from soundfit.doctor.scores import Task
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.series import still_falling
-from soundfit.records import Diagnosis, Place
+from soundfit.records import Diagnosis, Place, Trace
 
 # Weights in a dict, an optimiser from torch, the maximum of two tensors for a ReLU, numbers as targets.
 DICT = """
@@ -345,3 +347,31 @@ def test_zeros_and_ones_are_told_from_other_targets() -> None:
     assert (ones_of(torch.tensor([[0.0], [1.0]])).tolist()) == [False, True]  # type: ignore[union-attr]
     for other in ([0.0, 0.5, 1.0], [1.0, 1.0], [-1.0, 1.0], [0, 0]):
         assert ones_of(torch.tensor(other)) is None
+
+
+def drawn(words: torch.Tensor, n: int) -> torch.Tensor:
+    return words[torch.randint(0, len(words), (n,))]
+
+
+def test_short_words_come_back_by_chance_as_often_as_batches_say_and_long_texts_never() -> None:
+    torch.manual_seed(0)
+    words = torch.randint(1, 20, (3000, 6))
+    store, long, numbers = RowStore(), RowStore(), RowStore()
+    train = drawn(words, 1280)
+    for i in torch.arange(1280).split(64):
+        store.keep((train[i],), torch.zeros(len(i)), 1)
+        long.keep((train[i].repeat(1, 5),), torch.zeros(len(i)), 1)
+        numbers.keep((train[i].float(),), torch.zeros(len(i)), 1)
+    known, new = row_keys((train,)).unique(), row_keys((drawn(words, 4000),))
+    share = float(torch.isin(new, known).double().mean())
+    assert chance_twins(store, 1280) == pytest.approx(share, abs=0.12)
+    assert chance_twins(long, 1280) == 0.0
+    assert chance_twins(numbers, 1280) == 0.0
+
+
+@pytest.mark.parametrize(("by_chance", "codes"), [(0.45, []), (0.02, ["split-leak"])])
+def test_rows_shared_beyond_chance_are_a_leak(by_chance: float, codes: list[str]) -> None:
+    facts = {"evaluation": {"shared": 160, "rows": 420, "recur": False, "by_chance": by_chance}, "rows": 950}
+    at = np.arange(1.0, 31.0)
+    trace = Trace("step", at, {"training_loss": np.linspace(1.0, 0.2, 30)}, {}, (), facts)
+    assert [d.code for d in diagnose(trace)] == codes

@@ -34,7 +34,7 @@ from soundfit.doctor.judge import best_score, far_off, possible_score, usual_rat
 from soundfit.doctor.proof import agreement_z, folds, outputs_z, paired_gains, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows, by_chance, mirrored, overlap, recur, unseen
+from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
 from soundfit.doctor.series import still_falling
@@ -324,6 +324,7 @@ class Examination:
         x, z = input_facts(rows.inputs), input_facts(other.inputs)
         return {
             "rows": held_out, "shared": shared, "recur": recur(rows) or by_chance(self.root.train_rows), "input": z,
+            "by_chance": chance_twins(self.root.train_rows, len(rows)),
             "shift": abs(z.get("mean", 0) - x.get("mean", 0)) / (x.get("std", 0) + 1e-12),
             "scale": (z.get("std", 0) + 1e-12) / (x.get("std", 0) + 1e-12),
         }  # fmt: skip
