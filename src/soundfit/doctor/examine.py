@@ -408,15 +408,17 @@ class Examination:
         """Where a score alone cannot tell, try a change in pairs: first weights far off, few rows and few steps."""
         if self.task is None or not behind > 0.04:
             return
+        left = self.deadline - time.process_time()
+        deadline = self.deadline - 0.55 * left  # the rest is for single changes
         if far_off(out["weights"]["matrices"]) and len(rows) >= 100:
             runs: Any = [(seed, None) for seed in (3, 4, 5, 6)]
             out["start_gains"] = paired_gains(
-                recipe, self.task, rows, {"fresh": {"fresh": True}}, deadline=self.deadline, runs=runs
+                recipe, self.task, rows, {"fresh": {"fresh": True}}, deadline=deadline, runs=runs
             )
         if 30 <= len(rows) < 300 and still_falling(self.watch.recording.loss):
             change = {"longer": {"longer": lengthened(recipe.steps)}}
             out["length_gains"] = paired_gains(
-                recipe, self.task, rows, change, deadline=self.deadline, runs=folds(len(rows))
+                recipe, self.task, rows, change, deadline=deadline, runs=folds(len(rows))
             )
 
     def _violent(self) -> bool:

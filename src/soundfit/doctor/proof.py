@@ -89,27 +89,21 @@ def paired_gains(
         per change ``gain`` (score) and ``z``: the mean over runs of each held-out row's difference, over
         the larger of its standard errors over rows and over runs; None where nothing could be replayed.
     """
-    out: dict[str, Any] = {}
-    same: list[tuple[int, tuple[Tensor, Tensor] | None, Tensor]] = []
-    for seed, split in runs:
-        if time.process_time() > deadline:
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in changes}
+    started = time.process_time()
+    for k, (seed, split) in enumerate(runs):
+        now = time.process_time()
+        if now > deadline or (k == 1 and now + 2 * (now - started) > deadline):  # three runs say something
             break
-        made = replay(recipe, task, rows, {}, seconds=3.0, seed=seed, split=split)
-        if made is None or made.parts is None or made.cut:
+        same = replay(recipe, task, rows, {}, seconds=3.0, seed=seed, split=split)
+        if same is None or same.parts is None or same.cut:
             return None
-        same.append((seed, split, made.parts))
-    for name, change in changes.items():
-        found: list[tuple[Tensor, Tensor]] = []
-        for seed, split, base in same:
-            if time.process_time() > deadline:
-                break
+        held = (split or halves(len(rows)))[1]
+        for name, change in changes.items():
             made = replay(recipe, task, rows, change, seconds=3.0, seed=seed, split=split)
             if made is not None and made.parts is not None and not made.cut:
-                held = (split or halves(len(rows)))[1]
-                found.append((held, (made.parts - base).double().clamp(-2.0, 2.0)))
-        if len(found) >= 3:
-            out[name] = _mean_difference(found, len(rows))
-    return out or None
+                found[name].append((held, (made.parts - same.parts).double().clamp(-2.0, 2.0)))
+    return {name: _mean_difference(one, len(rows)) for name, one in found.items() if len(one) >= 3} or None
 
 
 def _mean_difference(found: list[tuple[Tensor, Tensor]], n: int) -> dict[str, float]:
