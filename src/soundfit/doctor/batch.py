@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import call_of, tensors
+from soundfit.doctor.graph import leads_to
 from soundfit.doctor.seen import LossCall, RootRecord
 
-__all__ = ["Matched", "matched"]
+__all__ = ["Matched", "matched", "put_maker_last"]
 
 Matched = tuple[tuple[torch.Tensor, ...] | None, torch.Tensor, torch.Tensor, RootRecord | None]
 
@@ -37,6 +38,26 @@ def matched(
             root.call = root.call or replace(made[0], output=_judged(out, prediction))
             return made[1], prediction, target, root
     return None, prediction, target, None
+
+
+def put_maker_last(
+    window: list[tuple[RootRecord, Any, Any, Any, bool]],
+    calls: Sequence[LossCall],
+    met: tuple[str, torch.Tensor, torch.Tensor] | None,
+) -> None:
+    """Move the call that made what the loss judges to the end of a step's calls.
+
+    Parts may be called by themselves after their whole, for a penalty: they predict nothing.
+    """
+    prediction = calls[-1].prediction if calls else met[1] if met is not None else None
+    node = prediction.grad_fn if prediction is not None else None
+    if node is None or len(window) < 2:
+        return
+    for k in reversed(range(len(window))):
+        made = (x.grad_fn for x in tensors(window[k][3]))
+        if any(x is not None and leads_to(node, x) for x in made):
+            window.append(window.pop(k))
+            return
 
 
 def _judged(out: Any, prediction: torch.Tensor) -> int | None:

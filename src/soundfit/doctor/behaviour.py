@@ -7,6 +7,7 @@ Knows models, calls and rows; knows no watch and no rule.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,10 +23,14 @@ __all__ = ["behaviour"]
 Tensor = torch.Tensor
 _MOST_ROWS = 256
 _ASKED = 16  # rows that are changed, one at a time
+_FEWEST = 4  # of them, where a pass takes long
+_MOST_ELEMENTS = 20_000_000  # of a model that is copied
 _CLOSE = 1e-5  # of the outputs' spread: what rounding may do
 
 
-def behaviour(root: RootRecord, rows: Rows, size: int, without_gradient: Iterable[str]) -> dict[str, Any]:
+def behaviour(
+    root: RootRecord, rows: Rows, size: int, without_gradient: Iterable[str], *, seconds: float = 3.0
+) -> dict[str, Any]:
     """Return what a model does as a function; nothing where it cannot be run, or is not the same twice.
 
     Args:
@@ -33,6 +38,7 @@ def behaviour(root: RootRecord, rows: Rows, size: int, without_gradient: Iterabl
         rows: of the training.
         size: of the script's batches: a model may depend on it.
         without_gradient: names of parameters that no gradient ever reached.
+        seconds: of processor time, after which no further row is changed.
 
     Returns:
         ``bend``: how far the output halfway between two rows is from halfway between their outputs, in
@@ -41,8 +47,10 @@ def behaviour(root: RootRecord, rows: Rows, size: int, without_gradient: Iterabl
         of these come after it; ``cut_off``: whether outputs depend on the parameters without gradient.
     """
     out: dict[str, Any] = {}
-    if root.call is None or root.extra.get("composite") or len(rows) < 4:
+    size_of = sum(p.numel() for p in root.module.parameters())
+    if root.call is None or root.extra.get("composite") or len(rows) < 4 or size_of > _MOST_ELEMENTS:
         return out
+    deadline = time.process_time() + seconds
     part = rows.take(torch.arange(min(len(rows), max(4, min(size, _MOST_ROWS)))))
     try:
         ask = _Question(root)
@@ -54,10 +62,13 @@ def behaviour(root: RootRecord, rows: Rows, size: int, without_gradient: Iterabl
             or not torch.equal(base, ask(part.inputs))
         ):
             return out
-        out |= _mixing(ask, part.inputs, base, _CLOSE * spread)
+        if time.process_time() > deadline:
+            return out
         if all(x.is_floating_point() for x in part.inputs):
             out["bend"] = _bend(ask, part.inputs, base, spread)
         names = [name for name in without_gradient if name in dict(root.module.named_parameters())]
+        if time.process_time() < deadline:
+            out |= _mixing(ask, part.inputs, base, _CLOSE * spread, deadline)
         if names:
             out["cut_off"] = ask.depends_on(names, part.inputs, base, _CLOSE * spread)
     except Exception:  # a model that will not run outside its script tells nothing
@@ -101,10 +112,19 @@ def _bend(ask: _Question, inputs: tuple[Tensor, ...], base: Tensor, spread: floa
     return float((halfway - (base + base.roll(1, 0)) / 2).abs().mean()) / spread
 
 
-def _mixing(ask: _Question, inputs: tuple[Tensor, ...], base: Tensor, close: float) -> dict[str, Any]:
+def _mixing(
+    ask: _Question, inputs: tuple[Tensor, ...], base: Tensor, close: float, deadline: float
+) -> dict[str, Any]:
     n = len(base)
-    own, others, later = [], [], True
-    for i in torch.linspace(0, n - 1, min(_ASKED, n)).long().tolist():
+    own: list[float] = []
+    others, later = [], True
+    asked = torch.linspace(0, n - 1, min(_ASKED, n)).long().tolist()
+    for i in [
+        *asked[::5],
+        *(a for k, a in enumerate(asked) if k % 5),
+    ]:  # all over the batch, if time ends early
+        if len(own) >= _FEWEST and time.process_time() > deadline:
+            break
         changed = tuple(x.clone() for x in inputs)
         for x, whole in zip(changed, inputs, strict=True):
             x[i] = whole[(i + n // 2) % n]

@@ -125,6 +125,12 @@ class Case:
         return self.judged and not self.sick and self.possible - self.constant > 0.05
 
     @cached_property
+    def ordinary_inputs(self) -> bool:
+        """Whether inputs are numbers of about the size that standardised ones have."""
+        sizes = [self.number(f"input.{k}", 1.0) for k in ("rms", "column_std_max", "column_mean_max")]
+        return self["input.kind"] == "float" and sizes[0] >= 0.3 and max(sizes) <= 3.0
+
+    @cached_property
     def nonfinite(self) -> bool:
         """Whether loss or weights became non-finite and stayed so."""
         loss = self.loss

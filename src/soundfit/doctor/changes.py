@@ -23,7 +23,7 @@ from soundfit.doctor.guards import divided, guarded, unclipped
 from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.patches import LOSSES
-from soundfit.doctor.remodel import relu_between, residual, widen
+from soundfit.doctor.remodel import draw_anew, relu_between, residual, widen
 from soundfit.doctor.replay import sound_loss
 
 __all__ = ["Changes"]
@@ -202,10 +202,7 @@ class Changes:
     def _prepare(self, module: nn.Module) -> None:
         want = self.wanted
         if want.get("fresh"):
-            for part in module.modules():
-                reset = getattr(part, "reset_parameters", None)
-                if callable(reset):
-                    reset()
+            draw_anew(module)
         if want.get("unfreeze") or want.get("include"):
             for p in module.parameters():
                 p.requires_grad_(True)

@@ -19,6 +19,7 @@ from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
 from soundfit.doctor.facts import (
+    idle_facts,
     input_facts,
     module_facts,
     optimiser_facts,
@@ -29,13 +30,15 @@ from soundfit.doctor.facts import (
     unregistered_facts,
     weight_facts,
 )
-from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES, best_score, possible_score
-from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
+from soundfit.doctor.judge import best_score, far_off, possible_score, usual_rates
+from soundfit.doctor.proof import agreement_z, folds, outputs_z, paired_gains, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows, by_chance, mirrored, overlap, recur, unseen
+from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
+from soundfit.doctor.series import still_falling
+from soundfit.doctor.steps import lengthened
 from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
@@ -104,6 +107,7 @@ class Examination:
             "steps": watch.step,
             "by_hand": watch.by_hand and not watch.optimisers,
             "hand_steps": watch.hand_steps.facts() if not watch.optimisers else {},
+            "silent": watch.hand_steps.silent(),
             "backwards": watch.backwards,
             "roots": len([r for r in watch.roots.values() if r.train_calls]),
             "optimisers": len(watch.optimisers),
@@ -115,6 +119,7 @@ class Examination:
             "risky": dict(watch.risky),
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch, self.optimiser),
+            "idle": idle_facts(watch),
             "together": self.together,
             **unregistered_facts(watch),
             "selection": selection_facts(watch.backward_place),
@@ -319,6 +324,7 @@ class Examination:
         x, z = input_facts(rows.inputs), input_facts(other.inputs)
         return {
             "rows": held_out, "shared": shared, "recur": recur(rows) or by_chance(self.root.train_rows), "input": z,
+            "by_chance": chance_twins(self.root.train_rows, len(rows)),
             "shift": abs(z.get("mean", 0) - x.get("mean", 0)) / (x.get("std", 0) + 1e-12),
             "scale": (z.get("std", 0) + 1e-12) / (x.get("std", 0) + 1e-12),
         }  # fmt: skip
@@ -387,15 +393,33 @@ class Examination:
         for name, change in sound_trainings(recipe).items():
             self._try(replays, name, recipe, clean, change)
         possible = possible_score(out)
-        usual = USUAL_RATES.get(recipe.optimiser.__name__, DEFAULT_RATES)[1]
+        usual = usual_rates(recipe.optimiser.__name__, out["optimiser"].get("momentum", 0.0))[1]
         if possible - other > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
             out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
+        self._gains(out, recipe, clean, possible - (got if math.isnan(other) else other))
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
         for name, change in single_changes(recipe, out, violent=self._violent()).items():
             if time.process_time() > self.deadline:
                 break
             self._try(replays, name, recipe, clean, change)
+
+    def _gains(self, out: dict[str, Any], recipe: Recipe, rows: Rows, behind: float) -> None:
+        """Where a score alone cannot tell, try a change in pairs: first weights far off, few rows and few steps."""
+        if self.task is None or not behind > 0.04:
+            return
+        left = self.deadline - time.process_time()
+        deadline = self.deadline - 0.55 * left  # the rest is for single changes
+        if far_off(out["weights"]["matrices"]) and len(rows) >= 100:
+            runs: Any = [(seed, None) for seed in (3, 4, 5, 6)]
+            out["start_gains"] = paired_gains(
+                recipe, self.task, rows, {"fresh": {"fresh": True}}, deadline=deadline, runs=runs
+            )
+        if 30 <= len(rows) < 300 and still_falling(self.watch.recording.loss):
+            change = {"longer": {"longer": lengthened(recipe.steps)}}
+            out["length_gains"] = paired_gains(
+                recipe, self.task, rows, change, deadline=deadline, runs=folds(len(rows))
+            )
 
     def _violent(self) -> bool:
         """Return whether numbers grew, or the first steps were far too large."""

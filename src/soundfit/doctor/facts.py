@@ -22,7 +22,7 @@ from soundfit.doctor.watch import Watch
 from soundfit.records import Place
 
 __all__ = [
-    "input_facts", "module_facts", "optimiser_facts", "order_facts", "origin_facts", "selection_facts", "target_facts", "unregistered_facts", "weight_facts",
+    "idle_facts", "input_facts", "module_facts", "optimiser_facts", "order_facts", "origin_facts", "selection_facts", "target_facts", "unregistered_facts", "weight_facts",
 ]  # fmt: skip
 
 Tensor = torch.Tensor
@@ -220,6 +220,22 @@ def origin_facts(place: Place) -> dict[str, Place]:
         "dropped_result": dropped_result(text), "left_behind": left_behind(text),
     }  # fmt: skip
     return {name: Place(file=place.file, line=line) for name, line in found.items() if line is not None}
+
+
+def idle_facts(watch: Watch) -> dict[str, Any] | None:
+    """Return the optimiser that never steps while others do, though its parameters get gradients; None without one.
+
+    Parameters that another optimiser steps, or that something else moves, are not left waiting.
+    """
+    records = list(watch.optimisers.values())
+    stepped = {id(p) for o in records if o.steps for g in o.optimiser.param_groups for p in g["params"]}
+    for record in records:
+        held = [p for g in record.optimiser.param_groups for p in g["params"]]
+        waits = not record.steps and record.untaken >= 3 and not any(id(p) in stepped for p in held)
+        if stepped and waits and record.now() == record.as_was:
+            return {"class": type(record.optimiser).__name__, "place": record.place, "looks": record.untaken,
+                    "elements": sum(p.numel() for p in held)}  # fmt: skip
+    return None
 
 
 def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:

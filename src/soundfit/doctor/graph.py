@@ -15,6 +15,7 @@ from soundfit.records.said import say
 __all__ = [
     "activation_node",
     "bad_operation",
+    "is_gated",
     "kind_of",
     "leads_to",
     "leaf_gains",
@@ -311,6 +312,14 @@ def leaves_of(loss: torch.Tensor, limit: int = 400) -> list[torch.Tensor]:
     return list({id(v): v for v in found if v is not None}.values())
 
 
+_GATES = ("Relu", "Clamp", "ClampMin", "Threshold", "Maximum", "Where")
+
+
+def is_gated(loss: torch.Tensor) -> bool:
+    """Return whether a ReLU, by whatever name, is among the operations behind a loss."""
+    return loss.grad_fn is not None and any(kind_of(n) in _GATES for n in _walk(loss.grad_fn, 400))
+
+
 def leaf_gains(loss: torch.Tensor) -> list[float]:
     """Return the size of each matrix that is learned: the root mean square of a weight times √(longer side).
 
@@ -335,15 +344,15 @@ def _constant_factor(node: Any) -> float | None:
 
 
 def _grown(node: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return shapes where an operation on ``(N, 1)`` or ``(N,)`` made ``(N, N)``."""
-    outer = _shape(node)
-    if outer is None or len(outer) < 2 or outer[-1] < 2 or outer[-1] != outer[-2]:
+    """Return shapes where an operation on ``(N, 1)`` or ``(N,)``, and on what was given, made ``(N, N)``.
+
+    Where both sides have a history, as in a table of all pairs, a square is what its author wants.
+    """
+    outer, parents = _shape(node), parents_of(node)
+    if outer is None or len(outer) < 2 or outer[-1] < 2 or outer[-1] != outer[-2] or len(parents) != 1:
         return None
-    for parent in parents_of(node):
-        inner = _shape(parent)
-        if inner in ((outer[-1],), (outer[-1], 1), (1, outer[-1])):
-            return inner, outer
-    return None
+    inner = _shape(parents[0])
+    return (inner, outer) if inner in ((outer[-1],), (outer[-1], 1), (1, outer[-1])) else None
 
 
 def saved(node: Any, name: str) -> torch.Tensor | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import leaves_of
+from soundfit.doctor.graph import is_gated, leaves_of
 
 __all__ = ["HandSteps"]
 
@@ -26,6 +26,7 @@ class _Look:
     value: torch.Tensor
     kept: bool
     gradient: torch.Tensor | None = None
+    silent: bool = False  # the gradient came, and is zero throughout
 
 
 class HandSteps:
@@ -33,12 +34,14 @@ class HandSteps:
 
     def __init__(self) -> None:
         self._looks: list[dict[int, _Look]] = []
+        self._gated = True
 
     def before(self, loss: torch.Tensor) -> None:
         """Receive the loss of a step; copy what it teaches, and see which gradients nothing has touched since."""
         if len(self._looks) >= _LOOKS:
             return
         leaves = leaves_of(loss)
+        self._gated = self._gated and is_gated(loss)
         if sum(x.numel() for x in leaves) > _MOST_ELEMENTS:
             leaves = []
         earlier = self._looks[-1] if self._looks else {}
@@ -54,8 +57,23 @@ class HandSteps:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             for look in self._looks[-1].values():
                 gradient = look.leaf.grad
-                if gradient is not None and not gradient.is_sparse and bool((gradient != 0).any()):
-                    look.gradient = gradient.detach().clone()
+                if gradient is not None and not gradient.is_sparse:
+                    look.silent = not bool((gradient != 0).any())
+                    look.gradient = None if look.silent else gradient.detach().clone()
+
+    def silent(self) -> dict[str, Any]:
+        """Return the ``shapes`` of matrices under a ReLU that no pass taught anything and that are what they were.
+
+        Nothing where fewer than four passes were seen, or where nothing else moved either.
+        """
+        if len(self._looks) < _LOOKS or not self._gated:
+            return {}
+        first = self._looks[0]
+        same = [x for k, x in first.items() if all(k in look for look in self._looks)]
+        still = [x for x in same if torch.equal(x.value, x.leaf.detach())]
+        passes = self._looks[:-1]  # the last look is not waited for
+        dead = [x for x in still if x.leaf.dim() >= 2 and all(a[id(x.leaf)].silent for a in passes)]
+        return {"shapes": [list(x.leaf.shape) for x in dead]} if dead and len(still) < len(same) else {}
 
     def facts(self) -> dict[str, Any]:
         """Return ``piled_up``, ``moved`` and ``climbs``; nothing where fewer than four passes were seen.

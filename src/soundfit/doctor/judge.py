@@ -1,12 +1,20 @@
-"""Two numbers from the facts of a Trace: the score a training got, and the score that is possible."""
+"""What is usual (rates, ranges, first weights), and two numbers of a Trace: score got, score possible."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["DEFAULT_RATES", "USUAL_RATES", "best_score", "possible_score", "weighs_classes"]
+__all__ = [
+    "ACTIVATION_RANGES",
+    "USUAL_RATES",
+    "best_score",
+    "far_off",
+    "possible_score",
+    "usual_rates",
+    "weighs_classes",
+]
 
 USUAL_RATES = {  # rates within which a failure is more likely to have another cause
     "SGD": (1e-3, 0.6),
@@ -23,6 +31,33 @@ USUAL_RATES = {  # rates within which a failure is more likely to have another c
     "ASGD": (1e-3, 0.5),
 }
 DEFAULT_RATES = (1e-4, 0.5)
+ACTIVATION_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hardtanh": (-1.0, 1.0),
+    "relu": (0.0, math.inf),
+    "softplus": (0.0, math.inf),
+    "log_softmax": (-math.inf, 0.0),
+}
+
+
+def far_off(matrices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the matrices that start far too large (gain 1 is sound), where they are a third or nearly."""
+    large = [m for m in matrices if m["gain"] > 4.0 or abs(m["mean"]) > 1.0]
+    return large if len(large) >= 0.3 * len(matrices) else []
+
+
+def usual_rates(optimiser: str, momentum: float = 0.0) -> tuple[float, float]:
+    """Return the lowest and highest usual rate of an optimiser.
+
+    Under momentum m a gradient that stays the same moves weights by rate / (1 - m) a step: more than 2 is
+    unusual.
+    """
+    low, high = USUAL_RATES.get(optimiser, DEFAULT_RATES)
+    if optimiser in ("SGD", "ASGD") and 0.0 < momentum < 1.0:
+        high = min(high, 2.0 * (1.0 - momentum))
+    return min(low, 0.1 * high), high
 
 
 def weighs_classes(facts: Mapping[str, Any]) -> bool:

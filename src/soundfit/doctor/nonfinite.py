@@ -97,13 +97,17 @@ class FirstBad(TorchFunctionMode):
                 if not x.is_floating_point() or not numbers:
                     continue
                 if bool(torch.isnan(x).any()) or (finite and not bool(torch.isfinite(x).all())):
-                    self.found = _described(name, x, zero) | {"place": user_place()}
+                    grew = not zero and _largest((args, kwargs)) > _GROWN
+                    self.found = _described(name, x, zero) | {"place": user_place(), "grew": grew}
                     break
         return out
 
 
 _ON_PURPOSE = {"masked_fill", "masked_fill_", "full", "full_like", "new_full", "fill_", "where", "__setitem__",
                "tensor", "__get__", "__set__", "size", "dim"}  # fmt: skip
+_GROWN = (
+    1e15  # numbers that are in no training: what they overflow in is where growth ended, not where it began
+)
 _DIVISIONS = ("div", "div_", "__truediv__", "__rtruediv__", "true_divide")
 _REASONS = {
     "log": say("logarithm of zero or less"), "log2": say("logarithm of zero or less"), "log10": say("logarithm of zero or less"),
@@ -136,6 +140,16 @@ def _state(tree: Any) -> tuple[bool, bool]:
             if x.is_floating_point() and not bool(torch.isfinite(x).all()):
                 finite, numbers = False, numbers and not bool(torch.isnan(x).any())
     return finite, numbers
+
+
+def _largest(tree: Any) -> float:
+    """Return the largest size of the finite numbers in a tree, 0 where there is none."""
+    sizes = [
+        float(torch.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0).abs().max())
+        for x in tensors(tree)
+        if x.is_floating_point() and x.numel()
+    ]
+    return max(sizes, default=0.0)
 
 
 def _any_zero(x: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import tensors
+from soundfit.doctor.pull import ones_of
 
 __all__ = ["listen_to_pairs"]
 
@@ -29,18 +30,17 @@ def listen_to_pairs(window: Window, target: Tensor, looks: list[dict[str, float]
             pushed apart, by the inputs and by the outputs, and ``error``, the standard error of the first.
     """
     found = _sides(window, len(target)) if target.dim() and target.numel() == len(target) >= 4 else None
-    t = target.detach().reshape(-1).float()
-    one = t > 0.5
-    plain = bool(((t == 0) | (t == 1)).all()) and 0 < int(one.sum()) < len(t)
-    if found is None or not plain or len(looks) >= _MOST_LOOKS:
+    one = ones_of(target) if found is not None else None
+    if found is None or one is None or len(looks) >= _MOST_LOOKS:
         return
     (a, b), (left, right) = found
-    raw = (a.detach().float() - b.detach().float()).reshape(len(t), -1).norm(dim=1)
-    way = (right.detach() - left.detach()).reshape(len(t), -1)
+    pairs = len(one)
+    raw = (a.detach().float() - b.detach().float()).reshape(pairs, -1).norm(dim=1)
+    way = (right.detach() - left.detach()).reshape(pairs, -1)
 
     def look(gradient: Tensor) -> None:
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            pull = -(gradient.reshape(len(t), -1) * way).sum(1)
+            pull = -(gradient.reshape(pairs, -1) * way).sum(1)
             together = [_mostly(pull[rows]) for rows in (one, ~one)]
             if together in ([1, -1], [-1, 1]) and len(looks) < _MOST_LOOKS:
                 pulled = one if together[0] == 1 else ~one

@@ -1,4 +1,4 @@
-"""Tests of significance where scores leave a doubt: do labels carry anything, is a rate too high?
+"""Tests of significance where scores leave a doubt: do labels carry anything, does one change gain?
 
 Knows rows, tasks and replays; knows no rule and no watch.
 """
@@ -6,16 +6,17 @@ Knows rows, tasks and replays; knows no rule and no watch.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from soundfit.doctor.reference import signal_z
+from soundfit.doctor.reference import halves, signal_z
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, permutation_z, predicted_labels
 
-__all__ = ["agreement_z", "outputs_z", "rate_gains", "signal"]
+__all__ = ["agreement_z", "folds", "outputs_z", "paired_gains", "rate_gains", "signal"]
 
 Tensor = torch.Tensor
 
@@ -63,37 +64,60 @@ def signal(task: Task, rows: Rows) -> dict[str, float]:
 def rate_gains(
     recipe: Recipe, task: Task, rows: Rows, *, deadline: float, seeds: tuple[int, ...] = (3, 4, 5, 6, 7, 8)
 ) -> dict[str, Any] | None:
-    """Return what a tenth and a hundredth of the rate gain on held-out rows.
+    """Return what a tenth and a hundredth of the rate gain on held-out rows (see paired_gains)."""
+    changes = {str(factor): {"rate": factor} for factor in (0.1, 0.01)}
+    return paired_gains(recipe, task, rows, changes, deadline=deadline, runs=[(seed, None) for seed in seeds])
+
+
+def paired_gains(
+    recipe: Recipe,
+    task: Task,
+    rows: Rows,
+    changes: Mapping[str, dict[str, Any]],
+    *,
+    deadline: float,
+    runs: Sequence[tuple[int, tuple[Tensor, Tensor] | None]],
+) -> dict[str, Any] | None:
+    """Return what each change gains over the same training without it, on rows that neither was fitted to.
 
     Args:
-        deadline: in processor seconds; fewer seeds are run where it is near.
+        changes: as replays take them, by name.
+        deadline: in processor seconds; fewer runs are made where it is near.
+        runs: seeds with the rows to fit on and to judge on (see folds), None for a fixed share.
 
     Returns:
-        per factor ``gain`` (score) and ``z``: the mean over seeds of each held-out row's difference, over
-        the larger of its standard errors over rows and over seeds; None where nothing could be replayed.
+        per change ``gain`` (score) and ``z``: the mean over runs of each held-out row's difference, over
+        the larger of its standard errors over rows and over runs; None where nothing could be replayed.
     """
-    out: dict[str, Any] = {}
-    same: dict[int, Tensor] = {}
-    for seed in seeds:
-        if time.process_time() > deadline:
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in changes}
+    started = time.process_time()
+    for k, (seed, split) in enumerate(runs):
+        now = time.process_time()
+        if now > deadline or (k == 1 and now + 2 * (now - started) > deadline):  # three runs say something
             break
-        made = replay(recipe, task, rows, {}, seconds=3.0, seed=seed)
-        if made is None or made.parts is None or made.cut:
+        same = replay(recipe, task, rows, {}, seconds=3.0, seed=seed, split=split)
+        if same is None or same.parts is None or same.cut:
             return None
-        same[seed] = made.parts
-    for factor in (0.1, 0.01):
-        differences = []
-        for seed, base in same.items():
-            if time.process_time() > deadline:
-                break
-            made = replay(recipe, task, rows, {"rate": factor}, seconds=3.0, seed=seed)
+        held = (split or halves(len(rows)))[1]
+        for name, change in changes.items():
+            made = replay(recipe, task, rows, change, seconds=3.0, seed=seed, split=split)
             if made is not None and made.parts is not None and not made.cut:
-                differences.append((made.parts - base).clamp(-2.0, 2.0))
-        if len(differences) >= 3:
-            each = torch.stack(differences)
-            by_row, by_seed = each.mean(0), each.mean(1)
-            error = max(
-                float(by_row.std()) / len(by_row) ** 0.5, float(by_seed.std()) / len(by_seed) ** 0.5, 1e-9
-            )
-            out[str(factor)] = {"gain": float(by_seed.mean()), "z": float(by_seed.mean()) / error}
-    return out or None
+                found[name].append((held, (made.parts - same.parts).double().clamp(-2.0, 2.0)))
+    return {name: _mean_difference(one, len(rows)) for name, one in found.items() if len(one) >= 3} or None
+
+
+def _mean_difference(found: list[tuple[Tensor, Tensor]], n: int) -> dict[str, float]:
+    total, count = torch.zeros(n, dtype=torch.float64), torch.zeros(n)
+    for held, difference in found:
+        total[held] += difference
+        count[held] += 1
+    by_row, by_run = (total / count)[count > 0], torch.stack([d.mean() for _, d in found])
+    errors = (float(x.std()) / len(x) ** 0.5 for x in (by_row, by_run))
+    return {"gain": float(by_row.mean()), "z": float(by_row.mean()) / max(*errors, 1e-9)}
+
+
+def folds(n: int, parts: int = 10) -> list[tuple[int, tuple[Tensor, Tensor]]]:
+    """Return runs for paired_gains in which each row is held out once: all of few rows judge, not a third."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(20_011))
+    held = [order[k::parts] for k in range(parts)]
+    return [(3 + k, (torch.cat(held[:k] + held[k + 1 :]), held[k])) for k in range(parts)]

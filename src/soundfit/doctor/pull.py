@@ -11,7 +11,7 @@ import torch
 
 from soundfit.doctor.graph import kind_of, leads_to, output_activation, parents_of
 
-__all__ = ["is_margin", "listen"]
+__all__ = ["is_margin", "listen", "ones_of"]
 
 Tensor = torch.Tensor
 _MOST_LOOKS = 64
@@ -34,15 +34,13 @@ def listen(prediction: Tensor, target: Tensor, looks: list[dict[str, float]]) ->
         or not prediction.is_floating_point()
     ):
         return
-    p, t = prediction.detach().reshape(-1), target.detach().reshape(-1).float()
-    one = t > 0.5
-    bounded = bool(((p >= 0) & (p <= 1)).all()) and bool(((t == 0) | (t == 1)).all())
-    if not bounded or bool(one.all()) or not bool(one.any()):
+    p, one = prediction.detach().reshape(-1), ones_of(target)
+    if one is None or not bool(((p >= 0) & (p <= 1)).all()):
         return
 
     def look(gradient: Tensor) -> None:
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            down, way = -gradient.reshape(-1).double(), t.double() - p.double()
+            down, way = -gradient.reshape(-1).double(), one.double() - p.double()
             size = float(down.norm() * way.norm())
             if len(looks) < _MOST_LOOKS and 0 < size < float("inf"):
                 apart = float(p[one].mean() - p[~one].mean())
@@ -50,6 +48,13 @@ def listen(prediction: Tensor, target: Tensor, looks: list[dict[str, float]]) ->
                 looks.append({"towards": float(down @ way) / size, "apart": apart, "both": float(both)})
 
     prediction.register_hook(look)
+
+
+def ones_of(target: Tensor) -> Tensor | None:
+    """Return where targets are 1, None unless they are zeros and ones and there are some of each."""
+    t = target.detach().reshape(-1)
+    one = t == 1
+    return one if bool((one | (t == 0)).all()) and 0 < int(one.sum()) < len(t) else None
 
 
 _ONE_SIDED = ("Clamp", "ClampMin", "Relu", "Softplus", "LeakyRelu", "Threshold")

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from soundfit.doctor.graph import activation_node, kind_of, parents_of, saved
+from soundfit.doctor.judge import ACTIVATION_RANGES
 from soundfit.doctor.seen import LossCall
 
 __all__ = ["reach_of"]
 
-_RANGES = {"relu": (0.0, float("inf")), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+_HEARD = ("relu", "sigmoid", "tanh")  # whose results autograd keeps, and which no class loss wants
 _SIZES = ("Pow", "Abs", "Mul", "Square")
 _THROUGH = ("Mean", "Sum", "Div", "Mul")
 
@@ -28,7 +29,7 @@ def reach_of(loss: torch.Tensor, call: LossCall | None) -> dict[str, Any] | None
     if pair is None:
         return None
     made, target = pair
-    low, high = _RANGES[made]
+    low, high = ACTIVATION_RANGES[made]
     outside = (target < low) | (target > high)
     return {
         "activation": made,
@@ -40,7 +41,7 @@ def reach_of(loss: torch.Tensor, call: LossCall | None) -> dict[str, Any] | None
 
 def _of_call(call: LossCall) -> tuple[str, torch.Tensor] | None:
     found = activation_node(call.prediction.grad_fn)
-    if found is None or found[0] not in _RANGES or not isinstance(call.target, torch.Tensor):
+    if found is None or found[0] not in _HEARD or not isinstance(call.target, torch.Tensor):
         return None
     return found[0], call.target.detach().double()
 
@@ -63,7 +64,7 @@ def _of_graph(loss: torch.Tensor) -> tuple[str, torch.Tensor] | None:
     if difference is None or len(given) != 1:  # both sides have a history: none of them was given
         return None
     found = activation_node(given[0])
-    if found is None or found[0] not in _RANGES:
+    if found is None or found[0] not in _HEARD:
         return None
     made, where = found
     output = saved(where, "_saved_result")

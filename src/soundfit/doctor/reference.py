@@ -19,6 +19,7 @@ from soundfit.doctor.scores import Task, balanced, chance, permutation_z, predic
 __all__ = ["Reference", "fit_reference", "halves", "linear_copy", "signal_z"]
 
 Tensor = torch.Tensor
+_STEPS, _PATIENCE = 1500, 200  # at least: in a small table's epochs there are few
 
 
 @dataclass
@@ -279,7 +280,7 @@ def _mlp(task: Task, x: Tensor, y: Tensor, fit: Tensor, deadline: float) -> Tens
         net = nn.Sequential(
             nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out)
         )
-    return _train(task, net, x, y, fit, deadline)
+    return _train(task, net, x, y, fit, deadline, steps=_STEPS, patience=_PATIENCE)
 
 
 def _cnn(task: Task, image: Tensor, y: Tensor, fit: Tensor, deadline: float) -> Tensor:
@@ -296,7 +297,18 @@ def _cnn(task: Task, image: Tensor, y: Tensor, fit: Tensor, deadline: float) -> 
     return _train(task, net, image, y, fit, deadline)
 
 
-def _train(task: Task, net: nn.Module, x: Tensor, y: Tensor, fit: Tensor, deadline: float) -> Tensor:
+def _train(
+    task: Task,
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    fit: Tensor,
+    deadline: float,
+    *,
+    steps: int = 0,
+    patience: int = 0,
+) -> Tensor:
+    """Train for 80 epochs, or as many as ``steps`` take; stop after 10, or ``patience`` steps, without gain."""
     target, mean, std = _design(task, y)
     inner, watch = fit[len(fit) // 6 :], fit[: len(fit) // 6]
     opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
@@ -311,7 +323,8 @@ def _train(task: Task, net: nn.Module, x: Tensor, y: Tensor, fit: Tensor, deadli
         return nn.functional.mse_loss(p, target[index])
 
     best, kept, since = float("inf"), None, 0
-    for _ in range(80):
+    per_epoch = max(1, -(-len(inner) // 64))
+    for _ in range(max(80, steps // per_epoch)):
         for index in inner[torch.randperm(len(inner), generator=generator)].split(64):
             opt.zero_grad()
             loss(index).backward()
@@ -322,7 +335,7 @@ def _train(task: Task, net: nn.Module, x: Tensor, y: Tensor, fit: Tensor, deadli
             best, kept, since = now, {k: v.clone() for k, v in net.state_dict().items()}, 0
         else:
             since += 1
-        if since >= 10 or time.process_time() > deadline:
+        if since >= max(10, patience // per_epoch) or time.process_time() > deadline:
             break
     if kept is not None:
         net.load_state_dict(kept)

@@ -1,4 +1,4 @@
-"""Changes to the network itself while its script runs: wider layers, residual connections, ReLU. Knows modules alone.
+"""Changes to the network itself: first weights drawn anew, wider layers, residual connections, ReLU. Knows modules alone.
 
 Layers are changed in place, so that the script's own ``forward`` goes on using them. New parameters must be given
 to the optimiser by the caller.
@@ -15,10 +15,27 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["relu_between", "residual", "widen"]
+__all__ = ["draw_anew", "relu_between", "residual", "widen"]
 
 F = nn.functional
 _KEEPS_WIDTH = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity)
+
+
+def draw_anew(model: nn.Module) -> None:
+    """Draw first weights as torch's layers do; an author's own matrices as Glorot and Bengio (2010), if twice as large.
+
+    Which side of a bare matrix the inputs are on is not known: Glorot's spread is the same for both.
+    """
+    for part in model.modules():
+        reset = getattr(part, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif not type(part).__module__.startswith("torch.nn"):
+            with torch.no_grad():
+                for w in part.parameters(recurse=False):
+                    sound = math.sqrt(2.0 / max(sum(w.shape), 1))
+                    if w.dim() == 2 and w.is_floating_point() and float(w.pow(2).mean().sqrt()) > 2 * sound:
+                        w.normal_(0.0, sound)
 
 
 def relu_between(model: nn.Module) -> None:

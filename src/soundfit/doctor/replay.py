@@ -17,6 +17,7 @@ from torch import nn
 
 from soundfit.doctor.call import Call, output_of
 from soundfit.doctor.reference import halves
+from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, row_scores, score
 
@@ -99,10 +100,7 @@ def _replay(
     for parameter in net.parameters():
         parameter.grad = None
     if change.get("fresh"):
-        for module in net.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
+        draw_anew(net)
     if change.get("no_dropout"):
         for module in net.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd):

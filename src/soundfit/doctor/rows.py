@@ -14,11 +14,22 @@ import torch
 
 from soundfit.doctor.steps import mixed
 
-__all__ = ["RowStore", "Rows", "by_chance", "mirrored", "overlap", "recur", "row_keys", "unseen"]
+__all__ = [
+    "RowStore",
+    "Rows",
+    "by_chance",
+    "chance_twins",
+    "mirrored",
+    "overlap",
+    "recur",
+    "row_keys",
+    "unseen",
+]
 
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
 _ROWS_A_GROUP = 64
+_SHORT_CODES = 24
 
 
 @dataclass
@@ -219,6 +230,26 @@ def by_chance(store: RowStore) -> bool:
         keys = row_keys((*batch.inputs, batch.targets))
         twins, rows = twins + len(keys) - len(keys.unique()), rows + len(keys)
     return rows >= 100 and twins >= 0.02 * rows
+
+
+def chance_twins(store: RowStore, known: int) -> float:
+    """Return the share of new rows of short codes that have an equal among ``known`` rows by chance alone.
+
+    Two rows of one batch are two draws: how often they are equal tells how often a new row is equal to a
+    known one. Where some rows come back more often than others the true share is smaller. Long texts come
+    back by no chance: nothing is expected of them, nor of numbers.
+    """
+    equal = pairs = 0
+    for batch in store.batches:
+        if any(x.is_floating_point() for x in batch.inputs):
+            return 0.0
+        n = len(batch)
+        codes = torch.cat([x.reshape(n, -1) for x in batch.inputs], dim=1)
+        if float((codes != 0).sum(1).double().median()) > _SHORT_CODES:
+            return 0.0
+        equal += n - len(row_keys(batch.inputs).unique())
+        pairs += n * (n - 1) // 2
+    return 1 - math.exp(-known * equal / pairs) if pairs >= 1000 else 0.0
 
 
 def mirrored(rows: Rows) -> float:

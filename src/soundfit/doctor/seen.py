@@ -52,6 +52,21 @@ class OptimiserRecord:
     ended: int = 0
     first: list[dict[str, Any]] = field(default_factory=list)
     grads_were_zeroed: bool = True
+    untaken: int = 0
+    """Looks at which its parameters held a gradient and it had never stepped."""
+    as_was: list[tuple[int, float]] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Take note of gradients that wait for this optimiser's first step, and of the weights by then."""
+        if not self.untaken:
+            self.as_was = self.now()
+        self.untaken += 1
+
+    def now(self) -> list[tuple[int, float]]:
+        """Return a version and a sum of each parameter: one is new where it changed, ``.data`` or not."""
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            held = [p for g in self.optimiser.param_groups for p in g["params"]]
+            return [(p._version, float(p.detach().double().sum())) for p in held]
 
 
 @dataclass

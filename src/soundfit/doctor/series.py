@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from soundfit.records import Event, Trace
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "still_falling"]
 
 
 @dataclass
@@ -49,6 +50,24 @@ class Recording:
         }
         at = np.arange(1, n + 1, dtype=np.float64)
         return Trace("step", at, series, layers, tuple(self.events), {**self.facts, **facts})
+
+
+def still_falling(values: Sequence[float]) -> bool:
+    """Return whether a loss fell in the last third of a run by more than 15 % of its whole fall.
+
+    >>> still_falling([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), still_falling([1.0, 0.5, 0.3, 0.2, 0.2, 0.2, 0.2])
+    (True, False)
+    """
+    loss = np.asarray(values, dtype=float)
+    loss = loss[np.isfinite(loss)]
+    width = max(1, len(loss) // 10)
+    if len(loss) < 5:
+        return False
+    at = round(0.6 * len(loss))
+    first, middle, last = (
+        float(part.mean()) for part in (loss[:width], loss[at : at + width], loss[-width:])
+    )
+    return first > last and middle - last > 0.15 * (first - last)
 
 
 def _padded(values: list[float], n: int) -> np.ndarray:

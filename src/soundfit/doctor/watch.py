@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from soundfit.doctor.batch import matched
+from soundfit.doctor.batch import matched, put_maker_last
 from soundfit.doctor.call import output_of
 from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.glance import described, glance
@@ -271,6 +271,7 @@ class Watch:
         if self.backwards <= 2:
             self.backward_place = user_place(self.step + 1)
         self._hear(loss)
+        put_maker_last(self._window, self._calls, self._met)
         if self.backwards_since_step > ACCUMULATED and self.price != "full":
             self._ops.stop()
             self.full = False
@@ -281,7 +282,7 @@ class Watch:
             if self._ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
             self._look_for_old_gradients()
-            if not self.optimisers:
+            if not self.optimisers or not self.roots:
                 self.hand_steps.before(loss)
             if loss is self._backed:
                 self.recording.put("backward_twice", self.step + 1, 1.0)
@@ -292,6 +293,7 @@ class Watch:
         """Look at the gradients of a closure: they are made inside of the optimiser's step."""
         if not self.optimisers:
             self._seen_before, self._met = (len(self._window), len(self._calls)), None
+        if not self.optimisers or not self.roots:
             self.hand_steps.after()
         if not self.full:
             return
@@ -301,6 +303,10 @@ class Watch:
                     p for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
                 ]
                 self.recording.put("gradients_after_backward", self.step + 1, float(has_gradient(held)))
+                for record in self.optimisers.values():
+                    mine = (p for g in record.optimiser.param_groups for p in g["params"])
+                    if not record.steps and self.step >= 1 and has_gradient(mine):
+                        record.look()
             if self._stepping is not None:
                 self._updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
 

@@ -95,6 +95,8 @@ def _unnamed(case: Case) -> Diagnosis:
         "train-mode": "train-eval-mode", "all-parameters": "optimizer-params", "clip": "exploding-gradient",
     }  # fmt: skip
     known = [k for k in codes if case[f"replays.{k}.held_out"] is not None]
+    if case.ordinary_inputs:  # what helps then is another start, not another scale
+        known = [k for k in known if k != "scale-inputs"]
     best = max(known, key=case.cure, default=None)
     if best is None or case.cure(best) < 0.2:
         text = say(

@@ -20,6 +20,9 @@ def leak(case: Case) -> list[Diagnosis]:
     train = case.number("rows", 0)
     if rows < 20 or shared < max(0.1 * rows, 8) or case["evaluation.recur"]:
         return []
+    # Short words come back by chance: more must be shared than that gives.
+    if shared < 1.5 * rows * case.number("evaluation.by_chance", 0.0) + 8:
+        return []
     everything = shared >= 0.98 * rows
     place = case["places.evaluation"]
     if everything:  # scoring the training rows is common and honest; it says nothing of held-out rows

@@ -10,6 +10,7 @@ import numpy as np
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, drop_call, set_keyword, swap_name
+from soundfit.doctor.judge import ACTIVATION_RANGES
 from soundfit.records import Diagnosis, Place
 from soundfit.records.said import say
 
@@ -163,16 +164,7 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
         return []
     low, high = case.number("target.min"), case.number("target.max")
     spread = case.number("target.std", 1.0)
-    ranges = {
-        "sigmoid": (0.0, 1.0),
-        "softmax": (0.0, 1.0),
-        "tanh": (-1.0, 1.0),
-        "relu": (0.0, math.inf),
-        "log_softmax": (-math.inf, 0.0),
-        "hardtanh": (-1.0, 1.0),
-        "softplus": (0.0, math.inf),
-    }
-    if made not in ranges or case["loss.kind"] not in (
+    if made not in ACTIVATION_RANGES or case["loss.kind"] not in (
         None,
         "mse_loss",
         "l1_loss",
@@ -180,7 +172,7 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
         "huber_loss",
     ):
         return []
-    bottom, top = ranges[made]
+    bottom, top = ACTIVATION_RANGES[made]
     beyond = (low < bottom - 0.05 * spread) or (high > top + 0.05 * spread)
     # Where a twentieth of the targets or more lies beyond, no training can reach them.
     far = (

@@ -8,6 +8,7 @@ import math
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_after, changed, swap_name
+from soundfit.doctor.judge import far_off
 from soundfit.doctor.symptoms import gradient_profile
 from soundfit.records import Diagnosis
 from soundfit.records.said import say
@@ -69,9 +70,9 @@ def initial(case: Case) -> list[Diagnosis]:
             )
         ]
     if not case.sick:
-        return []
+        return _proven_start(case)
     cured = max(case.cure("fresh"), 0.0)
-    large = [m for m in matrices if m["gain"] > 4.0 or abs(m["mean"]) > 1.0]
+    large = far_off(matrices)
     small = [m for m in matrices if 0.0 < m["gain"] < 0.05]  # zero on purpose: see above
     for found, word, code in ((large, "large", "bad-init"), (small, "small", "bad-init")):
         if found and len(found) >= 0.3 * len(matrices):
@@ -128,6 +129,22 @@ def initial(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _proven_start(case: Case) -> list[Diagnosis]:
+    """First weights far too large, and the same training from sound ones does significantly better on new rows.
+
+    Rows that were trained on may be learned from any start: they are told apart, and nothing is learned of others.
+    """
+    found, large = (case["start_gains"] or {}).get("fresh"), far_off(case["weights.matrices"] or [])
+    if not found or not large or found["gain"] < 0.04 or found["z"] < 3.0:
+        return []
+    m = max(large, key=lambda m: m["gain"])
+    fix = say("Initial weights of {name} are too large (gain {gain:.3g}, sound is about 1): from kaiming_ or xavier_ initialisation the same training scores {more:.3f} more on held-out rows.", name=m["name"], gain=m["gain"], more=found["gain"])  # fmt: skip
+    return [
+        case.diagnose("bad-init", say("initial weights are far too large"), 0.85, fix, place=m["place"], module=m["name"], change={"fresh": True},
+                      gain=m["gain"], held_out_gain=found["gain"], gain_in_standard_errors=found["z"])
+    ]  # fmt: skip
 
 
 def _stuck_by_hand(case: Case) -> list[Diagnosis]:
@@ -222,6 +239,8 @@ def _unused_activation(case: Case, count: int) -> Diagnosis:
 
 def dead(case: Case) -> list[Diagnosis]:
     """ReLU units that never fire."""
+    if case["silent"] and case.number("backwards", 0) >= 20:
+        return [_silent_by_hand(case)]
     if not case.sick:
         return []
     last = [u for u in (case["units"] or {}).get("last", []) if "dead" in u]
@@ -254,6 +273,14 @@ def dead(case: Case) -> list[Diagnosis]:
             dead_at_start=start,
         )
     ]
+
+
+def _silent_by_hand(case: Case) -> Diagnosis:
+    """Weights without a module that no backward pass taught anything, though the loss hangs on them through a ReLU."""
+    shapes = case["silent.shapes"]
+    fix = say("Weights of shape {shapes} got a gradient of 0 in each step, and are what they were: no unit behind them fires for any row. Draw them around 0 with a standard deviation of √(2 / inputs of the layer), start biases at 0, or lower the rate.", shapes=", ".join(str(tuple(s)) for s in shapes[:3]))  # fmt: skip
+    return case.diagnose("dead-relu", "no unit of a layer fires: weights before a ReLU never learn", 0.9, fix,
+                         place=case["places.backward"], change={"fresh": True}, shapes=shapes[:3])  # fmt: skip
 
 
 def saturated(case: Case) -> list[Diagnosis]:
@@ -329,7 +356,7 @@ def gradients(case: Case) -> list[Diagnosis]:
                         layers=deep,
                     )
                 )
-    out = out or _faded(case)
+    out = [*(out or _faded(case)), *_clips_nothing(case)]
     norms = [v for v in case.trace.series.get("gradient_norm", []) if math.isfinite(v)]
     early = sorted(norms[:4])[len(norms[:4]) // 2] if norms else 0.0
     matrices = case["weights.matrices"] or []
@@ -339,7 +366,9 @@ def gradients(case: Case) -> list[Diagnosis]:
         case.number("input.rms", 1.0),
         case.number("target.std", 1.0) if case["task.kind"] == "regression" else 1.0,
     )
-    chained = bool(case["modules.recurrent"]) or deep >= 6
+    # Before any step gradients are as large as the network makes them, be its loop over time the author's own.
+    looped = _passes(sequence) >= 6 and bool(norms) and norms[0] > 100
+    chained = bool(case["modules.recurrent"]) or deep >= 6 or looped
     if norms and max(norms) > 1e3 and scale < 10 and (not big or (chained and early > 1e3)):
         sure = 0.6 if clip > 0.4 or case["modules.recurrent"] else 0.45
         if chained and early > 100:
@@ -363,6 +392,25 @@ def gradients(case: Case) -> list[Diagnosis]:
             )
         )
     return out
+
+
+def _clips_nothing(case: Case) -> list[Diagnosis]:
+    """Gradients are clipped at a moment at which there are none, and are large when the step is made."""
+    lengths = [v for v in case.trace.series.get("clipped", []) if math.isfinite(v)]
+    norms = [v for v in case.trace.series.get("gradient_norm", []) if math.isfinite(v)]
+    if len(lengths) < 4 or max(lengths) > 0.0 or not norms or max(norms) < 1.0:
+        return []
+    place = case["custom.clip_place"]
+    fix = say("clip_grad_norm_ finds no gradients each time, for they are cleared before it and made after it: put it between backward() and step().")  # fmt: skip
+    return [
+        case.diagnose("exploding-gradient", "gradients are clipped before there are any", 0.65, fix, place=place, change={"clip": 1.0},
+                      patch=added_after(case["places.backward"], "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"), largest=max(norms))
+    ]  # fmt: skip
+
+
+def _passes(sequence: list[str]) -> int:
+    """Return how many linear maps follow one another in a forward pass: a loop over time repeats the same ones."""
+    return sum(1 for s in sequence if s == "linear")
 
 
 def _faded(case: Case) -> list[Diagnosis]:
@@ -392,10 +440,16 @@ def capacity(case: Case) -> list[Diagnosis]:
     """The model is too small for what a larger one learns."""
     if not case.sick or not case.architecture_limits or case.nonfinite:
         return []
+    # What is too small learns too little. Far below a constant's score it is the training that went astray.
+    if case.own_best < case.constant - 0.5 * (case.possible - case.constant):
+        return []
     widths = case["modules.widths"] or []
     by_model = case["reference.by_model"] or {}
     hidden = widths[:-1]
-    linear = len(widths) == 1 and case.number("modules.linears") == 1
+    # Parameters of the author's own are layers as well.
+    linear = (
+        len(widths) == 1 and case.number("modules.linears") == 1 and len(case["weights.matrices"] or []) == 1
+    )
     narrow = (bool(hidden) and min(hidden) <= max(4, 0.5 * case.number("task.width", 1))) or linear
     sure = 0.75 if narrow else 0.4
     fix = say(

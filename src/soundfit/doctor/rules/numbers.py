@@ -58,7 +58,7 @@ def nonfinite(case: Case) -> list[Diagnosis]:
             )
         ]
     risky = case["risky"] or {}
-    if operation is not None:
+    if operation is not None and not operation.get("grew"):
         where = operation.get("place") or risky.get(operation["operation"]) or place
         name = operation["operation"]
         safe = {

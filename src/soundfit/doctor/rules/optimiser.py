@@ -215,6 +215,15 @@ def step(case: Case) -> list[Diagnosis]:
             case.diagnose("missing-step", "gradients are computed and no weight moves", 0.97, fix, place=place,
                           backwards=case.number("backwards"))
         ]  # fmt: skip
+    idle = case["idle"]
+    if idle and case.number("steps", 0) >= 20 and not case.fine:
+        fix = say("Each backward pass gives gradients to what this {optimiser} holds, and it never steps: call its step() beside the other's.", optimiser=idle["class"])  # fmt: skip
+        place = case["places.backward"]
+        return [
+            case.diagnose("missing-step", "one of the optimisers never steps", 0.93, fix, place=idle["place"],
+                          patch=added_after(place, "other_optimizer.step()  # this one as well"), change={"step": True},
+                          parameters=idle["elements"])
+        ]  # fmt: skip
     if case.number("backwards", 0) < 3 or case["weights"] is None:
         return []
     steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)

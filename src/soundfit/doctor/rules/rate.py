@@ -10,7 +10,7 @@ import numpy as np
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import changed, set_keyword
-from soundfit.doctor.judge import DEFAULT_RATES, USUAL_RATES
+from soundfit.doctor.judge import usual_rates
 from soundfit.doctor.steps import lengthened
 from soundfit.records import Diagnosis
 from soundfit.records.said import say
@@ -20,10 +20,14 @@ __all__ = ["rules"]
 _FEELS_CLIPPING = ("SGD", "ASGD", "LBFGS")  # whose steps are as long as the gradient
 
 
+def _usual(case: Case) -> tuple[float, float]:
+    return usual_rates(case["optimiser.class"] or "", case.number("optimiser.momentum", 0.0))
+
+
 def _prior(case: Case) -> tuple[float, float]:
     """Return how unusual the rate is: ``(too high, too low)``, each from 0.35 to 1."""
     lr = case.number("optimiser.lr")
-    low, high = USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)
+    low, high = _usual(case)
     up = 1.0 if lr > high else 0.6 if lr > high / 2.5 else 0.4
     down = 1.0 if lr < low else 0.6 if lr <= low * 2 else 0.4
     return up, down
@@ -69,7 +73,7 @@ def rate(case: Case) -> list[Diagnosis]:
                 sure = max(sure, 0.75)
             if prior == 1.0 and not any(case[f"replays.{name}"] for name in lower):
                 sure = max(sure, 0.6)  # no time was left to try a lower one
-            if prior == 1.0 and lr >= 5 * USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1]:
+            if prior == 1.0 and lr >= 5 * _usual(case)[1]:
                 sure = max(sure, 0.85)
         elif prior == 1.0 and ratio < 3e-5:
             sure = max(sure, 0.8)
@@ -77,7 +81,7 @@ def rate(case: Case) -> list[Diagnosis]:
             continue
         new = lr * factors[best]
         if code == "lr-too-high":
-            new = min(new, USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1])
+            new = min(new, _usual(case)[1])
         values = {"lr": lr, "optimiser": case["optimiser.class"], "new": new}
         if word == "high":
             cause = say("learning rate {lr:g} is too high", lr=lr)
@@ -112,7 +116,7 @@ def _proven_rate(case: Case) -> list[Diagnosis]:
     gain, z = found[factor]["gain"], found[factor]["z"]
     if gain < 0.04 or z < 3.0:
         return []
-    new = min(lr * float(factor), USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1])
+    new = min(lr * float(factor), _usual(case)[1])
     fix = say(
         "Learning rate {lr:g} is too high for {optimiser} here: {new:g} scores {gain:.3f} more on held-out rows.",
         lr=lr,
@@ -161,7 +165,7 @@ def stuck(case: Case) -> list[Diagnosis]:
     first, last = case.smooth(0.0), case.smooth(1.0)
     if moved > 0.05 or last < 0.85 * guessing or last < 0.9 * first or not last < 1.2 * guessing:
         return []
-    usual = USUAL_RATES.get(case["optimiser.class"] or "", DEFAULT_RATES)[1]
+    usual = _usual(case)[1]
     new = min(lr / max(moved, 1e-3), usual)
     if new < 3 * lr:
         return []
@@ -223,8 +227,10 @@ def schedule(case: Case) -> list[Diagnosis]:
 
 def epochs(case: Case) -> list[Diagnosis]:
     """More of the same training would have learned it."""
-    if not case.sick or case.nonfinite or case.number("steps", 0) < 1:
+    if case.nonfinite or case.number("steps", 0) < 1:
         return []
+    if not case.sick:
+        return _proven_length(case)
     cured = case.cure("longer")
     count = case.number("epochs", 99)
     steps = case.number("trained_steps", case.number("steps"))
@@ -252,6 +258,23 @@ def epochs(case: Case) -> list[Diagnosis]:
             cured=cured,
         )
     ]
+
+
+def _proven_length(case: Case) -> list[Diagnosis]:
+    """Few rows, a loss that still fell, and the same training for longer does significantly better on new rows."""
+    found, steps = (
+        (case["length_gains"] or {}).get("longer"),
+        case.number("trained_steps", case.number("steps")),
+    )
+    if not found or found["gain"] < 0.07 or found["z"] < 2.58:
+        return []
+    times, count = lengthened(steps), case.number("epochs", 99)
+    fix = say("{steps:.0f} steps ({count:.1f} epochs) are too few: {times:.0f} times as many score {gain:.3f} more on held-out rows.", steps=steps, count=count, times=times, gain=found["gain"])  # fmt: skip
+    return [
+        case.diagnose("too-few-epochs", say("training stopped after {count:.1f} epochs while it was still learning", count=count), 0.8, fix,
+                      place=case["places.backward"], change={"longer": round(times)}, steps=steps, epochs=count,
+                      held_out_gain=found["gain"], gain_in_standard_errors=found["z"])
+    ]  # fmt: skip
 
 
 def batch_size(case: Case) -> list[Diagnosis]:
