@@ -78,6 +78,18 @@ def test_remarks_compare_with_every_baseline() -> None:
     assert "20 % less error than the linear model, 75 % less error than predicting the mean" in text
 
 
+def test_remarks_compare_by_what_other_folds_would_have_chosen() -> None:
+    run = copy.deepcopy(RUN)
+    run["cv"]["corrected"] = 20.0
+    text = " ".join(score_remarks(view_of(run), _)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "60 % more error than the linear model, 50 % less error than predicting the mean" in text
+    assert "That is by 20.0, where the other folds choose" in text
+    run["exam"].update({"value": 20.0, "low": 18.0, "high": 22.0})
+    assert "agrees with cross-validation" in " ".join(score_remarks(view_of(run), _))
+    run["cv"]["corrected"] = 10.2
+    assert "other folds" not in " ".join(score_remarks(view_of(run), _))
+
+
 def test_bars_share_one_scale_from_zero() -> None:
     lines = score_lines(view_of(RUN), _)
     metric = score_metric(view_of(RUN), _)
