@@ -37,8 +37,8 @@ __all__ = ["infinite_configurations", "infinite_seconds", "solve_infinite", "wit
 Array = NDArray[np.float64]
 
 MOST_LANDMARKS = 2_000
-_MOST_ROWS = 20_000
-_FEWEST_ROWS = 10
+# Of fewer rows nothing is left out for a ridge; of more, trained nets have the better of some landmarks.
+_FEWEST_ROWS, _MOST_ROWS = 10, 10_000
 # All shapes where they cost little, of more rows the first ones.
 _SHAPES = ((1, "all"), (3, "last"), (1, "last"))
 _FEW_SHAPES = 2
@@ -54,9 +54,9 @@ _WORTH_A_FORK = 50_000
 
 
 def infinite_configurations(n_train: Sequence[int]) -> tuple[Config, ...]:
-    """Return the shapes to try, by the training rows of each fold; none where there are too few."""
+    """Return the shapes to try, by the training rows of each fold; none of very few or very many."""
     landmarks = min(max(n_train), MOST_LANDMARKS)
-    if min(n_train) < _FEWEST_ROWS:
+    if min(n_train) < _FEWEST_ROWS or max(n_train) > _MOST_ROWS:
         return ()
     shapes = _SHAPES if landmarks <= _FEW else _SHAPES[:_FEW_SHAPES]
     base = Config(model="infinite", width=0, epochs=1)
@@ -69,8 +69,7 @@ def infinite_seconds(n_train: Sequence[int], n_inputs: int) -> float:
     """Return about how many seconds of one core it takes to solve all shapes on all folds."""
     configs = infinite_configurations(n_train)
     m = configs[0]["landmarks"] if configs else 0
-    rows = [min(n, _MOST_ROWS) for n in n_train]
-    each = [25.0 * min(m, _FEW) ** 3 + n * m * (2.0 * m + 4.0 * n_inputs + 400.0) for n in rows]
+    each = [25.0 * min(m, _FEW) ** 3 + n * m * (2.0 * m + 4.0 * n_inputs + 400.0) for n in n_train]
     return len(configs) * sum(each) / _SPEED
 
 
@@ -158,10 +157,10 @@ def solve_infinite(module: nn.Module, rows: MemberRows, data: BankData, *, seed:
         module: an :class:`InfiniteMlp`, which is filled.
         rows: of the member.
         data: inputs, and targets: values on the scale of training, or class codes.
-        seed: which rows become landmarks, and which are read where there are very many.
+        seed: which rows become landmarks.
     """
     assert isinstance(module, InfiniteMlp)
-    order = np.random.default_rng(seed).permutation(rows.train)[:_MOST_ROWS]
+    order = np.random.default_rng(seed).permutation(rows.train)
     inputs = data.inputs_VN[rows.view if len(data.inputs_VN) > 1 else 0].cpu()
     targets = data.targets_VN[rows.view if len(data.targets_VN) > 1 else 0].cpu()
     with torch.no_grad(), threadpool_limits(1, "blas"):
