@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import torch
 from suite import CURVE, LINE, SERIES, S
 from torch import nn
 
+from soundfit.doctor.batch import put_maker_last
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import call_of
 from soundfit.doctor.graph import loss_structure
@@ -375,3 +378,18 @@ def test_rows_shared_beyond_chance_are_a_leak(by_chance: float, codes: list[str]
     at = np.arange(1.0, 31.0)
     trace = Trace("step", at, {"training_loss": np.linspace(1.0, 0.2, 30)}, {}, (), facts)
     assert [d.code for d in diagnose(trace)] == codes
+
+
+@pytest.mark.parametrize("part", [True, False], ids=["its own part", "another model"])
+def test_a_model_moves_past_its_own_parts_alone(part: bool) -> None:
+    """An actor that is called after its critic is no part of it, and no single model is what the loss judges."""
+    critic = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    later = critic[0] if part else nn.Linear(3, 2)
+    x = torch.ones(5, 3)
+    value, other = critic(x), later(x)
+    calls: list[Any] = [
+        (SimpleNamespace(module=critic), (x,), {}, value, True),
+        (SimpleNamespace(module=later), (x,), {}, other, True),
+    ]
+    put_maker_last(calls, [], ("sub", value, torch.zeros(5, 1)))
+    assert calls[-1][0].module is (critic if part else later)

@@ -45,9 +45,10 @@ def put_maker_last(
     calls: Sequence[LossCall],
     met: tuple[str, torch.Tensor, torch.Tensor] | None,
 ) -> None:
-    """Move the call that made what the loss judges to the end of a step's calls.
+    """Move the call that made what the loss judges to the end of a step's calls, past its own parts.
 
-    Parts may be called by themselves after their whole, for a penalty: they predict nothing.
+    Parts may be called by themselves after their whole, for a penalty: they predict nothing. Another model
+    that is called later (an actor after its critic) stays: then no single one is what the loss is about.
     """
     prediction = calls[-1].prediction if calls else met[1] if met is not None else None
     node = prediction.grad_fn if prediction is not None else None
@@ -56,7 +57,9 @@ def put_maker_last(
     for k in reversed(range(len(window))):
         made = (x.grad_fn for x in tensors(window[k][3]))
         if any(x is not None and leads_to(node, x) for x in made):
-            window.append(window.pop(k))
+            parts = {id(part) for part in window[k][0].module.modules()}
+            if all(id(later[0].module) in parts for later in window[k + 1 :]):
+                window.append(window.pop(k))
             return
 
 
