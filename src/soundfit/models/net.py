@@ -31,7 +31,8 @@ __all__ = [
     "count_parameters",
 ]
 
-MODELS = ("linear", "mlp", "resmlp", "infinite")
+#: Those that are trained; ``infinite`` ones are solved (see :mod:`soundfit.models.infinite`).
+MODELS = ("linear", "mlp", "resmlp")
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
