@@ -109,7 +109,8 @@ class InfiniteMlp(nn.Module):
         rows_MF = self.landmarks.double() / self.unit
         # A block of the kernel stays in the cache while it is made.
         block = max(_NUMBERS_A_BLOCK // len(rows_MF), 16)
-        if len(x) <= block or torch.compiler.is_compiling():
+        # A program for any number of rows must not ask how many there are.
+        if torch.compiler.is_compiling() or torch.compiler.is_exporting() or x.shape[0] <= block:
             return (self._kernel(x, rows_MF) @ self.weight + self.bias).float()
         parts = [self._kernel(part, rows_MF) @ self.weight for part in x.split(block)]
         return (torch.cat(parts) + self.bias).float()
