@@ -485,7 +485,7 @@ class Examination:
         if root.extra.get("composite") or not self.through:
             return None
         names = {id(p): n for n, p in root.module.named_parameters()}
-        inside = {names[id(p)] for g in record.optimiser.param_groups for p in g["params"] if id(p) in names}
+        inside = {names[id(p)] for p in record.parameters if id(p) in names}
         first = record.first[0] if record.first else {}
         allowed = set(inspect.signature(type(record.optimiser).__init__).parameters)
         settings = {

@@ -182,7 +182,7 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
 
 def unregistered_facts(watch: Watch) -> dict[str, Any]:
     """Return layers that a model calls and does not hold, which no optimiser holds either, and whether gradients reach them."""
-    held = {id(p) for o in watch.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
+    held = {id(p) for o in watch.optimisers.values() for p in o.parameters}
     held |= {id(p) for r in watch.roots.values() for p in r.module.parameters()}
     found = {
         kind: (place, module)
@@ -228,9 +228,9 @@ def idle_facts(watch: Watch) -> dict[str, Any] | None:
     Parameters that another optimiser steps, or that something else moves, are not left waiting.
     """
     records = list(watch.optimisers.values())
-    stepped = {id(p) for o in records if o.steps for g in o.optimiser.param_groups for p in g["params"]}
+    stepped = {id(p) for o in records if o.steps for p in o.parameters}
     for record in records:
-        held = [p for g in record.optimiser.param_groups for p in g["params"]]
+        held = record.parameters
         waits = not record.steps and record.untaken >= 3 and not any(id(p) in stepped for p in held)
         if stepped and waits and record.now() == record.as_was:
             return {"class": type(record.optimiser).__name__, "place": record.place, "looks": record.untaken,
@@ -244,7 +244,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
     if main is None:
         return out
     first = main.first[0] if main.first else {}
-    held = {id(p) for o in watch.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]}
+    held = {id(p) for o in watch.optimisers.values() for p in o.parameters}
     trained = [r for r in watch.roots.values() if r.train_calls]
     unreached, unreached_elements = [], 0
     inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
@@ -263,7 +263,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
                 forgotten.append(name)
                 forgotten_elements += p.numel()
     known = {id(p) for r in watch.roots.values() for p in r.module.parameters()}
-    main_held = [p for g in main.optimiser.param_groups for p in g["params"]]
+    main_held = main.parameters
     out |= {
         "class": type(main.optimiser).__name__, "place": main.place, "steps": main.steps,
         "lr": float(first.get("lr", math.nan)), "weight_decay": float(first.get("weight_decay", 0.0) or 0.0),

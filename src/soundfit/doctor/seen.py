@@ -56,6 +56,11 @@ class OptimiserRecord:
     """Looks at which its parameters held a gradient and it had never stepped."""
     as_was: list[tuple[int, float]] = field(default_factory=list)
 
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        """What it holds, of all its groups."""
+        return [p for g in self.optimiser.param_groups for p in g["params"]]
+
     def look(self) -> None:
         """Take note of gradients that wait for this optimiser's first step, and of the weights by then."""
         if not self.untaken:
@@ -65,8 +70,7 @@ class OptimiserRecord:
     def now(self) -> list[tuple[int, float]]:
         """Return a version and a sum of each parameter: one is new where it changed, ``.data`` or not."""
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            held = [p for g in self.optimiser.param_groups for p in g["params"]]
-            return [(p._version, float(p.detach().double().sum())) for p in held]
+            return [(p._version, float(p.detach().double().sum())) for p in self.parameters]
 
 
 @dataclass
@@ -147,7 +151,7 @@ def play_together(roots: Iterable[RootRecord], records: Iterable[OptimiserRecord
 
 
 def _holds(record: OptimiserRecord, known: set[int]) -> bool:
-    return any(id(p) in known for g in record.optimiser.param_groups for p in g["params"])
+    return any(id(p) in known for p in record.parameters)
 
 
 def first_tensor(tree: Any) -> torch.Tensor | None:

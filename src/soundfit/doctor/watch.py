@@ -199,9 +199,7 @@ class Watch:
     def saw_unregistered(self, module: torch.nn.Module) -> None:
         """Receive a module that runs inside a model and is not known by name."""
         if torch.is_grad_enabled() and self.layers.is_foreign(module):
-            held = {
-                id(p) for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
-            }
+            held = {id(p) for o in self.optimisers.values() for p in o.parameters}
             if not any(id(p) in held for p in module.parameters()):
                 place = self.births.get(id(module), Place())
                 self.unregistered.setdefault(type(module).__name__, (place, module))
@@ -299,13 +297,10 @@ class Watch:
             return
         with torch.no_grad(), torch._C.DisableTorchFunction():
             if self.optimisers:
-                held = [
-                    p for o in self.optimisers.values() for g in o.optimiser.param_groups for p in g["params"]
-                ]
+                held = [p for o in self.optimisers.values() for p in o.parameters]
                 self.recording.put("gradients_after_backward", self.step + 1, float(has_gradient(held)))
                 for record in self.optimisers.values():
-                    mine = (p for g in record.optimiser.param_groups for p in g["params"])
-                    if not record.steps and self.step >= 1 and has_gradient(mine):
+                    if not record.steps and self.step >= 1 and has_gradient(record.parameters):
                         record.look()
             if self._stepping is not None:
                 self._updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
@@ -338,7 +333,7 @@ class Watch:
             # An earlier fold's optimiser keeps its last gradients.
             if not record.steps or self.step - record.ended > 2:
                 continue
-            if has_gradient(p for group in record.optimiser.param_groups for p in group["params"]):
+            if has_gradient(record.parameters):
                 self.recording.put(f"old_gradients_{id(record)}", self.step + 1, 1.0)
                 record.grads_were_zeroed = False
                 return

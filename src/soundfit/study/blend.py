@@ -40,6 +40,7 @@ class Blend:
             not validated.
         loss: mean loss per row of the blend, its weights judged on folds that did not fit them.
         loss_alone: of the chosen configuration, on the same rows.
+        chosen: that configuration.
     """
 
     configurations: tuple[int, ...]
@@ -47,11 +48,12 @@ class Blend:
     outputs: Array
     loss: float
     loss_alone: float
+    chosen: int
 
     @property
     def alone(self) -> bool:
-        """Whether the final model is one configuration's fold members."""
-        return len(self.configurations) == 1
+        """Whether the final model is the chosen configuration's fold members."""
+        return self.configurations == (self.chosen,)
 
 
 def row_losses(task: str, target: NDArray[np.float64]) -> Losses:
@@ -116,7 +118,8 @@ def blend_study(views: StudyViews, study: StudyRun, *, most: int = MOST) -> Blen
     losses = row_losses(views.table.task, target)
     mine = outputs[result.chosen]
     known = np.flatnonzero(np.isfinite(mine if mine.ndim == 1 else mine[:, 0]))
-    alone = Blend((result.chosen,), (1.0,), mine, *2 * (float(losses(mine[known], known).mean()),))
+    loss = float(losses(mine[known], known).mean())
+    alone = Blend((result.chosen,), (1.0,), mine, loss, loss, result.chosen)
     folds = [np.intersect1d(f.validation, known) for f in views.folds]
     if len(folds) == 1:
         folds = [folds[0][::2], folds[0][1::2]]
@@ -132,7 +135,7 @@ def blend_study(views: StudyViews, study: StudyRun, *, most: int = MOST) -> Blen
         judged_alone.append(losses(mine[rows], rows))
     loss, loss_alone = (float(np.concatenate(v).mean()) for v in (judged, judged_alone))
     if not loss < loss_alone:
-        return Blend(alone.configurations, alone.weights, mine, loss_alone, loss_alone)
+        return replace(alone, loss=loss_alone, loss_alone=loss_alone)
     weights = greedy_weights(parts, np.unique(np.concatenate(folds)), losses, most=most)
     order = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i] > 0]
     return Blend(
@@ -141,6 +144,7 @@ def blend_study(views: StudyViews, study: StudyRun, *, most: int = MOST) -> Blen
         _mixed(parts, weights, np.arange(len(target))),
         loss,
         loss_alone,
+        result.chosen,
     )
 
 

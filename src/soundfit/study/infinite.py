@@ -27,9 +27,10 @@ from soundfit.bank.threads import at_places, default_workers
 from soundfit.executors.executor import Line
 from soundfit.executors.processes import ProcessExecutor, can_fork
 from soundfit.models.infinite import InfiniteMlp
-from soundfit.records import Config, Trace
+from soundfit.records import Config
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.prescriptions import join_studies
+from soundfit.study.solved import solved_outcome
 from soundfit.study.views import TableViews, softmax
 
 __all__ = ["infinite_configurations", "infinite_seconds", "solve_infinite", "with_infinite"]
@@ -132,7 +133,9 @@ class _Solving:
             module = make_module(configs[i])
             if self.should_stop():
                 asked = len(rows[i].validation), module.get_parameter("weight").shape[1]
-                return _outcome(module, "interrupted", torch.zeros(asked))
+                return solved_outcome(
+                    module, torch.zeros(asked), np.nan, np.nan, epochs=1, status="interrupted"
+                )
             if executor is None:
                 outcome = solve_infinite(module, rows[i], data, seed=seeds[i])
             else:
@@ -177,9 +180,8 @@ def solve_infinite(module: nn.Module, rows: MemberRows, data: BankData, *, seed:
         module.weight[:m] = factor * weight_mC
         module.bias.copy_(wanted.bias_C)
         outputs = [module(inputs[r]) for r in (order, rows.validation)]
-        losses = [_loss(o, targets[r]) for o, r in zip(outputs, (order, rows.validation), strict=True)]
-    finite = bool(np.isfinite(losses).all())
-    return _outcome(module, "done" if finite else "failed", outputs[1], *losses)
+        training, validation = _loss(outputs[0], targets[order]), _loss(outputs[1], targets[rows.validation])
+    return solved_outcome(module, outputs[1], training, validation, epochs=1)
 
 
 @dataclass(frozen=True)
@@ -291,25 +293,3 @@ def _loss(outputs: Tensor, targets: Tensor) -> float:
     if targets.is_floating_point():
         return float((outputs.double() - targets.double()).square().mean())
     return float(nn.functional.cross_entropy(outputs.double(), targets))
-
-
-def _outcome(
-    module: nn.Module, status: str, outputs: Tensor, training: float = np.nan, validation: float = np.nan
-) -> Outcome:
-    tensors = {name: t.detach().clone() for name, t in (*module.named_parameters(), *module.named_buffers())}
-    # Once: there was no descent.
-    series = {"training_loss": np.full(1, training), "validation_loss": np.full(1, validation)}
-    return Outcome(
-        template=module,
-        tensors=tensors,
-        status=status,
-        best_epoch=1 if status == "done" else 0,
-        epochs=1,
-        training_loss=training,
-        validation_loss=validation,
-        rollbacks=0,
-        n_parameters=sum(p.numel() for p in module.parameters()),
-        bank=-1,
-        trace=Trace("epoch", np.array([1.0]), series),
-        validation_outputs=outputs,
-    )

@@ -6,7 +6,7 @@ record (Tibshirani & Tibshirani 2009, equation 3). Of thousands of rows it is a 
 and of pure noise in two dozen rows everything. Some is left: all folds together let poor configurations leave
 early. Knows no files.
 
-K folds, E epochs, N rows, C classes.
+K folds, E epochs, N rows.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from soundfit.records import StudyResult, Trace
 __all__ = ["as_if_unseen", "optimism", "optimism_of_choice"]
 
 Array = NDArray[np.float64]
-
-_TINY = 1e-7
-_HALVINGS = 30
 
 
 def optimism(traces: Sequence[Trace]) -> float:
@@ -80,33 +77,12 @@ def _ratio(candidates: Sequence[Array], chosen_KE: Array) -> float:
     return max(float(losses_KA[np.arange(len(losses_KA)), by_others_K].sum()) / own, 1.0)
 
 
-def as_if_unseen(outputs: Array, target: Array, ratio: float, *, classes: bool) -> Array:
-    """Return out-of-fold outputs with a mean loss ``ratio`` times as large: what unseen rows would get.
-
-    Errors of values grow by its root; shares of classes are mixed with the frequencies of the classes.
+def as_if_unseen(outputs: Array, target: Array, ratio: float) -> Array:
+    """Return out-of-fold values (N,) with a mean squared error ``ratio`` times as large.
 
     Args:
-        outputs: (N,) values or (N, C) shares; NaN where a row was not validated.
-        target: (N,) values on the same scale, or codes.
-        ratio: from :func:`optimism`.
-        classes: whether outputs are shares.
+        outputs: NaN where a row was not validated.
+        target: on the same scale.
+        ratio: from :func:`optimism`; 1 changes nothing.
     """
-    if ratio <= 1.0:
-        return outputs
-    if not classes:
-        return np.asarray(target + (outputs - target) * np.sqrt(ratio))
-    known = np.flatnonzero(np.isfinite(outputs[:, 0]))
-    codes = target[known].astype(np.int64)
-    frequencies = np.bincount(codes, minlength=outputs.shape[1]) / max(len(codes), 1)
-    mine, others = outputs[known, codes], frequencies[codes]
-    wanted = ratio * _surprise(mine)
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        share = (low + high) / 2.0
-        enough = _surprise((1.0 - share) * mine + share * others) >= wanted
-        low, high = (low, share) if enough else (share, high)
-    return np.asarray((1.0 - low) * outputs + low * frequencies)
-
-
-def _surprise(shares: Array) -> float:
-    return float(-np.log(np.maximum(shares, _TINY)).mean())
+    return np.asarray(target + (outputs - target) * np.sqrt(ratio))

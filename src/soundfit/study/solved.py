@@ -27,7 +27,7 @@ from soundfit.models.backbone import FeatureHead
 from soundfit.records import Config, Trace
 from soundfit.study.halving import CallRace
 
-__all__ = ["SOLVED", "Solving", "is_solved"]
+__all__ = ["SOLVED", "Solving", "is_solved", "solved_outcome"]
 
 #: Option of a configuration whose linear head is solved; its ``weight_decay`` is then λ in loss + λ/2 · |w|².
 SOLVED = {"solver": "lbfgs"}
@@ -107,23 +107,45 @@ def solve_head(module: nn.Module, config: Config, rows: MemberRows, data: BankDa
         outputs = [module(inputs[r]) for r in (rows.train, rows.validation)]
     training = _loss(outputs[0], targets[rows.train], module)
     validation = _loss(outputs[1], targets[rows.validation], module)
-    finite = bool(np.isfinite([training, validation]).all())
     # Twice the same: a solution does not move on.
-    series = {"training_loss": np.full(2, training), "validation_loss": np.full(2, validation)}
+    return solved_outcome(module, outputs[1].float(), training, validation, epochs=2)
+
+
+def solved_outcome(
+    module: nn.Module,
+    outputs: Tensor,
+    training: float,
+    validation: float,
+    *,
+    epochs: int,
+    status: str | None = None,
+) -> Outcome:
+    """Return what came of a member that was solved: its losses stand at each of ``epochs``.
+
+    Args:
+        module: holds the solution.
+        outputs: (n, C) on the validation rows.
+        training, validation: its losses.
+        epochs: points of its trace, which did not descend.
+        status: ``done`` or, where a loss is not finite, ``failed`` if None.
+    """
+    if status is None:
+        status = "done" if np.isfinite([training, validation]).all() else "failed"
+    series = {"training_loss": np.full(epochs, training), "validation_loss": np.full(epochs, validation)}
     tensors = {name: t.detach().clone() for name, t in (*module.named_parameters(), *module.named_buffers())}
     return Outcome(
         template=module,
         tensors=tensors,
-        status="done" if finite else "failed",
-        best_epoch=1 if finite else 0,
-        epochs=2,
+        status=status,
+        best_epoch=1 if status == "done" else 0,
+        epochs=epochs,
         training_loss=training,
         validation_loss=validation,
         rollbacks=0,
         n_parameters=sum(p.numel() for p in module.parameters()),
         bank=-1,
-        trace=Trace("epoch", np.array([1.0, 2.0]), series),
-        validation_outputs=outputs[1].float(),
+        trace=Trace("epoch", np.arange(1.0, epochs + 1.0), series),
+        validation_outputs=outputs,
     )
 
 

@@ -62,7 +62,7 @@ def importance_record(
     passes = sum(effect_passes(views, name) for name in best)
     models = asked.models(_EFFECTS_SHARE * allowed / max(passes, 1))
     return {
-        "model": "chosen" if blend.configurations == (study.result.chosen,) else "final",
+        "model": "chosen" if blend.alone else "final",
         "metric": views.metric.name,
         "columns": [_column(one) for one in found],
         "effects": [_effect(one, views) for one in column_effects(models, best, should_stop=should_stop)],

@@ -59,7 +59,7 @@ def final_record(blend: Blend, study: StudyRun, predictor: AnyPredictor) -> dict
     configs = study.result.configurations
     value, alone = (v**0.5 if root else v for v in (blend.loss, blend.loss_alone))
     return {
-        "kind": "fold-ensemble" if blend.configurations == (study.result.chosen,) else "blend",
+        "kind": "fold-ensemble" if blend.alone else "blend",
         "members": len(predictor.modules),
         "configurations": [
             {"configuration": c, "model": configs[c].model, "weight": w}
@@ -114,7 +114,7 @@ def _interval(views: TableViews, study: StudyRun, blend: Blend) -> PredictionInt
         for c, weight in zip(blend.configurations, blend.weights, strict=True)
     )
     target = _unit(views).forward(views.target)
-    return fit_interval(target, as_if_unseen(blend.outputs, target, ratio**0.5, classes=False))
+    return fit_interval(target, as_if_unseen(blend.outputs, target, ratio**0.5))
 
 
 def _unit(views: StudyViews) -> TargetScale:
