@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -310,3 +311,52 @@ def test_nothing_is_computed_in_half_precision_and_backward_runs_once() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
     assert nn.Linear(3, 1).half().weight.dtype is torch.float16
+
+
+def test_types_named_by_the_script_are_whole_as_well() -> None:
+    types: list[torch.dtype] = []
+
+    def loop(model: nn.Module) -> None:
+        half = torch.float16
+        for x in (
+            torch.tensor([[1.0, 2.0, 3.0]], dtype=half),
+            torch.zeros(1, 3, dtype=torch.half),
+            torch.from_numpy(np.ones((1, 3), np.float16)),
+            torch.as_tensor(np.ones((1, 3), np.float16)),
+        ):
+            types.append(model.to(half)(x).dtype)
+
+    run(nn.Linear(3, 1), {}, {"float": True}, loop)
+    assert types == [torch.float32] * 4
+    assert torch.tensor([1.0], dtype=torch.float16).dtype is torch.half
+
+
+def test_a_deep_chain_of_sigmoids_learns_once_it_is_remade_and_clipped() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(256, 8)
+    y = (x[:, :1] * x[:, 1:2] > 0).long().squeeze(1)
+
+    def loss_after(wanted: dict[str, Any]) -> float:
+        torch.manual_seed(1)
+        layers = [nn.Linear(8, 32), nn.Sigmoid()]
+        for _ in range(6):
+            layers += [nn.Linear(32, 32), nn.Sigmoid()]
+        model = nn.Sequential(*layers, nn.Linear(32, 2))
+        kept: list[float] = []
+
+        def loop(model: nn.Module) -> None:
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+            for i in range(200):
+                part = slice(64 * (i % 4), 64 * (i % 4) + 64)
+                loss = nn.functional.cross_entropy(model(x[part]), y[part])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                kept.append(loss.item())
+
+        facts = {"task": Task("classes", 2), "model": "Sequential", "row_shape": [8]}
+        run(model, facts, wanted, loop)
+        return sum(kept[-8:]) / 8
+
+    assert loss_after({}) > 0.65
+    assert loss_after({"activation": "relu", "fresh": True, "residual": True, "clip": 1.0}) < 0.2

@@ -20,6 +20,7 @@ from soundfit.doctor.call import Call, call_of
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.guards import divided, guarded, unclipped
+from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.patches import LOSSES
@@ -89,7 +90,7 @@ class Changes:
                     if hasattr(owner, name):
                         self._patch(owner, name, self._reshaped(name, getattr(owner, name)))
         if want.get("float"):
-            self._in_float()
+            in_float(self._patch)
         if want.get("align"):
             for name in ("__sub__", "__rsub__"):
                 self._patch(torch.Tensor, name, self._aligned(getattr(torch.Tensor, name)))
@@ -263,31 +264,6 @@ class Changes:
             return out
 
         return shaped
-
-    def _in_float(self) -> None:
-        """Let nothing be computed in half precision."""
-        autocast = torch.amp.autocast_mode.autocast
-        start = autocast.__init__
-
-        @functools.wraps(start)
-        def __init__(context: Any, *args: Any, **kwargs: Any) -> None:
-            start(context, *args[:2], **{**kwargs, "enabled": False})
-
-        def whole(x: Any) -> Any:
-            return torch.float32 if x is torch.float16 else x
-
-        def to(original: Any) -> Any:
-            @functools.wraps(original)
-            def moved(x: Any, *args: Any, **kwargs: Any) -> Any:
-                return original(x, *map(whole, args), **{k: whole(v) for k, v in kwargs.items()})
-
-            return moved
-
-        self._patch(autocast, "__init__", __init__)
-        self._patch(nn.Module, "half", lambda module: module)
-        self._patch(torch.Tensor, "half", lambda x: x.float())
-        self._patch(nn.Module, "to", to(nn.Module.to))
-        self._patch(torch.Tensor, "to", to(torch.Tensor.to))
 
     def _relu_inside(self, original: Any) -> Any:
         @functools.wraps(original)

@@ -350,8 +350,8 @@ def gradients(case: Case) -> list[Diagnosis]:
                         fix,
                         module=profile[0][0],
                         place=case["modules.first_place"],
-                        change={"activation": "relu", "fresh": True}
-                        | ({"residual": True} if deep >= 10 else {}),
+                        # A rate that suited vanishing gradients is often too large for those that arrive.
+                        change={"activation": "relu", "fresh": True, "residual": True, "clip": 1.0},
                         ratio=ratio,
                         layers=deep,
                     )
@@ -428,7 +428,7 @@ def _faded(case: Case) -> list[Diagnosis]:
     ratio = late[len(late) // 2] / max(sizes[:2])
     place = case["modules.first_place"]
     fix = say("At the start a signal keeps {ratio:.1g} of its size through {deep:.0f} layers, so outputs do not depend on inputs: draw weights with gain √2 before a ReLU (kaiming_normal_), and add residual connections or normalisation.", ratio=ratio, deep=deep)  # fmt: skip
-    change = {"residual": True, "fresh": True} if deep >= 10 else {"fresh": True}
+    change = {"residual": True, "fresh": True, "clip": 1.0}
     return [
         case.diagnose(code, "the signal fades on its way through the layers", sure, fix, place=place, change=change,
                       ratio=ratio, layers=deep)
