@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from soundfit.doctor.origin import divides_bytes, dropped_result, left_behind, shuffled_apart
+from soundfit.doctor.origin import divides_bytes, dropped_result, left_behind, shuffled_apart, starts_anew
 from soundfit.doctor.scores import Task
 from soundfit.doctor.seen import OptimiserRecord, RootRecord
 from soundfit.doctor.source import selection_by_test
@@ -72,6 +72,8 @@ def target_facts(task: Task, targets: Tensor) -> dict[str, Any]:
         "values": len(y.unique()), "integers": bool((y == y.round()).all()),
         "low": float(torch.quantile(y.reshape(-1)[:100_000], 0.05)), "high": float(torch.quantile(y.reshape(-1)[:100_000], 0.95)),
     }  # fmt: skip
+    if targets.dim() == 2 and targets.shape[1] > 1:
+        out["off_simplex"] = float(((targets.float().sum(1) - 1).abs() > 0.05).float().mean())
     if task.kind in ("classes", "binary", "one-hot"):
         labels = task.labels(targets)
         labels = labels[labels >= 0]
@@ -217,7 +219,7 @@ def origin_facts(place: Place) -> dict[str, Place]:
     text = _text(place)
     found = {
         "shuffled_apart": shuffled_apart(text), "divides_bytes": divides_bytes(text),
-        "dropped_result": dropped_result(text), "left_behind": left_behind(text),
+        "dropped_result": dropped_result(text), "left_behind": left_behind(text), "starts_anew": starts_anew(text),
     }  # fmt: skip
     return {name: Place(file=place.file, line=line) for name, line in found.items() if line is not None}
 

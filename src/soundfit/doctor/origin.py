@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from soundfit.doctor.source import parsed
 
-__all__ = ["divides_bytes", "dropped_result", "left_behind", "shuffled_apart"]
+__all__ = ["divides_bytes", "dropped_result", "left_behind", "shuffled_apart", "starts_anew"]
 
 _MIXES = ("permutation", "randperm", "shuffle", "sample")
 _SEEDS = re.compile(r"seed|RandomState|default_rng|Generator|set_state|setstate|copy")
@@ -62,6 +62,17 @@ def divides_bytes(text: str) -> int | None:
             and isinstance(node.op, ast.Div | ast.FloorDiv)
         ):
             return node.lineno
+    return None
+
+
+def starts_anew(text: str) -> int | None:
+    """Return the line of ``next(iter(loader))``, which gives the first batch each time; None without one."""
+    tree = parsed(text)
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Call) and _called(node) == "next" and node.args:
+            inner = node.args[0]
+            if isinstance(inner, ast.Call) and _called(inner) == "iter":
+                return node.lineno
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.reference import halves, signal_z
+from soundfit.doctor.reference import parted, signal_z
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, permutation_z, predicted_labels
@@ -98,7 +98,7 @@ def paired_gains(
         same = replay(recipe, task, rows, {}, seconds=3.0, seed=seed, split=split)
         if same is None or same.parts is None or same.cut:
             return None
-        held = (split or halves(len(rows)))[1]
+        held = (split or parted(rows))[1]
         for name, change in changes.items():
             made = replay(recipe, task, rows, change, seconds=3.0, seed=seed, split=split)
             if made is not None and made.parts is not None and not made.cut:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from soundfit.doctor.rows import Rows
+from soundfit.doctor.rows import Rows, exhaustive
 from soundfit.doctor.scores import Task, balanced, chance, permutation_z, predicted_labels, score
 
-__all__ = ["Reference", "fit_reference", "halves", "linear_copy", "signal_z"]
+__all__ = ["Reference", "fit_reference", "linear_copy", "parted", "signal_z"]
 
 Tensor = torch.Tensor
 _STEPS, _PATIENCE = 1500, 200  # at least: in a small table's epochs there are few
@@ -43,6 +43,14 @@ def halves(n: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
     order = torch.randperm(n, generator=generator)
     cut = max(1, round(n * share)) if n > 1 else 0
     return order[cut:], order[:cut]
+
+
+def parted(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return row numbers to fit on and to judge on: all for both where the rows are all there are, or a handful."""
+    if len(rows) < 30 or exhaustive(rows):
+        everything = torch.arange(len(rows))
+        return everything, everything
+    return halves(len(rows))
 
 
 def numeric(inputs: tuple[Tensor, ...], limit: int = 4096) -> Tensor | None:
@@ -102,6 +110,8 @@ def fit_reference(
     if task.is_classification and task.kind != "multilabel":
         good &= (y >= 0).reshape(-1)
     rows, x, y = rows.take(good), x[good], y[good]
+    if len(rows) > 8 and exhaustive(rows):
+        return Reference(1.0, chance(task, rows.targets), 0.05, rows=len(rows), by_model={"table": 1.0})
     if len(rows) < 30:
         return _few_rows(task, rows, x, y)
     fit, held = halves(len(rows))
@@ -176,14 +186,14 @@ def _standard_error(task: Task, p: Tensor, y: Tensor, value: float) -> float:
 def _few_rows(task: Task, rows: Rows, x: Tensor, y: Tensor) -> Reference | None:
     """Return the reference for a handful of rows: a truth table can be learned, more rows are left out one by one."""
     n = len(rows)
-    if n < 3 or task.kind == "multilabel":
+    if n < (3 if task.is_classification else 5) or task.kind == "multilabel":
         return None
     everything = torch.arange(n)
     x = _standard(x, everything)
     constant = chance(task, rows.targets)
-    if n <= 8:
+    if n <= 8 and task.is_classification:
         distinct = len(Rows((x,), torch.zeros(n)).unique())
-        if not task.is_classification or distinct < n:
+        if distinct < n:
             return None
         return Reference(1.0, constant, 0.05, rows=n, by_model={"table": 1.0})
     target, mean, std = _design(task, y)

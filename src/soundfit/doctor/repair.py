@@ -27,7 +27,7 @@ from soundfit.doctor.examine import Examination
 from soundfit.doctor.forks import Forks, shared_modules
 from soundfit.doctor.judge import possible_score
 from soundfit.doctor.replay import replay
-from soundfit.doctor.rows import Rows
+from soundfit.doctor.rows import Rows, exhaustive
 from soundfit.doctor.scores import class_facts
 from soundfit.doctor.speak import Translate, told
 from soundfit.doctor.visit import Visit
@@ -202,7 +202,8 @@ def _prepared(looked: Examination, found: Any) -> tuple[dict[str, Any], str]:
     own = (
         bool(looked.root.eval_scores) and other.get("rows", 0) >= 20 and other["shared"] < 0.5 * other["rows"]
     )
-    judges = "evaluation" if own else "held-out" if len(looked.rows) >= FEWEST_ROWS else "all"
+    few = len(looked.rows) < FEWEST_ROWS or exhaustive(looked.rows)
+    judges = "evaluation" if own else "all" if few else "held-out"
     return _facts(looked, found), judges
 
 

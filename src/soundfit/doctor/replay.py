@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.call import Call, output_of
-from soundfit.doctor.reference import halves
+from soundfit.doctor.reference import parted
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, row_scores, score
@@ -108,10 +108,8 @@ def _replay(
     net.train(recipe.training or bool(change.get("train_mode")))
     if split is not None:
         fit, held = split
-    elif len(rows) >= 30:
-        fit, held = halves(len(rows))
     else:
-        fit = held = torch.arange(len(rows))
+        fit, held = parted(rows)
     if change.get("scale_inputs"):
         rows = Rows(tuple(_scaled(x, fit) for x in rows.inputs), rows.targets)
     opt = _optimiser(recipe, net, change)

@@ -19,6 +19,7 @@ __all__ = [
     "Rows",
     "by_chance",
     "chance_twins",
+    "exhaustive",
     "mirrored",
     "overlap",
     "recur",
@@ -215,6 +216,22 @@ def recur(rows: Rows) -> bool:
         if flat.shape[1] <= 256:
             return True
     return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
+
+
+def exhaustive(rows: Rows) -> bool:
+    """Return whether the rows are all there are: every combination of two to four values a column, each once.
+
+    A table of that kind (all words of eight bits) is a function to be learnt; rows held out of it tell nothing.
+    """
+    n = len(rows)
+    if n < 4 or any(x.reshape(n, -1).shape[1] > _SHORT_CODES for x in rows.inputs):
+        return False
+    columns = torch.cat([torch.nan_to_num(x.reshape(n, -1).double()) for x in rows.inputs], dim=1)
+    values = [len(column.unique()) for column in columns.T]
+    varied = [v for v in values if v > 1]
+    if len(varied) < 2 or max(varied) > 4 or math.prod(varied) != n:
+        return False
+    return len(Rows((columns,), torch.zeros(n)).unique()) == n
 
 
 def by_chance(store: RowStore) -> bool:

@@ -186,7 +186,8 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     full = case.number("batch_size", 0) >= rows
     other = case.number("evaluation.rows", 0)
     lost = not case.number("score.evaluation") > case.number("score.train") - 0.05  # new rows fare worse
-    if distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows and lost:
+    anew = case["origin.starts_anew"]  # else the author has a few rows only, and takes all of them
+    if anew is not None and distinct == 1 and batches >= 10 and steps >= 10 and full and other > 2 * rows and lost:
         fix = say(
             "All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time).",
             steps=steps,
@@ -198,7 +199,7 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
                 "every step saw the same batch",
                 0.9,
                 fix,
-                place=place,
+                place=anew,
                 change={"go_on": True, "shuffle": True},
                 rows=rows,
                 steps=steps,

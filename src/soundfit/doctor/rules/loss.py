@@ -137,13 +137,10 @@ def output_activation(case: Case) -> list[Diagnosis]:
                 loss=kind,
             )
         ]
-    if (
-        kind == "binary_cross_entropy"
-        and made in ("softmax",)
-        and width > 1
-        and case["task.kind"] == "multilabel"
-        and case.sick
-    ):
+    apart = case.number("target.off_simplex", 0.0) > 0.05 and not case.fine and case["task.kind"] != "copy"
+    many = case["task.kind"] == "multilabel" and case.sick
+    shared = "softmax" in (made, case["custom.logged"] if kind is None else None)
+    if shared and width > 1 and (apart or (many and kind == "binary_cross_entropy")):
         fix = say("Labels that do not exclude each other need a sigmoid each, not one softmax over all.")
         return [
             case.diagnose(
@@ -179,7 +176,9 @@ def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosi
         case.number("target.low", bottom) < bottom - 0.2 * spread
         or case.number("target.high", top) > top + 0.2 * spread
     )
-    amounts = case["task.kind"] == "regression" and (case.sick or not case.judged or (far and not case.fine))
+    # Without a reference what is possible was found with the same output.
+    doubt = not case.fine or case["reference"] is None
+    amounts = case["task.kind"] == "regression" and (case.sick or not case.judged or (far and doubt))
     if beyond and (amounts or (case["task.kind"] == "copy" and far)):
         fix = say("Targets run from {low:.4g} to {high:.4g}, a {made} gives {bottom:g} to {top:g}: end the model in a plain linear layer.", low=low, high=high, made=made, bottom=bottom, top=top)  # fmt: skip
         return [

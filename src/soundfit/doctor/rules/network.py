@@ -241,7 +241,7 @@ def dead(case: Case) -> list[Diagnosis]:
     """ReLU units that never fire."""
     if case["silent"] and case.number("backwards", 0) >= 20:
         return [_silent_by_hand(case)]
-    if not case.sick:
+    if not case.sick or case.nonfinite:  # of weights that are no numbers any more no unit fires
         return []
     last = [u for u in (case["units"] or {}).get("last", []) if "dead" in u]
     first = [u for u in (case["units"] or {}).get("first", []) if "dead" in u]
