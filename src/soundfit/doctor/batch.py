@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import call_of, tensors
-from soundfit.doctor.graph import leads_to
+from soundfit.doctor.graph import leads_to, outer_activation
 from soundfit.doctor.seen import LossCall, RootRecord
 
 __all__ = ["Matched", "matched", "put_maker_last"]
@@ -35,7 +35,9 @@ def matched(
         made = call_of(args, kwargs, target)
         if made is not None:
             root.extra["composite"] = root is not last
-            root.call = root.call or replace(made[0], output=_judged(out, prediction))
+            if root.call is None:
+                k = _judged(out, prediction)
+                root.call = replace(made[0], output=k, outer=_outer(out, k, prediction))
             return made[1], prediction, target, root
     return None, prediction, target, None
 
@@ -61,6 +63,11 @@ def put_maker_last(
             if all(id(later[0].module) in parts for later in window[k + 1 :]):
                 window.append(window.pop(k))
             return
+
+
+def _outer(out: Any, k: int | None, prediction: torch.Tensor) -> str | None:
+    found = tensors(out)
+    return outer_activation(prediction, found[k or 0]) if found else None
 
 
 def _judged(out: Any, prediction: torch.Tensor) -> int | None:

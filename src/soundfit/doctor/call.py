@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,14 @@ from torch.utils import _pytree as pytree
 __all__ = ["Call", "call_of", "output_of", "tensors"]
 
 Tensor = torch.Tensor
+_OUTER: dict[str | None, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "softplus": torch.nn.functional.softplus,
+    "exp": torch.exp,
+    "softmax": lambda x: x.softmax(-1),
+}
 
 
 @dataclass(frozen=True)
@@ -18,13 +27,15 @@ class Call:
     """The arguments of one call; those at ``where`` are rows, the rest is kept as it was.
 
     Calling it with a model and other rows calls the model as the script did; of several tensors that it
-    returns the one at ``output`` is given back, where that is known.
+    returns the one at ``output`` is given back, where that is known. ``outer`` is the activation that the
+    script itself applies to it before the loss.
     """
 
     spec: Any
     fixed: tuple[Any, ...]
     where: tuple[int, ...]
     output: int | None = None
+    outer: str | None = None
 
     def __call__(self, net: torch.nn.Module, inputs: tuple[Tensor, ...] | list[Tensor]) -> Any:
         """Return what the model makes of ``inputs``, one tensor for each place in ``where``."""
@@ -33,6 +44,10 @@ class Call:
             leaves[place] = x
         args, kwargs = pytree.tree_unflatten(leaves, self.spec)
         return self.judged(net(*args, **kwargs))
+
+    def amounts(self, out: Tensor) -> Tensor:
+        """Return what the loss compares with numbers: the output after the script's own activation."""
+        return _OUTER[self.outer](out) if self.outer in _OUTER else out
 
     def judged(self, out: Any) -> Any:
         """Return the one of several tensors that the loss judges, else everything."""

@@ -59,7 +59,11 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     grad = torch.is_grad_enabled()
     try:
         torch.set_grad_enabled(True)
-        facts = Examination(watch, time.process_time() + seconds).facts()
+        looked = Examination(watch, time.process_time() + seconds)
+        try:
+            facts = looked.facts()
+        except Exception as error:  # a script of a kind nobody thought of ends as it would without a doctor
+            facts = {**looked.found, "broken_off": f"{type(error).__name__}: {error}"[:300]}
     finally:
         torch.set_grad_enabled(grad)
         torch.set_rng_state(state)
@@ -94,6 +98,7 @@ class Examination:
         self.eval_rows = self.root.eval_rows.joined() if self.root else None
         self.task: Task | None = None
         self.outputs: Tensor | None = None
+        self.found: dict[str, Any] = {}
         self.through = True  # the model's output is what the loss compares with targets
 
     def _loss_kind(self) -> str | None:
@@ -103,7 +108,7 @@ class Examination:
     def facts(self) -> dict[str, Any]:
         """Return every fact."""
         watch, root = self.watch, self.root
-        out: dict[str, Any] = {
+        out = self.found = {
             "steps": watch.step,
             "by_hand": watch.by_hand and not watch.optimisers,
             "hand_steps": watch.hand_steps.facts() if not watch.optimisers else {},
@@ -209,7 +214,8 @@ class Examination:
                 parts = []
                 for i in torch.arange(len(rows)).split(512):
                     parts.append(output_of(root.call(net, [x[i] for x in rows.inputs])))
-            return torch.cat(parts).float()
+            p = torch.cat(parts).float()
+            return root.call.amounts(p) if self.task is not None and self.task.is_numbers else p
         except (
             Exception
         ):  # models that need more than these inputs are judged by what the script itself computed

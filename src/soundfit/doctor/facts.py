@@ -114,7 +114,7 @@ def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     moved, size, count = 0.0, 0.0, 0
     params = dict(root.module.named_parameters())
     for name, w in root.initial.items():
-        if not w.is_floating_point() or name not in params:
+        if not w.is_floating_point() or name not in params or now[name].shape != w.shape:
             continue
         count += 1
         after = now[name].detach().cpu().float()

@@ -14,6 +14,7 @@ from soundfit.doctor.graph import (
     output_activation,
     softmax_axis,
 )
+from soundfit.doctor.likelihood import half_likelihood
 from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
@@ -55,6 +56,8 @@ def glance(
             facts["structure"][name] = facts["structure"][name] or shape[name]
     if step == 1 and loss.grad_fn is not None and "gains" not in facts:
         facts["gains"] = leaf_gains(loss)
+    if not calls and loss.grad_fn is not None:
+        facts["half"] = half_likelihood(loss) or facts.get("half")
     if not window and "reach" not in facts:
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
     if shape["penalised"] and len(calls) == 1 and float(loss.detach()) > 0:

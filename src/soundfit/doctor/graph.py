@@ -21,12 +21,15 @@ __all__ = [
     "leaf_gains",
     "leaves_of",
     "logged_activation",
+    "logged_node",
     "loss_structure",
+    "outer_activation",
     "output_activation",
     "parents_of",
     "saved",
     "sign_to",
     "softmax_axis",
+    "walk",
 ]
 
 _SHAPE_ONLY = (
@@ -93,12 +96,38 @@ def activation_node(node: Any) -> tuple[str, Any] | None:
     return None
 
 
+def outer_activation(tensor: torch.Tensor, inner: torch.Tensor) -> str | None:
+    """Return the activation that a script put between its model and what the loss judges, or None."""
+    found = activation_node(tensor.grad_fn) if inner.grad_fn is not None and tensor is not inner else None
+    node = found[1] if found else None
+    for _ in range(12):
+        if node is None or node is inner.grad_fn:
+            return found[0] if found and node is not None and node is not found[1] else None
+        if node is not (found and found[1]) and kind_of(node) not in _SHAPE_ONLY:
+            return None
+        parents = parents_of(node)
+        node = parents[0] if len(parents) == 1 else None
+    return None
+
+
 def logged_activation(tensor: torch.Tensor) -> str | None:
     """Return the activation whose logarithm ``tensor`` is, as in a likelihood by hand; None if it is none.
 
     Looks through signs and reshapes before the logarithm, and through clamps and small constants under it.
     """
-    node, logged = tensor.grad_fn, False
+    node = logged_node(tensor.grad_fn)
+    return None if node is None else _ACTIVATIONS[kind_of(node)]
+
+
+def logged_node(node: Any, *, plain: bool = False) -> Any:
+    """Return the node of the sigmoid or softmax whose logarithm a node made; None if it made none.
+
+    Args:
+        node: where to begin.
+        plain: the logarithm of the activation itself, not of one minus it.
+    """
+    logged = False
+    between = ("Clamp", "ClampMin", "Add", *(() if plain else ("Rsub", "Sub")))
     for _ in range(12):
         if node is None:
             return None
@@ -106,12 +135,8 @@ def logged_activation(tensor: torch.Tensor) -> str | None:
         if kind in ("Log", "Log2"):
             logged = True
         elif logged and kind in ("Sigmoid", "Softmax"):
-            return _ACTIVATIONS[kind]
-        elif kind not in (
-            *_SHAPE_ONLY,
-            "Neg",
-            *(("Clamp", "ClampMin", "Add", "Rsub", "Sub") if logged else ()),
-        ):
+            return node
+        elif kind not in (*_SHAPE_ONLY, "Neg", *(between if logged else ())):
             return None
         parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
@@ -154,7 +179,7 @@ def softmax_axis(tensor: torch.Tensor) -> int | None:
     return None
 
 
-def _walk(node: Any, limit: int = 4000, stop: frozenset[Any] = frozenset()) -> Iterator[Any]:
+def walk(node: Any, limit: int = 4000, stop: frozenset[Any] = frozenset()) -> Iterator[Any]:
     """Yield nodes from the loss back to the leaves, each once, and none beyond those in ``stop``."""
     seen: set[Any] = set()
     queue = [node]
@@ -218,7 +243,7 @@ def loss_structure(
         parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
     if loss.grad_fn is not None:
-        for node in list(_walk(loss.grad_fn, 40)):
+        for node in list(walk(loss.grad_fn, 40)):
             kind = kind_of(node)
             if len(out["operations"]) < 24:
                 out["operations"].append(kind)
@@ -229,7 +254,7 @@ def loss_structure(
                 out["broadcast"] = _grown(node)
         made = prediction.grad_fn if prediction is not None else None
         ends = known if made is None else known | {made}
-        near = _walk(loss.grad_fn, 40, ends)  # of what a model does inside, nothing weighs rows
+        near = walk(loss.grad_fn, 40, ends)  # of what a model does inside, nothing weighs rows
         out["signed"] = any(kind_of(n) == "Mul" and n not in ends and _weighs_both_ways(n) for n in near)
         out["penalised"] = _penalised(loss)
         if prediction is not None and prediction.grad_fn is not None:
@@ -265,7 +290,7 @@ _EVEN = (
 
 def _even(loss: torch.Tensor, prediction: Any) -> bool | None:
     """Return whether what is subtracted from the prediction goes straight into a square or a size."""
-    nodes = list(_walk(loss.grad_fn, 400))
+    nodes = list(walk(loss.grad_fn, 400))
     differences = [
         node
         for node in nodes
@@ -296,7 +321,7 @@ def leads_to(node: Any, wanted: Any, depth: int = 6) -> bool:
 def _penalised(loss: torch.Tensor) -> int:
     """Return how many parameters have their size added to the loss: its norm, power or absolute value."""
     found = set()
-    for node in _walk(loss.grad_fn, 400):
+    for node in walk(loss.grad_fn, 400):
         if kind_of(node) in ("Abs", "Pow", "LinalgVectorNorm", "Norm", "Square", "Mul"):
             parents = parents_of(node)
             if parents and all("AccumulateGrad" in p.name() for p in parents):
@@ -308,7 +333,7 @@ def leaves_of(loss: torch.Tensor, limit: int = 400) -> list[torch.Tensor]:
     """Return the tensors that a loss teaches, each once, those nearest to it first."""
     if loss.grad_fn is None:
         return []
-    found = (getattr(n, "variable", None) for n in _walk(loss.grad_fn, limit))
+    found = (getattr(n, "variable", None) for n in walk(loss.grad_fn, limit))
     return list({id(v): v for v in found if v is not None}.values())
 
 
@@ -317,7 +342,7 @@ _GATES = ("Relu", "Clamp", "ClampMin", "Threshold", "Maximum", "Where")
 
 def is_gated(loss: torch.Tensor) -> bool:
     """Return whether a ReLU, by whatever name, is among the operations behind a loss."""
-    return loss.grad_fn is not None and any(kind_of(n) in _GATES for n in _walk(loss.grad_fn, 400))
+    return loss.grad_fn is not None and any(kind_of(n) in _GATES for n in walk(loss.grad_fn, 400))
 
 
 def leaf_gains(loss: torch.Tensor) -> list[float]:
@@ -375,7 +400,7 @@ def bad_operation(loss: torch.Tensor) -> dict[str, Any] | None:
     if loss.grad_fn is None:
         return None
     with torch.no_grad():
-        for node in _walk(loss.grad_fn):
+        for node in walk(loss.grad_fn):
             bad = _judge(node)
             if bad is not None:
                 found = bad

@@ -1,4 +1,4 @@
-"""Half precision turned off while a script runs: what it makes, casts or computes so is in single precision."""
+"""Half precision turned off while a script runs: what it makes, casts or computes so is in float32."""
 
 from __future__ import annotations
 

@@ -132,6 +132,7 @@ def _replay(
         if not keeps:
             opt.zero_grad()
         out = output_of(recipe.call(net, [x[index] for x in rows.inputs]))
+        out = recipe.call.amounts(out) if task.is_numbers else out
         target = rows.targets[index]
         if width != 1.0 or center != 0.0:
             target = (target.float() - center) / width
@@ -153,7 +154,7 @@ def _replay(
                 for i in torch.arange(len(rows)).split(512)
             ]
         )
-        p = p.float() * width + center
+        p = (recipe.call.amounts(p.float()) if task.is_numbers else p.float()) * width + center
     return Replayed(
         score(task, p[held], rows.targets[held]),
         score(task, p[fit], rows.targets[fit]),

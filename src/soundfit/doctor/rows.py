@@ -219,9 +219,9 @@ def recur(rows: Rows) -> bool:
 
 
 def exhaustive(rows: Rows) -> bool:
-    """Return whether the rows are all there are: every combination of two to four values a column, each once.
+    """Return whether the rows are all there are: each combination of two to four values a column, once.
 
-    A table of that kind (all words of eight bits) is a function to be learnt; rows held out of it tell nothing.
+    A table of that kind (all words of eight bits) is a function to be learnt; rows held out tell nothing.
     """
     n = len(rows)
     if n < 4 or any(x.reshape(n, -1).shape[1] > _SHORT_CODES for x in rows.inputs):

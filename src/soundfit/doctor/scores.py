@@ -44,6 +44,11 @@ class Task:
         """Return whether the score is accuracy."""
         return self.kind in ("classes", "binary", "one-hot", "sequence", "multilabel")
 
+    @property
+    def is_numbers(self) -> bool:
+        """Return whether outputs are compared with targets as amounts."""
+        return self.kind in ("regression", "copy")
+
     def labels(self, targets: Tensor) -> Tensor:
         """Return class numbers, one per row."""
         if self.kind == "one-hot":

@@ -94,6 +94,29 @@ class RootRecord:
     train_scores: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     call: Call | None = None
+    parts: dict[str, tuple[int, torch.Size]] = field(default_factory=dict)
+
+    def renewed(self) -> bool:
+        """Return whether parameters are others than at the last look, as a head changed for a new task is.
+
+        Rows of an earlier task say nothing of this one: they are forgotten, and new parts begin here.
+        """
+        before, self.parts = self.parts, {n: (id(p), p.shape) for n, p in self.module.named_parameters()}
+        if not before or before == self.parts:
+            return False
+        self.train_rows, self.eval_rows = RowStore(), RowStore(fewest=4)
+        self.train_scores, self.eval_scores, self.eval_named = [], [], []
+        self.batch_sizes, self.call = {}, None
+        now = weights_of(self.module)
+        if now is not None:
+            first = self.initial or {}
+            kept = {
+                k
+                for k in now
+                if k in first and first[k].shape == now[k].shape and before.get(k) == self.parts.get(k)
+            }
+            self.initial = {k: first[k] if k in kept else v for k, v in now.items()}
+        return True
 
     def keep(
         self, inputs: tuple[torch.Tensor, ...], prediction: torch.Tensor, targets: torch.Tensor, step: int

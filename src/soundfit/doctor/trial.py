@@ -169,6 +169,7 @@ def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any,
         with torch.no_grad():
             parts = torch.arange(len(rows)).split(512)
             p = torch.cat([output_of(call(net, [x[i] for x in rows.inputs])) for i in parts])
+            p = call.amounts(p) if changes.facts["task"].is_numbers else p
     except Exception:  # a model that needs more than these inputs, as a state of as many rows
         return []
     finally:

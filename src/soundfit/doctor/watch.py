@@ -135,6 +135,8 @@ class Watch:
         if training:
             self._ops.forget()
         wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
+        if wanted and training and root.renewed():
+            self.layers.know(inner)
         if wanted:
             if not self.compiled:
                 self._ops.start()

@@ -469,4 +469,17 @@ def reduction(case: Case) -> list[Diagnosis]:
     ]
 
 
-rules = (output_activation, out_of_reach, mismatch, broadcast, reduction)
+def half(case: Case) -> list[Diagnosis]:
+    """A likelihood by hand that only rewards ones: in the end every output is 1, whatever its target."""
+    found = case["custom.half"]
+    if not found or case.fine or found["raised"] < 0.8 or found["given"] > 0.7:
+        return []
+    place = _loss_place(case)
+    fix = say("The loss is y * log(p) alone: nothing speaks against p = 1, and it is {raised:.2f} where targets are 0. Add (1 - y) * log(1 - p), or use binary_cross_entropy.", raised=found["raised"])  # fmt: skip
+    return [
+        case.diagnose("loss-mismatch", "half of the binary cross-entropy is missing: every output goes to 1", 0.93, fix, place=place,
+                      outputs_where_targets_are_0=found["raised"], mean_target=found["given"])
+    ]  # fmt: skip
+
+
+rules = (output_activation, out_of_reach, half, mismatch, broadcast, reduction)

@@ -71,6 +71,9 @@ def rate(case: Case) -> list[Diagnosis]:
                 sure = max(sure, 0.6 * prior)
             if prior == 1.0 and violent:
                 sure = max(sure, 0.75)
+            tried = any(case[f"replays.{name}"] for name in lower)
+            if case.nonfinite and ratio > 1.0 and (not tried or max(map(case.cure, lower)) > 0.4):
+                sure = max(sure, 0.6)  # whole weights are stepped over from the start, until numbers end
             if prior == 1.0 and not any(case[f"replays.{name}"] for name in lower):
                 sure = max(sure, 0.6)  # no time was left to try a lower one
             if prior == 1.0 and lr >= 5 * _usual(case)[1]:
