@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from soundfit.doctor.rows import Rows, exhaustive
 from soundfit.doctor.scores import Task
 from soundfit.doctor.script import run_script
 from soundfit.doctor.seen import RootRecord, weights_of
+from soundfit.doctor.unbroken import quietly
 from soundfit.records import Place
 
 # Several labels a row, outputs that share one, an error of the author's own.
@@ -257,3 +259,40 @@ def test_a_head_for_a_new_task_begins_anew() -> None:
     assert root.initial is not None
     assert torch.equal(root.initial["2.weight"], net[2].weight)
     assert torch.equal(root.initial["0.weight"] + 1.0, net[0].weight)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "where", ["watch.glance", "watch.first_tensor", "watch.described", "optrace.user_place"]
+)
+def test_a_watch_that_stumbles_lets_the_training_go_on(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise RuntimeError("of a kind nobody thought of")
+
+    script, told = tmp_path / "train.py", io.StringIO()
+    script.write_text(
+        S(LABELS.format(made="net(spots[i]).sigmoid()", loss="F.binary_cross_entropy(p, marks[i]).sqrt()"))
+        + "torch.save(net.state_dict(), 'weights.pt')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script))
+    alone = torch.load("weights.pt")
+    monkeypatch.setattr(f"soundfit.doctor.{where}", stumble)
+    assert run_script(script, fix=True, seconds=1.0, say=told) == 0
+    assert "broke off" in told.getvalue()
+    watched = torch.load("weights.pt")
+    assert all(torch.equal(watched[k], alone[k]) for k in alone)
+
+
+def test_a_look_that_fails_inside_of_a_backward_pass_is_given_up() -> None:
+    def look(_: object) -> None:
+        raise RuntimeError("of a kind nobody thought of")
+
+    x = torch.ones(3, requires_grad=True)
+    y = x * 2
+    y.register_hook(quietly(look))
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]

@@ -64,6 +64,8 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
             facts = looked.facts()
         except Exception as error:  # a script of a kind nobody thought of ends as it would without a doctor
             facts = {**looked.found, "broken_off": f"{type(error).__name__}: {error}"[:300]}
+        if watch.stumbled is not None:
+            facts["broken_off"] = watch.stumbled
     finally:
         torch.set_grad_enabled(grad)
         torch.set_rng_state(state)

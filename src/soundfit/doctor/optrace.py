@@ -76,6 +76,12 @@ class OpTrace(TorchFunctionMode):
         self.eval_outputs = []
         self.derived = set()
 
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Stop, and add the first sequence of operations to ``facts``."""
+        self.stop()
+        if self.sequence:
+            facts.setdefault("sequence", list(self.sequence))
+
     def forget(self) -> None:
         """Forget what came from an evaluation: it may be the targets of what follows (a teacher's outputs)."""
         self.eval_outputs, self.derived = [], set()
@@ -95,7 +101,10 @@ class OpTrace(TorchFunctionMode):
         self.watch.grad = torch.is_grad_enabled()
         started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            self._look(name, args, kwargs, out)
+            try:
+                self._look(name, args, kwargs, out)
+            except Exception as error:
+                self.watch.stumble(error)
         self.watch.spent_seconds += time.perf_counter() - started
         return out
 

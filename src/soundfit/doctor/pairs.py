@@ -12,6 +12,7 @@ import torch
 
 from soundfit.doctor.call import tensors
 from soundfit.doctor.pull import ones_of
+from soundfit.doctor.unbroken import quietly
 
 __all__ = ["listen_to_pairs"]
 
@@ -48,7 +49,7 @@ def listen_to_pairs(window: Window, target: Tensor, looks: list[dict[str, float]
                 looks.append({"alike": _nearer(raw, pulled), "learned": _nearer(way.norm(dim=1), pulled),
                               "error": ((n + m + 1) / (12 * n * m)) ** 0.5})  # fmt: skip
 
-    left.register_hook(look)
+    left.register_hook(quietly(look))
 
 
 def _sides(window: Window, n: int) -> tuple[list[Tensor], list[Tensor]] | None:

@@ -135,7 +135,16 @@ class Patches:
                     return original(module, *args, **kwargs)
                 finally:
                     watch.layers.stack.pop()
-            return watch.root_call(original, module, args, kwargs)
+            root = watch.enter(module) if threading.get_ident() == watch.thread else None
+            if root is None:
+                return original(module, *args, **kwargs)
+            training, watch.depth = is_grad_enabled(), 1
+            try:
+                out = original(module, *args, **kwargs)
+            finally:
+                watch.depth = 0
+            watch.leave(root, args, kwargs, out, training)
+            return out
 
         __call__._watched = True  # type: ignore[attr-defined]
         return __call__

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.graph import kind_of, leads_to, output_activation, parents_of
+from soundfit.doctor.unbroken import quietly
 
 __all__ = ["is_margin", "listen", "ones_of"]
 
@@ -47,7 +48,7 @@ def listen(prediction: Tensor, target: Tensor, looks: list[dict[str, float]]) ->
                 both = bool((down[one] < 0).any()) and bool((down[~one] > 0).any())
                 looks.append({"towards": float(down @ way) / size, "apart": apart, "both": float(both)})
 
-    prediction.register_hook(look)
+    prediction.register_hook(quietly(look))
 
 
 def ones_of(target: Tensor) -> Tensor | None:

@@ -29,6 +29,7 @@ from soundfit.doctor.patches import Patches
 from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor, weights_of
 from soundfit.doctor.series import Recording
 from soundfit.doctor.steps import ACCUMULATED, FULL, rows_due
+from soundfit.doctor.unbroken import unbroken
 from soundfit.doctor.updates import Updates, has_gradient
 from soundfit.records import Place
 
@@ -90,6 +91,9 @@ class Watch:
         self._backed: torch.Tensor | None = None
         self._stepping: Optimizer | None = None
 
+        self._wanted = False  # whether the call that lasts is looked at in full
+        self.stumbled: str | None = None
+
     # -- life ---------------------------------------------------------------------------------------
 
     def attach(self) -> None:
@@ -101,15 +105,25 @@ class Watch:
     def detach(self) -> None:
         """Remove every hook; torch is as it was."""
         self._ops.stop()
+        self._note_the_rest()
+        self.patches.remove()
+        self.attached = False
+
+    @unbroken
+    def _note_the_rest(self) -> None:
         if self.step:
             self._take_last()
             if self.backwards_since_step == 0:
                 self.evaluation.left_over(self._calls, self._window, self.step)
         self._credit_light_steps()
-        self.evaluation.pending = None
         self._heard.flush()
-        self.patches.remove()
-        self.attached = False
+
+    def stumble(self, error: Exception) -> None:
+        """Look at nothing any more: the training goes on as if it were not watched."""
+        self.stumbled = f"{type(error).__name__}: {error}"[:300]
+        self._ops.stop()
+        self.full, self._window, self._calls, self._met = False, [], [], None
+        self.last = self.last_loss = None
         self._window, self._calls, self._met = [], [], None
 
     def _credit_light_steps(self) -> None:
@@ -119,10 +133,11 @@ class Watch:
             root.train_calls_in_eval_mode += self.light_steps_in_eval_mode
             self.light_steps = self.light_steps_in_eval_mode = 0
 
-    def root_call(self, original: Any, module: torch.nn.Module, args: Any, kwargs: Any) -> Any:
-        """Run a module that no other module called, and take note of what went in and out."""
-        if threading.get_ident() != self.thread or not self._is_model(module):
-            return original(module, *args, **kwargs)
+    @unbroken
+    def enter(self, module: torch.nn.Module) -> RootRecord | None:
+        """Prepare for a model's call; None where it is none of interest."""
+        if not self._is_model(module):
+            return None
         if type(module).__name__ == "OptimizedModule":
             self.compiled = True
         inner: torch.nn.Module = getattr(module, "_orig_mod", module)
@@ -134,24 +149,24 @@ class Watch:
         self.evaluation.pending = None  # what no target met, another model's outputs say, waits no longer
         if training:
             self._ops.forget()
-        wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
-        if wanted and training and root.renewed():
+        self._wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
+        if self._wanted and training and root.renewed():
             self.layers.know(inner)
-        if wanted:
+        if self._wanted:
             if not self.compiled:
                 self._ops.start()
         elif not training and self._ops.on:
             self._ops.stop()
-        self.depth = 1
         self._inner_target = None
         self.layers.stack = [module]
         self.spent_seconds += time.perf_counter() - started
-        try:
-            out = original(module, *args, **kwargs)
-        finally:
-            self.depth = 0
+        return root
+
+    @unbroken
+    def leave(self, root: RootRecord, args: Any, kwargs: Any, out: Any, training: bool) -> None:
+        """Take note of what a model's call gave."""
         started = time.perf_counter()
-        first = first_tensor(out)
+        first, module = first_tensor(out), root.module
         if training and first is not None and first.requires_grad:
             if root.train_calls == 0:  # an evaluation may have come before
                 root.initial_training = module.training
@@ -163,7 +178,7 @@ class Watch:
             root.eval_calls += 1
             if module.training:
                 root.eval_calls_in_train_mode += 1
-            if wanted:
+            if self._wanted:
                 self.evaluation.asked(first_tensor((args, kwargs)), self.step)
             if root.eval_calls <= 2:
                 root.eval_place = user_place(self.step)
@@ -174,7 +189,6 @@ class Watch:
             if self._ops.on:
                 self._ops.seed(first)
         self.spent_seconds += time.perf_counter() - started
-        return out
 
     def _is_model(self, module: torch.nn.Module) -> bool:
         known = self._known.get(id(module))
@@ -187,10 +201,8 @@ class Watch:
         return known is not False
 
     def _new_root(self, module: torch.nn.Module) -> RootRecord:
-        root = RootRecord(module, user_place(self.step + 1))
+        root = RootRecord(module, user_place(self.step + 1), weights_of(module), module.training)
         self.roots[id(module)] = root
-        root.initial = weights_of(module)
-        root.initial_training = module.training
         self.layers.know(module)
         if not self.compiled:
             self.patches.hold(type(module))
@@ -198,6 +210,7 @@ class Watch:
 
     # -- what a full step sees ----------------------------------------------------------------------
 
+    @unbroken
     def saw_unregistered(self, module: torch.nn.Module) -> None:
         """Receive a module that runs inside a model and is not known by name."""
         if torch.is_grad_enabled() and self.layers.is_foreign(module):
@@ -224,6 +237,7 @@ class Watch:
         """Receive a dropout's rate and mode."""
         self.dropouts.setdefault((p, training, self.grad), place)
 
+    @unbroken
     def saw_clipping(self, ratio: float, place: Place) -> None:
         """Receive by how much a gradient was longer than it was allowed to be."""
         self.recording.put("clipped", self.step + 1, ratio)
@@ -242,6 +256,7 @@ class Watch:
 
     # -- losses -------------------------------------------------------------------------------------
 
+    @unbroken
     def saw_loss(self, kind: str, prediction: Any, target: Any, out: torch.Tensor, kwargs: Any) -> None:
         """Receive a loss and what met in it."""
         if not out.requires_grad:
@@ -263,6 +278,7 @@ class Watch:
 
     # -- backward -----------------------------------------------------------------------------------
 
+    @unbroken
     def before_backward(self, loss: torch.Tensor) -> None:
         """Receive a loss whose gradient is asked for."""
         self._step_by_hand()
@@ -289,6 +305,7 @@ class Watch:
             self._backed = loss
         self._keep_rows()
 
+    @unbroken
     def after_backward(self) -> None:
         """Look at the gradients of a closure: they are made inside of the optimiser's step."""
         if not self.optimisers:
@@ -312,6 +329,7 @@ class Watch:
         """Parameters that were seen with a gradient."""
         return self._updates.reached
 
+    @unbroken
     def before_light_backward(self, loss: torch.Tensor) -> None:
         """Receive a loss of a step that is not looked at: its value alone counts."""
         self._step_by_hand()
@@ -381,6 +399,7 @@ class Watch:
 
     # -- optimisers ---------------------------------------------------------------------------------
 
+    @unbroken
     def add_optimiser(self, optimiser: Optimizer, place: Place) -> OptimiserRecord:
         """Take note of an optimiser, at its birth or at its first step."""
         record = OptimiserRecord(optimiser, place)
@@ -390,18 +409,20 @@ class Watch:
             self.patches.every_call(True)
         return record
 
+    @unbroken
     def before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         """Receive an optimiser that is about to step."""
         if not self.full or threading.get_ident() != self.thread:
             return
         self._stepping = optimiser if args or kwargs.get("closure") is not None else None
         if self._ops.on and self._stepping is None:
-            self._end_of_operations()
+            self._ops.finish(self.recording.facts)
         started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
             self._updates.look_at_gradients(optimiser, self.step + 1, self.roots)
         self.spent_seconds += time.perf_counter() - started
 
+    @unbroken
     def after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         """Receive an optimiser that has stepped: a new step begins."""
         if threading.get_ident() != self.thread:
@@ -434,7 +455,7 @@ class Watch:
         self.full = self.price == "full" or nearest in FULL
         self.full = self.full or (not self.losses and nearest <= 64)
         if self._ops.on:
-            self._end_of_operations()
+            self._ops.finish(self.recording.facts)
         self._prepare_next()
         self.spent_seconds += time.perf_counter() - started
 
@@ -456,7 +477,7 @@ class Watch:
         self._heard.fill(self.step)
         self.full = self.price == "full" or self.step + 1 in FULL or (not self.losses and self.step < 64)
         if self._ops.on and not self.full:
-            self._end_of_operations()
+            self._ops.finish(self.recording.facts)
         self._prepare_next()
 
     def _count(self, record: OptimiserRecord) -> None:
@@ -488,7 +509,7 @@ class Watch:
         self.full = record.steps + 1 in FULL
         if self.full or self._rows_are_due():
             self._prepare_next()
-        # What backward() and the forward pass spend in here is about as much again.
+        # What backward() and the forward pass spend in here is as much again.
         self.spent_seconds += 2 * (time.perf_counter() - started)
 
     def _rows_are_due(self) -> bool:
@@ -497,8 +518,3 @@ class Watch:
             return True
         root = self.roots.get(id(self.main))
         return root is None or rows_due(self.step, root.train_rows.stride)
-
-    def _end_of_operations(self) -> None:
-        self._ops.stop()
-        if self._ops.sequence and "sequence" not in self.recording.facts:
-            self.recording.facts["sequence"] = list(self._ops.sequence)
