@@ -296,3 +296,10 @@ def test_a_look_that_fails_inside_of_a_backward_pass_is_given_up() -> None:
     y.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_that_are_made_by_the_first_rows_are_watched(tmp_path: Path) -> None:
+    lazy = LONG.replace("nn.Linear(1, 40)", "nn.LazyLinear(40)")
+    assert [d.to_dict() for d in found(S(lazy.format(lr="0.0005")), tmp_path)] == []
+    assert found(S(lazy.format(lr="1e-9")), tmp_path)[0].code in ("lr-too-low", "target-scale")

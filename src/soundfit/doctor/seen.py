@@ -101,7 +101,8 @@ class RootRecord:
 
         Rows of an earlier task say nothing of this one: they are forgotten, and new parts begin here.
         """
-        before, self.parts = self.parts, {n: (id(p), p.shape) for n, p in self.module.named_parameters()}
+        made = [(n, p) for n, p in self.module.named_parameters() if not torch.nn.parameter.is_lazy(p)]
+        before, self.parts = self.parts, {n: (id(p), p.shape) for n, p in made}
         if not before or before == self.parts:
             return False
         self.train_rows, self.eval_rows = RowStore(), RowStore(fewest=4)
