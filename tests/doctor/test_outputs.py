@@ -110,12 +110,37 @@ net.eval()
 with torch.no_grad():
     print((net(cloud[400:]).argmax(1) == kind[400:]).float().mean().item())
 """
+# Weights of no module, their gradients asked for by name.
+NAMED = """
+marks = torch.randn(500, 12); sort = (torch.tanh(marks @ torch.randn(12, 6)) @ torch.randn(6, 4)).argmax(1)
+first, second = {first}.requires_grad_(), {second}.requires_grad_()
+shift = torch.zeros(4, requires_grad=True)
+for step in range(400):
+    i = torch.randint(0, 500, (50,))
+    loss = F.cross_entropy(torch.tanh(marks[i] @ first) @ second + shift, sort[i])
+    with torch.no_grad():
+        for w, g in zip((first, second, shift), torch.autograd.grad(loss, (first, second, shift))):
+            w -= 0.3 * g
+"""
+# A mean that is divided by the rows of the whole table as well.
+SHARE = """
+seen = torch.randn(800, 10); kind = (seen @ torch.randn(10, 3)).argmax(1)
+net = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 3))
+opt = torch.optim.SGD(net.parameters(), lr={lr}, momentum=0.9)
+for epoch in range(10):
+    for i in torch.randperm(800).split(40):
+        opt.zero_grad()
+        (F.cross_entropy(net(seen[i]), kind[i]) / {share}).backward()
+        opt.step()
+"""
 
 PAIRS: dict[str, tuple[str, str, str]] = {
     "one softmax over labels": ("output-activation", S(LABELS.format(made="net(spots[i]).softmax(1)", loss=SQUARED)), S(LABELS.format(made="net(spots[i]).sigmoid()", loss=SQUARED))),
     "a categorical likelihood of labels": ("output-activation", S(LABELS.format(made="net(spots[i]).softmax(1)", loss="-(marks[i] * torch.log(p + 1e-7)).sum(1).mean()")), S(LABELS.format(made="net(spots[i])", loss="F.binary_cross_entropy_with_logits(p, marks[i])"))),
     "half a likelihood": ("loss-mismatch", S(AGAIN.format(loss="seen[i] * torch.log(p)")), S(AGAIN.format(loss="seen[i] * torch.log(p) + (1 - seen[i]) * torch.log(1 - p)"))),
     "all words": ("lr-too-low", S(BITS.format(lr="2e-6")), S(BITS.format(lr="0.01"))),
+    "weights alike, gradients by name": ("bad-init", S(NAMED.format(first="torch.full((12, 16), 0.05)", second="torch.full((16, 4), 0.05)")), S(NAMED.format(first="(0.3 * torch.randn(12, 16))", second="torch.zeros(16, 4)"))),
+    "a mean divided once more": ("loss-reduction", S(SHARE.format(share=800, lr=0.1)), S(SHARE.format(share=4, lr=0.1))),
     "a phase that no optimiser serves": ("optimizer-params", S(PHASES.format(one=BUILT, two=HEAD)), S(PHASES.format(one=HEAD, two=BUILT))),
     "steps longer than weights": ("lr-too-high", S(LONG.format(lr="0.1")), S(LONG.format(lr="0.0005"))),
 }  # fmt: skip

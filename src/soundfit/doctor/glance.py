@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.graph import (
+    alike_leaves,
     leaf_gains,
     logged_activation,
     loss_structure,
@@ -55,11 +56,14 @@ def glance(
         for name in ("broadcast", "signed"):
             facts["structure"][name] = facts["structure"][name] or shape[name]
     if step == 1 and loss.grad_fn is not None and "gains" not in facts:
-        facts["gains"] = leaf_gains(loss)
+        facts["gains"], facts["alike"] = leaf_gains(loss), alike_leaves(loss)
     if not calls and loss.grad_fn is not None:
         facts["half"] = half_likelihood(loss) or facts.get("half")
     if not window and "reach" not in facts:
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
+    means = {float(c.output.detach()) for c in calls if c.output.numel() == 1}  # one call may be told twice
+    if len(means) == 1 and (mean := means.pop()) != 0:
+        facts["factor"] = float(loss.detach()) / mean
     if shape["penalised"] and len(calls) == 1 and float(loss.detach()) > 0:
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss.detach())
     if prediction is None:

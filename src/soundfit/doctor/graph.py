@@ -14,6 +14,7 @@ from soundfit.records.said import say
 
 __all__ = [
     "activation_node",
+    "alike_leaves",
     "bad_operation",
     "is_gated",
     "kind_of",
@@ -343,6 +344,12 @@ _GATES = ("Relu", "Clamp", "ClampMin", "Threshold", "Maximum", "Where")
 def is_gated(loss: torch.Tensor) -> bool:
     """Return whether a ReLU, by whatever name, is among the operations behind a loss."""
     return loss.grad_fn is not None and any(kind_of(n) in _GATES for n in walk(loss.grad_fn, 400))
+
+
+def alike_leaves(loss: torch.Tensor) -> list[list[int]]:
+    """Return the shapes of matrices that are learned and hold one number throughout."""
+    matrices = [v.detach() for v in leaves_of(loss) if v.dim() == 2 and min(v.shape) > 1]
+    return [list(w.shape) for w in matrices if bool((w == w[0, 0]).all())]
 
 
 def leaf_gains(loss: torch.Tensor) -> list[float]:

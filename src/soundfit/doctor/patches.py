@@ -49,6 +49,7 @@ class Patches:
         for name in LOSSES:
             self._patch(torch.nn.functional, name, self._loss_call(name, getattr(torch.nn.functional, name)))
         self._patch(torch.Tensor, "backward", self._backward_call(torch.Tensor.backward))
+        self._patch(torch.autograd, "grad", self._gradient_call(torch.autograd.grad))
         clip = torch.nn.utils.clip_grad_norm_
         for owner in (torch.nn.utils, torch.nn.utils.clip_grad):
             self._patch(owner, "clip_grad_norm_", self._clip(clip))
@@ -218,6 +219,34 @@ class Patches:
                 watch.after_backward()
 
         return backward
+
+    def _gradient_call(self, original: Any) -> Any:
+        """Take a gradient that a script asks for by name for a backward pass, where no optimiser steps."""
+        watch = self.watch
+
+        @functools.wraps(original)
+        def grad(outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            loss = outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
+            leaves = list(inputs) if isinstance(inputs, list | tuple) else []
+            teaches = (
+                not watch.optimisers
+                and not watch.inside_backward
+                and threading.get_ident() == watch.thread
+                and not kwargs.get("create_graph")
+                and isinstance(loss, torch.Tensor)
+                and loss.numel() == 1
+                and len(leaves) > 1  # of one tensor alone it may be an input that is looked for
+                and all(x.is_leaf for x in leaves)
+            )
+            if not teaches:
+                return original(outputs, inputs, *args, **kwargs)
+            (watch.before_light_backward if watch.quiet else watch.before_backward)(loss)
+            out = original(outputs, inputs, *args, **kwargs)
+            if not watch.quiet:
+                watch.after_backward()
+            return out
+
+        return grad
 
     def _clip(self, original: Any) -> Any:
         watch = self.watch

@@ -441,7 +441,7 @@ def _drowned(case: Case) -> list[Diagnosis]:
 
 def reduction(case: Case) -> list[Diagnosis]:
     """A loss summed over the batch, or scaled, so that the rate no longer fits."""
-    drowned = _drowned(case)
+    drowned = _drowned(case) or _shrunk(case)
     if drowned:
         return drowned
     summed = case["loss.reduction"] == "sum" or (
@@ -467,6 +467,25 @@ def reduction(case: Case) -> list[Diagnosis]:
             batch_size=size,
         )
     ]
+
+
+def _shrunk(case: Case) -> list[Diagnosis]:
+    """A mean loss that is divided once more, by hundreds, before steps that are as long as its gradient."""
+    factor, passes = case["custom.factor"], case.number("backwards", 1) / max(case.number("steps", 1), 1)
+    if (
+        case["optimiser.class"] not in ("SGD", "ASGD")
+        or factor is None
+        or not 0 < factor * max(passes, 1) < 0.01
+    ):
+        return []
+    if case.fine or not (case.sick or case.smooth(1.0) > 0.9 * case.smooth(0.0)):
+        return []
+    times, place = 1 / factor, case["places.backward"]
+    fix = say("The loss is divided by {times:.0f} before backward(), and each step with it: it is a mean over the batch already.", times=times)  # fmt: skip
+    return [
+        case.diagnose("loss-reduction", say("a mean loss is divided by {times:.0f} once more", times=times), 0.88, fix, place=place,
+                      change={"rate": times}, factor=factor)
+    ]  # fmt: skip
 
 
 def half(case: Case) -> list[Diagnosis]:

@@ -148,7 +148,15 @@ def _proven_start(case: Case) -> list[Diagnosis]:
 
 
 def _stuck_by_hand(case: Case) -> list[Diagnosis]:
-    """Weights without a module that start next to zero, and a loss that hardly leaves its first value."""
+    """Weights without a module that start alike, or next to zero with a loss that hardly leaves its first value."""
+    alike = case["custom.alike"] or []
+    chained = any(
+        a is not b and a[1] == b[0] for a in alike for b in alike
+    )  # two heads side by side are none
+    if chained and case["weights"] is None and case.number("backwards", 0) >= 20:
+        fix = say("Weights of shape {shapes} hold one number throughout: hidden units start alike, get the same gradients and stay one unit. Draw them at random, with a standard deviation of 1/√(inputs of the layer).", shapes=", ".join(str(tuple(s)) for s in alike[:3]))  # fmt: skip
+        return [case.diagnose("bad-init", "all weights of a layer start as one number", 0.93, fix, place=case["places.backward"],
+                              change={"fresh": True}, shapes=alike[:3])]  # fmt: skip
     gains, first, last = case["custom.gains"] or [], case.smooth(0.0), case.smooth(1.0)
     stuck = math.isfinite(first) and abs(last - first) < 0.02 * abs(first)
     if len(gains) < 2 or max(gains) > 0.15 or case.number("backwards", 0) < 200 or not stuck:
