@@ -196,9 +196,8 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
     sequence = case["modules.sequence"] or []
     count = sum(1 for s in sequence if s == "linear")
     inner = sequence[: len(sequence) - 1 - sequence[::-1].index("linear")] if "linear" in sequence else []
-    straight = (
-        case.number("behaviour.bend", 1.0) < 1e-4
-    )  # the function itself, whatever was called on its way
+    # The function itself, whatever was called on its way; one that says the same of every row tells nothing.
+    straight = case.number("behaviour.bend", 1.0) < 1e-4 and not case.number("outputs.std", 1.0) < 1e-4
     curved = any(s in _CURVED for s in inner) or case["modules.handmade"] or case["modules.recurrent"]
     if count < 2 or (curved and not straight):
         return []
@@ -341,7 +340,7 @@ def gradients(case: Case) -> list[Diagnosis]:
         first, last = sizes[0], max(sizes[-3:])
         ratio = first / (last + 1e-300)
         if last > 0 and ratio < 2e-3 and deep >= 4:
-            sure = 0.9 if squashed >= 3 else 0.7
+            sure = 0.9 if squashed >= 3 or (deep >= 10 and ratio < 1e-6) else 0.7
             fix = say(
                 "The first layer's gradient is {ratio:.1g} of the last's through {deep:.0f} layers: use ReLU with residual connections or normalisation.",
                 ratio=ratio,
