@@ -154,6 +154,34 @@ def test_the_cause_comes_first_and_its_twin_is_left_alone(name: str, tmp_path: P
     assert [d.to_dict() for d in found(sound, tmp_path)] == []
 
 
+SHARES = """
+seen = torch.randn(500, 8); votes = (3 * seen @ torch.randn(8, 4)).softmax(1)
+net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+opt = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(12):
+    for i in torch.randperm(500).split(25):
+        loss = -(votes[i] * torch.log_softmax(net(seen[i]), 1)).sum(1).mean()
+        opt.zero_grad(); loss.backward(); opt.step()
+"""
+TAGGED = """
+words = torch.randint(1, 30, (400, 9)); there = (torch.rand(400, 9) < 0.8).float()
+tag = ((words % 2) == 1).long()
+net = nn.Sequential(nn.Embedding(30, 12), nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 2))
+opt = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(8):
+    for i in torch.randperm(400).split(20):
+        told = torch.log_softmax(net(words[i]), -1).gather(2, tag[i].unsqueeze(2)).squeeze(2)
+        loss = -(told * there[i]).sum() / there[i].sum()
+        opt.zero_grad(); loss.backward(); opt.step()
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("source", [SHARES, TAGGED], ids=["shares of votes", "tags under a mask"])
+def test_a_likelihood_by_hand_compares_no_amounts(source: str, tmp_path: Path) -> None:
+    assert [d.to_dict() for d in found(S(source), tmp_path)] == []
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_few_labelled_rows_are_no_repeated_batch(tmp_path: Path) -> None:
     assert [d.to_dict() for d in found(S(FEW.format(take="pass")), tmp_path)] == []
