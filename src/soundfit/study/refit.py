@@ -43,10 +43,11 @@ Rows = NDArray[np.int64]
 _MOST_ROWS, _FEWEST_FOLDS = 10_000, 3
 # Seeds of each configuration on all rows.
 _SEEDS = 5
-# Folds judged on, and members of each side there: as many as are cheap.
-_DESIGNS = ((5, 4), (5, 3), (3, 3), (3, 2))
-# Comparison and refit may cost this share of what the study cost, or this much: a second or two on one core.
-_SHARE = 0.2
+# Folds judged on, members of each side there, and seeds on all rows: as many as are cheap.
+_DESIGNS = ((5, 4, 5), (3, 3, 5), (3, 2, 5), (3, 2, 3))
+# The comparison, and both it and the refit, may cost these shares of what the study cost, or this much: a
+# second or two on one core.
+_COMPARISON_SHARE, _SHARE = 0.14, 0.28
 _COST = 1.5e10
 # Members of the smaller scale, of its refits and of the final model begin elsewhere than those of the study.
 _PAIR_SEEDS, _TRIAL_SEEDS, _FINAL_SEEDS = 300, 500, 700
@@ -141,14 +142,15 @@ def refit_where_better(
     if design is None:
         return None
     config = study.result.configurations[leading]
+    judged, each, n_seeds = design
     comparison = validate_refit(
-        views, config, judged=design[0], each=design[1], seed=seed, device=device, hooks=hooks
+        views, config, judged=judged, each=each, seed=seed, device=device, hooks=hooks
     )
     if comparison is None:
         return None
     if not comparison.better:
         return Refit(comparison)
-    found = refit(views, study, blend, seed=seed, device=device, hooks=hooks)
+    found = refit(views, study, blend, n_seeds=n_seeds, seed=seed, device=device, hooks=hooks)
     return None if found is None else replace(found, comparison=comparison)
 
 
@@ -248,11 +250,14 @@ def refit(
     study: StudyRun,
     blend: Blend,
     *,
+    n_seeds: int = _SEEDS,
     seed: int = 0,
     device: torch.device | None = None,
     hooks: Hooks | None = None,
 ) -> Refit | None:
     """Train each configuration of the blend on all non-test rows, from several seeds; None if stopped.
+
+    As many seeds as there are folds, or ``n_seeds`` where there are more folds.
 
     Each for the median of its folds' best epochs, its learning rate as planned for the whole training, and
     its last state kept. Preprocessing is fitted on all rows. Nets of infinite width are solved once. A
@@ -260,7 +265,7 @@ def refit(
     """
     hooks = hooks or Hooks()
     whole = whole_views(views)
-    configs, n_seeds = study.result.configurations, min(len(views.folds), _SEEDS)
+    configs, n_seeds = study.result.configurations, min(len(views.folds), n_seeds)
     trained = [c for c in blend.configurations if configs[c].model != "infinite"]
     epochs = {c: _median_epoch([o for _, o in study.outcomes_of(c)]) for c in trained}
     places = [(c, s) for c in trained for s in range(n_seeds)]
@@ -379,8 +384,8 @@ def _fits(views: TableViews) -> bool:
 
 def _affordable_design(
     views: TableViews, study: StudyRun, blend: Blend, leading: int, seconds_left: float
-) -> tuple[int, int] | None:
-    """Return how many folds are judged by how many members each; None where even the fewest cost too much.
+) -> tuple[int, int, int] | None:
+    """Return folds judged, members each, and seeds on all rows; None where even the fewest cost too much.
 
     By cost, not by the clock, so that the same seed gives the same run on a busy machine too; the clock only
     says whether what is planned fits.
@@ -388,20 +393,23 @@ def _affordable_design(
     configs, result, n = study.result.configurations, study.result, len(views.target)
     n_train, n_folds = median_rows(views.folds), len(views.folds)
     spent = trained_cost(views, result)
-    final = 0.0
+    solved = trained = 0.0
     for c in blend.configurations:
         if configs[c].model == "infinite":
-            final += views.cost(configs[c].with_(landmarks=min(n, MOST_LANDMARKS)), n)
+            solved += views.cost(configs[c].with_(landmarks=min(n, MOST_LANDMARKS)), n)
             continue
         epochs = _median_epoch([o for _, o in study.outcomes_of(c)])
-        final += min(n_folds, _SEEDS) * views.cost(configs[c].with_(epochs=epochs), n)
+        trained += views.cost(configs[c].with_(epochs=epochs), n)
     mine = [o for _, o in study.outcomes_of(leading)]
     ran, best = int(np.mean([o.epochs for o in mine])), _median_epoch(mine)
     smaller = views.cost(configs[leading].with_(epochs=max(ran, 1)), n_train - (n - n_train))
     pair = smaller + views.cost(configs[leading].with_(epochs=best), n_train)
     rate = SAFETY * result.seconds / max(spent, 1.0)
-    for judged, each in _DESIGNS:
-        total = final + min(judged, n_folds) * min(each, n_folds - 1) * pair
-        if total <= max(_SHARE * spent, _COST) and total * rate <= seconds_left:
-            return judged, each
+    for judged, each, n_seeds in _DESIGNS:
+        compared = min(judged, n_folds) * min(each, n_folds - 1) * pair
+        total = compared + solved + min(n_folds, n_seeds) * trained
+        affordable = compared <= max(_COMPARISON_SHARE * spent, _COST)
+        affordable = affordable and total <= max(_SHARE * spent, _COST)
+        if affordable and total * rate <= seconds_left:
+            return judged, each, n_seeds
     return None
