@@ -200,7 +200,7 @@ def test_fold_members_stay_where_they_validate_better_or_nothing_can_be_compared
     assert refit_where_better(views, study, blend, **stopped) is None
     assert refit_where_better(views, study, blend, seconds_left=0.0, **given) is None
     monkeypatch.setattr(refitting, "_COST", 0.0)
-    monkeypatch.setattr(refitting, "_SHARE", 1e-9)
+    monkeypatch.setattr(refitting, "_DESIGNS", ((3, 3, 3, 1e-9),))
     assert refit_where_better(views, study, blend, **given) is None
     monkeypatch.undo()
     monkeypatch.setattr(refitting, "_MOST_ROWS", 50)

@@ -122,8 +122,8 @@ COMPARED = {"loss": 0.01234, "loss_folds": 0.01343, "difference": -0.00111, "se"
             "refit",
             True,
             "Final model: the mean of 5 members of the chosen configuration. Its members are trained on all "
-            "rows that are not sealed: one scale smaller, that validates better than fold members (loss 0.0123, "
-            "theirs 0.0134; SE of the difference 0.00046).",
+            "rows that are not sealed: one scale smaller, that validates better than fold members "
+            "(loss 0.0123, theirs 0.0134; SE of the difference 0.00046).",
         ),
         (
             "fold-ensemble",
