@@ -66,7 +66,8 @@ def train_alone(
     x_N, y_N = data.inputs_VN[rows.view], data.targets_VN[rows.view]
     train, validation = torch.from_numpy(rows.train), torch.from_numpy(rows.validation)
     n_steps = steps_per_epoch(len(train), config.batch_size)
-    rates = config.learning_rate * multiplier(config.schedule, config.epochs * n_steps, config.warmup)
+    horizon = config.get("horizon", config.epochs)
+    rates = config.learning_rate * multiplier(config.schedule, horizon * n_steps, config.warmup)
     factors = getattr(module, "parameter_scales", {})
     named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
     groups = [{"params": [p], "factor": factors.get(n, (1.0, 1.0))} for n, p in named]
@@ -118,7 +119,7 @@ def train_alone(
         with torch.no_grad():
             judged = float(loss_of(module(x_N[validation]), y_N[validation], 0.0))
         result.validation.append(judged)
-        if judged < best:
+        if judged < best or config.get("keep") == "last":
             best, result.best_epoch = judged, epoch
             result.best_state = {k: v.clone() for k, v in module.state_dict().items()}
         if 0 < config.patience <= epoch - result.best_epoch:

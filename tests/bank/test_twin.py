@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from soundfit.bank import train_members
+from soundfit.bank.progress import Progress
 from soundfit.models.dropout import CounterDropout
 from soundfit.models.net import build
 from soundfit.records import Config
@@ -64,6 +66,14 @@ OPTIONS: dict[str, list[Config]] = {
         ),
         BASE.with_(learning_rate=2e-2),
     ],
+    "stopped before the horizon, last state kept": [
+        BASE.with_(schedule=s, warmup=0.1, epochs=e, horizon=50, learning_rate=0.05, **kept)
+        for s, e, kept in (
+            ("cosine", 12, {"keep": "last"}),
+            ("coslog4", 31, {"keep": "last", "patience": 2}),
+            ("cosine", 31, {}),
+        )
+    ],
     "epochs differ": [BASE.with_(epochs=e, schedule="cosine") for e in (50, 20, 35, 50)],
 }
 
@@ -76,6 +86,36 @@ def test_options_match_torch_optim(name: str, problem: Any, mlp: Any, alone: Any
 @pytest.mark.parametrize("name", ["schedules", "input noise"])
 def test_members_on_shared_rows_match(name: str, problem: Any, mlp: Any, alone: Any) -> None:
     check(problem(n_folds=1), mlp, OPTIONS[name], alone)
+
+
+def test_the_last_state_is_kept_although_it_is_not_the_best(problem: Any, mlp: Any) -> None:
+    data, config = problem(), BASE.with_(learning_rate=0.2, width=32, schedule="constant", epochs=40)
+    configs = [config, config.with_(keep="last"), config.with_(keep="last", horizon=80)]
+    rows = [data.rows(0)] * 3
+    best, last, longer = train_members(mlp, configs, rows, data.data, seeds=[5] * 3, workers=1)
+    assert best.best_epoch < 40
+    assert (last.best_epoch, last.epochs, last.status) == (40, 40, "done")
+    assert last.validation_loss == last.trace.series["validation_loss"][-1]
+    assert last.validation_loss > best.validation_loss
+    for name, value in last.tensors.items():
+        assert torch.equal(value, longer.tensors[name]), "a constant rate knows no horizon"
+
+
+def test_a_last_state_that_is_not_finite_gives_way_to_the_last_sound_one() -> None:
+    progress = Progress.empty(2)
+    members, due, latest = np.arange(2), np.array([True, True]), np.array([True, False])
+    for epoch, losses in enumerate(([3.0, 3.0], [4.0, 4.0], [np.nan, np.nan]), start=1):
+        kept = progress.record(epoch, members, np.zeros(2), np.array(losses), due, latest=latest)
+        assert kept.tolist() == [epoch < 3, epoch == 1]
+    assert progress.best_epoch.tolist() == [2, 1]
+    assert progress.best_loss.tolist() == [4.0, 3.0]
+
+
+@pytest.mark.parametrize("options", [{"horizon": 49}, {"keep": "first"}])
+def test_options_that_mean_nothing_are_refused(options: dict[str, Any], problem: Any, mlp: Any) -> None:
+    data = problem()
+    with pytest.raises(ValueError, match=r"however: "):
+        train_members(mlp, [BASE.with_(**options)], [data.rows(0)], data.data, seeds=[0], workers=1)
 
 
 def test_label_smoothing_matches_cross_entropy(problem: Any, mlp: Any, alone: Any) -> None:

@@ -79,7 +79,7 @@ def test_a_run_says_what_moves_its_prediction(runs, kind, telling):
     assert [e["column"] for e in importance["effects"]] == [
         c["column"] for c in importance["columns"][: len(importance["effects"])]
     ]
-    alone = document["final"]["kind"] == "fold-ensemble"
+    alone = document["final"]["kind"] != "blend"
     assert importance["model"] == ("chosen" if alone else "final")
 
 

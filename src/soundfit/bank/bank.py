@@ -57,7 +57,9 @@ class Bank:
 
     Args:
         stack: the members' parameters and buffers.
-        configs: one per member; ``batch_size``, ``optimizer`` and ``beta2`` agree over members.
+        configs: one per member; ``batch_size``, ``optimizer`` and ``beta2`` agree over members. Option
+            ``horizon``: epochs that the schedule is made for, where training ends before (``epochs``);
+            option ``keep``: ``"last"`` for the last sound state instead of the best one.
         rows: one per member; the number of steps an epoch agrees over members.
         data: inputs and targets on the stack's device.
         loss: the loss of one member.
@@ -100,7 +102,8 @@ class Bank:
         self.alive = np.arange(stack.size)
         self.seated = self.alive
         self.hyper = Hyper.of(configs, seeds, self.device)
-        table = multiplier_table([(c.schedule, c.epochs * self.n_steps, c.warmup) for c in configs])
+        self.keeps_last = np.array([_keeps_last(c) for c in configs])
+        table = multiplier_table([(c.schedule, _horizon(c) * self.n_steps, c.warmup) for c in configs])
         self.multiplier_TM = torch.from_numpy(table).to(self.device)
         self.optimizer = OptimizerState.zeros(
             configs[0].optimizer, stack.params_MP, beta2=float(configs[0].get("beta2", 0.999))
@@ -251,7 +254,8 @@ class Bank:
         training, validation, sound = host[0], host[1], host[2] > 0.5
         if not sound.all():
             training, validation = np.where(sound, training, np.nan), np.where(sound, validation, np.nan)
-        improved = self.progress.record(self.epoch, self.alive, training, validation, due)
+        latest = due & self.keeps_last[self.alive]
+        improved = self.progress.record(self.epoch, self.alive, training, validation, due, latest=latest)
         if improved.any():
             self._keep_best(improved)
         bad = due & ~sound
@@ -406,3 +410,22 @@ class Bank:
         self.step_of_epoch_1 = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.scales.minus_decay(self.hyper.weight_decay_M1)
         self._step_tape = self._taped_exam = None
+
+
+def _horizon(config: Config) -> int:
+    """Return the epochs that a member's schedule is made for, at least those that it trains."""
+    horizon = int(config.get("horizon", config.epochs))
+    if horizon < config.epochs:
+        raise ValueError(
+            "a schedule is made for all epochs of a training, or for more (horizon), however: "
+            f"{horizon} for {config.epochs}"
+        )
+    return horizon
+
+
+def _keeps_last(config: Config) -> bool:
+    """Return whether a member's last sound state is kept, and not its best."""
+    keep = config.get("keep", "best")
+    if keep not in ("best", "last"):
+        raise ValueError(f'a member keeps its "best" state or its "last", however: {keep=}')
+    return bool(keep == "last")

@@ -53,9 +53,16 @@ class Progress:
         training: Array,
         validation: Array,
         due: NDArray[np.bool_],
+        *,
+        latest: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.bool_]:
-        """Record the evaluation of those of ``members`` that are due; return which improved."""
+        """Record the evaluation of those of ``members`` that are due; return whose state is to be kept.
+
+        Those that improved, and of ``latest`` all that are finite.
+        """
         improved = due & (np.nan_to_num(validation, nan=np.inf) < self.best_loss[members])
+        if latest is not None:
+            improved |= latest & np.isfinite(validation)
         winners = members[improved]
         self.best_loss[winners] = validation[improved]
         self.best_epoch[winners] = epoch

@@ -114,8 +114,12 @@ def final_line(view: RunView, _: Words) -> str:
     members, parts = view.get("final", "members"), view.points("final", "configurations")
     if not members or not parts:
         return ""
-    if view.get("final", "kind") == "fold-ensemble":
-        return _("Final model: the mean of its {members} fold members.").format(members=count(members))
+    kind, refitted = view.get("final", "kind"), _refit_line(view, _)
+    if kind in ("fold-ensemble", "refit"):
+        line = _("Final model: the mean of its {members} fold members.")
+        if kind == "refit":
+            line = _("Final model: the mean of {members} members of the chosen configuration.")
+        return _.sentences([line.format(members=count(members)), *refitted])
     value, alone = (significant(view.get("final", name), 4) for name in ("value", "chosen_alone"))
     line = _(
         "Final model: a blend of {n} configurations ({members} members); out of fold {value}, "
@@ -125,7 +129,26 @@ def final_line(view: RunView, _: Words) -> str:
     if solved > 0:
         told = _("{share} of its weight are nets of infinite width, solved in closed form.")
         line = _.sentences([line, told.format(share=percent(solved))])
-    return line
+    return _.sentences([line, *refitted])
+
+
+def _refit_line(view: RunView, _: Words) -> list[str]:
+    """Say whether the final model is trained on all rows, and why; nothing where that was not compared."""
+    if view.get("refit", "loss") is None:
+        return []
+    if view.get("refit", "chosen"):
+        line = _(
+            "Its members are trained on all rows that are not sealed: one scale smaller, that validates "
+            "better than fold members (loss {loss}, theirs {loss_folds}; SE of the difference {se})."
+        )
+    else:
+        line = _(
+            "Its members miss a fold each: one scale smaller, training on all rows validates no better "
+            "(loss {loss}, fold members {loss_folds}; SE of the difference {se})."
+        )
+    loss, loss_folds = (significant(view.get("refit", name), 3) for name in ("loss", "loss_folds"))
+    se = significant(view.get("refit", "se"), 2)
+    return [line.format(loss=loss, loss_folds=loss_folds, se=se)]
 
 
 def _was_tried(p: object) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from soundfit.study.cross_validation import StudyRun
 from soundfit.study.views import StudyViews
 
-__all__ = ["Blend", "blend_study", "greedy_weights", "row_losses"]
+__all__ = ["Blend", "blend_study", "greedy_weights", "on_training_scale", "row_losses"]
 
 Array = NDArray[np.float64]
 Losses = Callable[[Array, NDArray[np.int64]], Array]
@@ -114,7 +114,7 @@ def blend_study(views: StudyViews, study: StudyRun, *, most: int = MOST) -> Blen
         for c in range(len(result.configurations))
         if c in outputs and np.isfinite(result.scores_CK[c]).all()
     ]
-    target = _on_training_scale(views, views.target)
+    target = on_training_scale(views, views.target)
     losses = row_losses(views.table.task, target)
     mine = outputs[result.chosen]
     known = np.flatnonzero(np.isfinite(mine if mine.ndim == 1 else mine[:, 0]))
@@ -168,7 +168,7 @@ def _out_of_fold(views: StudyViews, study: StudyRun) -> dict[int, Array]:
         if not np.isfinite(study.result.scores_CK[member.configuration]).all():
             continue
         predicted = views.predictions(member.fold, outcome.validation_outputs.double().numpy())
-        values = _on_training_scale(views, predicted) if views.scales else predicted
+        values = on_training_scale(views, predicted) if views.scales else predicted
         c, rows = member.configuration, views.folds[member.fold].validation
         if c not in totals:
             totals[c], counts[c] = np.zeros((n, *values.shape[1:])), np.zeros(n)
@@ -178,7 +178,7 @@ def _out_of_fold(views: StudyViews, study: StudyRun) -> dict[int, Array]:
         return {c: t / counts[c].reshape(-1, *([1] * (t.ndim - 1))) for c, t in totals.items()}
 
 
-def _on_training_scale(views: StudyViews, values: Array) -> Array:
+def on_training_scale(views: StudyViews, values: Array) -> Array:
     """Return values of a regression under the target's transform; class codes as they are."""
     if not views.scales:
         return np.asarray(values)

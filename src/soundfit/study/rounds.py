@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from soundfit.bank import Outcome
 from soundfit.records import Config, Member
 
-__all__ = ["Round", "complete_configurations", "cost", "plan_rounds", "train_in_rounds"]
+__all__ = ["SAFETY", "Round", "complete_configurations", "cost", "plan_rounds", "train_in_rounds"]
 
 # A step's overhead (dispatch, optimiser, sampling) in units of one parameter of one row.
 _OVERHEAD = 150_000.0
 # Angles of a kernel, in products of two numbers, which are in double precision there.
 _KERNEL = 100
 # Predictions are rough: a round starts if it fits with this much to spare.
-_SAFETY = 1.15
+SAFETY = 1.15
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def train_in_rounds(
             break
         wanted = one.configurations
         mine = [i for i, m in enumerate(members) if m.configuration in set(wanted)]
-        each = _SAFETY * rate * one.cost * len(mine) / max(len(wanted), 1)
+        each = SAFETY * rate * one.cost * len(mine) / max(len(wanted), 1)
         if each > 0:
             wanted = wanted[: int(left / each)]
             mine = [i for i in mine if members[i].configuration in set(wanted)]

@@ -21,12 +21,12 @@ from soundfit.data.table import Table
 from soundfit.data.target import TargetScale, Transform, choose_transform, fit_target
 from soundfit.metrics.scores import Metric, metric_named
 from soundfit.models.net import build
-from soundfit.records import Config, Fold, Plan
+from soundfit.records import Config, Fold, Plan, StudyResult
 from soundfit.study.grid import default_configurations
 from soundfit.study.references import Views
 from soundfit.study.rounds import cost
 
-__all__ = ["StudyViews", "TableViews", "median_rows", "softmax", "table_views"]
+__all__ = ["StudyViews", "TableViews", "median_rows", "softmax", "table_views", "trained_cost"]
 
 
 class StudyViews(Views, Protocol):
@@ -155,6 +155,12 @@ class TableViews:
 def median_rows(folds: Sequence[Fold]) -> int:
     """Return the median number of training rows of the folds."""
     return int(np.median([len(f.train) for f in folds]))
+
+
+def trained_cost(views: StudyViews, result: StudyResult) -> float:
+    """Return what a study's members cost, in the units of ``views.cost``, by the epochs that they ran."""
+    n_train = median_rows(views.folds)
+    return sum(views.cost(m.member.config.with_(epochs=max(m.epochs, 1)), n_train) for m in result.members)
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,8 +16,7 @@ from soundfit.study.cross_validation import StudyRun
 from soundfit.study.effects import Effect, column_effects, effect_passes
 from soundfit.study.fold_models import FoldModel, fold_models
 from soundfit.study.importance import ColumnImportance, columns_alike, permutation_importance
-from soundfit.study.views import StudyViews, TableViews, median_rows
-from soundfit.workflow.prescribe import trained_cost
+from soundfit.study.views import StudyViews, TableViews, median_rows, trained_cost
 
 __all__ = ["importance_record"]
 

@@ -1,12 +1,12 @@
-"""The final model: trained fold members, averaged. Those of the chosen configuration, or a blend of several.
+"""The final model: trained members, averaged. Of the chosen configuration, or of a blend of several.
 
-No net is trained again on all rows (docs/decisions.md): the out-of-fold predictions of the fold members are
-what intervals and probabilities are calibrated by.
+Fold members, or members trained again on all rows where that validates better. The out-of-fold predictions of
+the fold members are what intervals and probabilities are calibrated by either way (docs/decisions.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,50 +16,86 @@ from soundfit.artifact import AnyPredictor, Predictor, build_predictor
 from soundfit.bank import Outcome
 from soundfit.data.profile import profile_columns
 from soundfit.data.target import TargetScale
-from soundfit.records import Member, StudyResult
+from soundfit.records import Config, Member, StudyResult
 from soundfit.study.blend import Blend, blend_study
 from soundfit.study.cross_validation import StudyRun
 from soundfit.study.evidence import ROOTS
 from soundfit.study.optimism import as_if_unseen, optimism
 from soundfit.study.prediction_interval import PredictionInterval, fit_interval
+from soundfit.study.refit import Refit
 from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import StudyViews, TableViews
 
-__all__ = ["class_temperature", "final_predictor", "final_record", "speaking_members", "value_interval"]
+__all__ = [
+    "class_temperature",
+    "final_predictor",
+    "final_record",
+    "refit_record",
+    "speaking_members",
+    "value_interval",
+]
 
 
-def final_predictor(views: TableViews, study: StudyRun, blend: Blend | None = None) -> Predictor:
-    """Average the fold members of the blend, with intervals or calibrated probabilities."""
+def final_predictor(
+    views: TableViews, study: StudyRun, blend: Blend | None = None, refit: Refit | None = None
+) -> Predictor:
+    """Average the members of the blend, with intervals or calibrated probabilities.
+
+    Its fold members, or those of ``refit`` where that was chosen.
+    """
     blend = blend or blend_study(views, study)
-    members, weights = [], []
-    for configuration, weight in zip(blend.configurations, blend.weights, strict=True):
-        speaking = speaking_members(views, study, configuration)
-        members += speaking
-        weights += [weight / len(speaking)] * len(speaking)
-    configs = study.result.configurations
+    read, members = views, _of_folds(views, study, blend)
+    if refit is not None and refit.views is not None:
+        read, members = refit.views, _refitted(refit)
     return build_predictor(
         study.result.chosen_config,
-        [o.module.state_dict() for _, o in members],
-        [views.encoders[m.fold] for m, _ in members],
-        [views.scales[m.fold] for m, _ in members] if views.scales else [],
+        [m.outcome.module.state_dict() for m in members],
+        [read.encoders[m.fold] for m in members],
+        [read.scales[m.fold] for m in members] if read.scales else [],
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
         interval=_interval(views, study, blend),
         temperature=_temperature(views, blend.outputs),
-        configs=[configs[m.configuration] for m, _ in members],
-        weights=weights,
+        configs=[m.config for m in members],
+        weights=[m.weight for m in members],
         profile=profile_columns(views.table),
     )
 
 
-def final_record(blend: Blend, study: StudyRun, predictor: AnyPredictor) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Speaking:
+    """A member of the final model, the fold whose view it reads, and its share."""
+
+    config: Config
+    outcome: Outcome
+    fold: int
+    weight: float
+
+
+def _of_folds(views: StudyViews, study: StudyRun, blend: Blend) -> list[_Speaking]:
+    members = []
+    for configuration, weight in zip(blend.configurations, blend.weights, strict=True):
+        config = study.result.configurations[configuration]
+        speaking = speaking_members(views, study, configuration)
+        members += [_Speaking(config, o, m.fold, weight / len(speaking)) for m, o in speaking]
+    return members
+
+
+def _refitted(refit: Refit) -> list[_Speaking]:
+    return [_Speaking(m.config, m.outcome, 0, m.weight) for m in refit.members]
+
+
+def final_record(
+    blend: Blend, study: StudyRun, predictor: AnyPredictor, refit: Refit | None = None
+) -> dict[str, Any]:
     """Return ``final``: what the final model is made of, and what that is worth out of fold."""
     root = study.result.metric in ROOTS
     configs = study.result.configurations
     value, alone = (v**0.5 if root else v for v in (blend.loss, blend.loss_alone))
+    kind = "blend" if not blend.alone else "refit" if refit is not None and refit.chosen else "fold-ensemble"
     return {
-        "kind": "fold-ensemble" if blend.alone else "blend",
+        "kind": kind,
         "members": len(predictor.modules),
         "configurations": [
             {"configuration": c, "model": configs[c].model, "weight": w}
@@ -67,6 +103,23 @@ def final_record(blend: Blend, study: StudyRun, predictor: AnyPredictor) -> dict
         ],
         "value": value,
         "chosen_alone": alone,
+    }
+
+
+def refit_record(refit: Refit) -> dict[str, Any] | None:
+    """Return ``refit``: how fold members and a refit compare one scale smaller, and which was chosen."""
+    compared = refit.comparison
+    if compared is None:
+        return None
+    return {
+        "chosen": refit.chosen,
+        "loss": compared.loss,
+        "loss_folds": compared.loss_folds,
+        "difference": compared.difference,
+        "se": compared.se,
+        "rows": compared.rows,
+        "members": len(refit.members),
+        "epochs": {str(c): epochs for c, epochs in refit.epochs},
     }
 
 

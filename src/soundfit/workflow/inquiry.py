@@ -24,8 +24,8 @@ from soundfit.study.halving import Halving
 from soundfit.study.learning import FRACTIONS, LearningCurve, learning_curve_of
 from soundfit.study.references import References, measure_references
 from soundfit.study.verdict import own_losses, reach_verdict
-from soundfit.study.views import StudyViews, median_rows
-from soundfit.workflow.prescribe import prescribe, trained_cost, untried
+from soundfit.study.views import StudyViews, median_rows, trained_cost
+from soundfit.workflow.prescribe import prescribe, untried
 
 __all__ = ["Deadlines", "Inquiry", "inquire", "stopping_in_words"]
 

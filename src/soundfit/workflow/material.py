@@ -21,6 +21,7 @@ from soundfit.records import Finding, Plan, StudyResult
 from soundfit.study.blend import MOST
 from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.infinite import with_infinite
+from soundfit.study.refit import Refit, refit_where_better
 from soundfit.study.views import StudyViews, table_views
 from soundfit.workflow.final import final_predictor
 from soundfit.workflow.options import Options
@@ -72,6 +73,9 @@ class Material:
         compared: what ``run.json`` says of the data beside ``record``, from the finished study.
         refit: trains the chosen configuration on more rows than the study could hold; instead of
             ``predictor``.
+        on_all_rows: ``on_all_rows(views, study, blend, seed=…, device=…, seconds_left=…, hooks=…)`` trains
+            the blend again on all non-test rows where that validates better; ``predictor`` takes what it
+            returns (None: nothing was compared) after the blend.
     """
 
     table: Table
@@ -92,6 +96,7 @@ class Material:
     trainer: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     compared: Callable[[StudyResult], dict[str, Any]] | None = None
     refit: Callable[[Any, StudyRun, Hooks], AnyPredictor] | None = None
+    on_all_rows: Callable[..., Refit | None] | None = None
 
 
 def table_material(source: Any, options: Options, steps: Steps, device: torch.device) -> Material:
@@ -114,4 +119,5 @@ def table_material(source: Any, options: Options, steps: Steps, device: torch.de
         prepared.test_file,
         blends=MOST,
         partners=with_infinite if options.model == "auto" else None,
+        on_all_rows=refit_where_better,
     )

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from soundfit.records import Config, Prescription, StudyResult, Verdict
+from soundfit.records import Config, Prescription, Verdict
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.prescriptions import fewer_inputs, join_studies, proposals, with_scores
-from soundfit.study.views import StudyViews, median_rows
+from soundfit.study.views import StudyViews, median_rows, trained_cost
 
-__all__ = ["prescribe", "trained_cost", "untried"]
+__all__ = ["prescribe", "untried"]
 
 # A further round only where the one before changed the choice and left something to cure.
 _MOST_ROUNDS = 3
@@ -71,12 +71,6 @@ def prescribe(
             break
     chosen = study.result.chosen_config
     return study, tuple(replace(p, kept=p.kept and _says(p, chosen)) for p in told)
-
-
-def trained_cost(views: StudyViews, result: StudyResult) -> float:
-    """Return what a study's members cost, in the units of ``views.cost``, by the epochs that they ran."""
-    n_train = median_rows(views.folds)
-    return sum(views.cost(m.member.config.with_(epochs=max(m.epochs, 1)), n_train) for m in result.members)
 
 
 def _affordable(

@@ -26,13 +26,14 @@ from soundfit.integrations.training_log import check_tracker
 from soundfit.metrics.scores import Metric
 from soundfit.records import StudyResult, say
 from soundfit.study.baselines import trivial_name
-from soundfit.study.blend import blend_study
-from soundfit.study.cross_validation import Hooks
+from soundfit.study.blend import Blend, blend_study
+from soundfit.study.cross_validation import Hooks, StudyRun
+from soundfit.study.refit import Refit
 from soundfit.study.views import StudyViews
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
 from soundfit.workflow.explain import importance_record
-from soundfit.workflow.final import final_record
+from soundfit.workflow.final import final_record, refit_record
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
 from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
@@ -249,11 +250,15 @@ def _train(
         trained = inquiry.result
         inquiry = _with_partners(material, views, inquiry, options, deadlines, watcher)
         blend = blend_study(views, inquiry.study, most=material.blends)
+        refit = _on_all_rows(
+            material, views, inquiry.study, blend, options, device, deadlines, watcher, members
+        )
         if material.refit is not None and not watcher.interrupted():
             hooks = Hooks(watcher.on_total, watcher.on_epoch, watcher.interrupted, train=members)
             predictor = material.refit(views, inquiry.study, hooks)
         else:
-            mixed = (blend,) if material.blends > 1 else ()
+            mixed: tuple[Any, ...] = (blend,) if material.blends > 1 else ()
+            mixed = mixed if refit is None else (blend, refit)
             predictor = material.predictor(views, inquiry.study, *mixed)
         exam: dict[str, Any] | None = None
         remarks: tuple[str, ...] = ()
@@ -280,7 +285,10 @@ def _train(
         document["created"], document["command"] = checkpoint.created, checkpoint.command
     if nested is not None:
         document["cv"]["nested"] = nested
-    document["final"] = final_record(blend, inquiry.study, predictor)
+    document["final"] = final_record(blend, inquiry.study, predictor, refit)
+    compared = None if refit is None else refit_record(refit)
+    if compared is not None:
+        document["refit"] = compared
     if importance is not None:
         document["importance"] = importance
     document["seconds"] = round(time.perf_counter() - started + spent, 2)
@@ -317,6 +325,28 @@ def _with_partners(
     left = deadlines.training_left()
     study = material.partners(views, inquiry.study, seed=options.seed, seconds_left=left, hooks=hooks)
     return replace(inquiry, study=study)
+
+
+def _on_all_rows(
+    material: Material,
+    views: StudyViews,
+    study: StudyRun,
+    blend: Blend,
+    options: Options,
+    device: torch.device,
+    deadlines: Deadlines,
+    watcher: Watcher,
+    members: Callable[..., list[Outcome]],
+) -> Refit | None:
+    """Return the refit on all rows and how it compares; None where the fold members stay unasked."""
+    if material.on_all_rows is None or deadlines.training_over():
+        return None
+    watcher.on_stage("refitting on all rows")
+    hooks = Hooks(watcher.on_total, watcher.on_epoch, deadlines.training_over, train=members)
+    left = deadlines.training_left()
+    return material.on_all_rows(
+        views, study, blend, seed=options.seed, device=device, seconds_left=left, hooks=hooks
+    )
 
 
 def _exam_once(
