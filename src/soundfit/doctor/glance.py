@@ -62,8 +62,8 @@ def glance(
     if not window and "reach" not in facts:
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
     means = {float(c.output.detach()) for c in calls if c.output.numel() == 1}  # one call may be told twice
-    if len(means) == 1 and (mean := means.pop()) != 0:
-        facts["factor"] = float(loss.detach()) / mean
+    if len(means) == 1 and (own := means.pop()) != 0:
+        facts["factor"] = float(loss.detach()) / own
     if shape["penalised"] and len(calls) == 1 and float(loss.detach()) > 0:
         facts["penalty_share"] = 1 - float(calls[0].output.detach().mean()) / float(loss.detach())
     if prediction is None:
