@@ -139,16 +139,16 @@ def _refit_line(view: RunView, _: Words) -> list[str]:
     if view.get("refit", "chosen"):
         line = _(
             "Its members are trained on all rows that are not sealed: one scale smaller, that validates "
-            "better than fold members (loss {loss}, theirs {loss_folds}; SE of the difference {se})."
+            "better than fold members ({ratio} of their loss, SE {se})."
         )
     else:
         line = _(
             "Its members miss a fold each: one scale smaller, training on all rows validates no better "
-            "(loss {loss}, fold members {loss_folds}; SE of the difference {se})."
+            "({ratio} of the fold members' loss, SE {se})."
         )
-    loss, loss_folds = (significant(view.get("refit", name), 3) for name in ("loss", "loss_folds"))
-    se = significant(view.get("refit", "se"), 2)
-    return [line.format(loss=loss, loss_folds=loss_folds, se=se)]
+    theirs = max(view.get("refit", "loss_folds"), 1e-12)
+    ratio, se = (percent(view.get("refit", name) / theirs) for name in ("loss", "se"))
+    return [line.format(ratio=ratio, se=se)]
 
 
 def _was_tried(p: object) -> bool:
