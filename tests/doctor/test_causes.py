@@ -134,7 +134,7 @@ class Reads(nn.Module):
         return self.parts[1](self.parts[0](x)[0][:, -1])
 model = Reads()
 optimizer = torch.optim.SGD(model.parameters(), lr={lr})
-for epoch in range(6):
+for epoch in range(10):
     for i in torch.randperm(550).split(25):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(X[i]), y[i])

@@ -71,7 +71,7 @@ def rate(case: Case) -> list[Diagnosis]:
                 sure = max(sure, 0.6 * prior)
             if prior == 1.0 and violent:
                 sure = max(sure, 0.75)
-            tried = any(case[f"replays.{name}"] for name in lower)
+            tried = case["replays.rate-down-100"]  # a tenth may be far too long still
             if case.nonfinite and ratio > 1.0 and (not tried or max(map(case.cure, lower)) > 0.4):
                 sure = max(sure, 0.6)  # whole weights are stepped over from the start, until numbers end
             if prior == 1.0 and not any(case[f"replays.{name}"] for name in lower):
