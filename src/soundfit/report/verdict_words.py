@@ -147,7 +147,7 @@ def _refit_line(view: RunView, _: Words) -> list[str]:
             "({ratio} of the fold members' loss, SE {se})."
         )
     theirs = max(view.get("refit", "loss_folds"), 1e-12)
-    ratio, se = (percent(view.get("refit", name) / theirs) for name in ("loss", "se"))
+    ratio, se = (percent(view.get("refit", name) / theirs, 3) for name in ("loss", "se"))
     return [line.format(ratio=ratio, se=se)]
 
 
