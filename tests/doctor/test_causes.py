@@ -195,6 +195,7 @@ def found(source: str, folder: Path, seconds: float = 4.0) -> list[Diagnosis]:
     code, visit = watched_run(script, [], seconds=seconds)
     assert code == 0
     assert visit is not None
+    assert visit.watch.stumbled is None
     return [d for d in visit.diagnoses if d.severity != "note"]
 
 

@@ -26,6 +26,7 @@ from soundfit.doctor.scores import Task
 from soundfit.doctor.script import run_script
 from soundfit.doctor.seen import RootRecord, weights_of
 from soundfit.doctor.unbroken import quietly
+from soundfit.doctor.watch import Watch
 from soundfit.records import Place
 
 # Several labels a row, outputs that share one, an error of the author's own.
@@ -260,13 +261,14 @@ def test_few_numbers_on_a_line_are_told_by_leaving_one_out() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("where", ["examine.weight_facts", "examine.main_root", "visit.diagnose"])
 def test_a_script_of_an_unknown_kind_ends_as_it_would_without_a_doctor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stumble(*_: object) -> None:
         raise RuntimeError("of a kind nobody thought of")
 
-    monkeypatch.setattr("soundfit.doctor.examine.weight_facts", stumble)
+    monkeypatch.setattr(f"soundfit.doctor.{where}", stumble)
     script, told = tmp_path / "train.py", io.StringIO()
     script.write_text(S(LONG.format(lr="0.0005")) + "raise SystemExit(3)\n")
     code = run_script(script, fix=True, json_path=tmp_path / "found.json", seconds=1.0, say=told)
@@ -356,3 +358,25 @@ def test_layers_that_are_made_by_the_first_rows_are_watched(tmp_path: Path) -> N
     lazy = LONG.replace("nn.Linear(1, 40)", "nn.LazyLinear(40)")
     assert [d.to_dict() for d in found(S(lazy.format(lr="0.0005")), tmp_path)] == []
     assert found(S(lazy.format(lr="1e-9")), tmp_path)[0].code in ("lr-too-low", "target-scale")
+
+
+def test_a_watch_that_ended_holds_no_tensor_of_the_training() -> None:
+    watch, net = Watch(), nn.Linear(3, 1)
+    watch.attach()
+    try:
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(3):
+            opt.zero_grad()
+            nn.functional.mse_loss(net(torch.ones(4, 3)), torch.ones(4, 1)).backward()
+            opt.step()
+        nn.functional.mse_loss(net(torch.ones(4, 3)), torch.ones(4, 1)).backward()
+        with torch.no_grad():
+            net(torch.ones(2, 3))
+    finally:
+        watch.detach()
+    assert watch.stumbled is None
+    assert not watch._window
+    assert not watch._calls
+    assert watch._met is None
+    assert watch.evaluation.pending is None
+    assert watch.last is None

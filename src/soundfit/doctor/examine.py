@@ -30,7 +30,7 @@ from soundfit.doctor.facts import (
     unregistered_facts,
     weight_facts,
 )
-from soundfit.doctor.judge import best_score, far_off, possible_score, usual_rates
+from soundfit.doctor.judge import PRODUCTS, best_score, far_off, possible_score, usual_rates
 from soundfit.doctor.proof import agreement_z, folds, outputs_z, paired_gains, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
@@ -59,13 +59,13 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     grad = torch.is_grad_enabled()
     try:
         torch.set_grad_enabled(True)
-        looked = Examination(watch, time.process_time() + seconds)
+        looked: Examination | None = None
         try:
+            looked = Examination(watch, time.process_time() + seconds)
             facts = looked.facts()
         except Exception as error:  # a script of a kind nobody thought of ends as it would without a doctor
-            facts = {**looked.found, "broken_off": f"{type(error).__name__}: {error}"[:300]}
-        if watch.stumbled is not None:
-            facts["broken_off"] = watch.stumbled
+            watch.stumble(error)
+            facts = {} if looked is None else looked.found
     finally:
         torch.set_grad_enabled(grad)
         torch.set_rng_state(state)
@@ -81,7 +81,6 @@ _SCORED = {
 _WAITING = (
     3.0  # seconds by the clock for one of processor time: beyond, a crowded machine ends the examination
 )
-_PRODUCTS = ("mul", "__mul__", "__rmul__")
 
 
 class Examination:
@@ -191,7 +190,7 @@ class Examination:
         ended multiplies anything.
         """
         met = self.watch.custom.get("first_meeting")
-        if self.kind is not None or self.task is None or self.task.kind != "binary" or met not in _PRODUCTS:
+        if self.kind is not None or self.task is None or self.task.kind != "binary" or met not in PRODUCTS:
             return False
         operations = set((self.watch.custom.get("structure") or {}).get("operations", []))
         return not operations & {"Log", "LogSoftmax", "LogSigmoid", "Softplus", "Log2", "Log1P", "Logsumexp"}
@@ -315,7 +314,7 @@ class Examination:
         if self.task.is_classification:
             return True
         if (
-            self.watch.custom.get("first_meeting") in _PRODUCTS
+            self.watch.custom.get("first_meeting") in PRODUCTS
         ):  # numbers to be met are subtracted from, not weighed
             return False
         structure = self.watch.custom.get("structure") or {}

@@ -99,15 +99,19 @@ def activation_node(node: Any) -> tuple[str, Any] | None:
 
 def outer_activation(tensor: torch.Tensor, inner: torch.Tensor) -> str | None:
     """Return the activation that a script put between its model and what the loss judges, or None."""
-    found = activation_node(tensor.grad_fn) if inner.grad_fn is not None and tensor is not inner else None
-    node = found[1] if found else None
+    found = activation_node(tensor.grad_fn)
+    if found is None or inner.grad_fn is None or found[1] is inner.grad_fn:
+        return None
+    node = found[1]
     for _ in range(12):
-        if node is None or node is inner.grad_fn:
-            return found[0] if found and node is not None and node is not found[1] else None
-        if node is not (found and found[1]) and kind_of(node) not in _SHAPE_ONLY:
-            return None
         parents = parents_of(node)
-        node = parents[0] if len(parents) == 1 else None
+        if len(parents) != 1:
+            return None
+        node = parents[0]
+        if node is inner.grad_fn:
+            return found[0]
+        if kind_of(node) not in _SHAPE_ONLY:
+            return None
     return None
 
 

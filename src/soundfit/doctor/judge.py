@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "ACTIVATION_RANGES",
+    "PRODUCTS",
     "USUAL_RATES",
     "best_score",
     "far_off",
@@ -40,6 +41,8 @@ ACTIVATION_RANGES = {
     "softplus": (0.0, math.inf),
     "log_softmax": (-math.inf, 0.0),
 }
+# How torch calls it where numbers that were given weigh what a model made, and do not measure it.
+PRODUCTS = ("mul", "__mul__", "__rmul__")
 
 
 def far_off(matrices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

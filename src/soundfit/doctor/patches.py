@@ -222,7 +222,7 @@ class Patches:
 
     def _gradient_call(self, original: Any) -> Any:
         """Take a gradient that a script asks for by name for a backward pass, where no optimiser steps."""
-        watch = self.watch
+        watch, heard = self.watch, self._backward_call(original)
 
         @functools.wraps(original)
         def grad(outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -230,21 +230,15 @@ class Patches:
             leaves = list(inputs) if isinstance(inputs, list | tuple) else []
             teaches = (
                 not watch.optimisers
-                and not watch.inside_backward
-                and threading.get_ident() == watch.thread
                 and not kwargs.get("create_graph")
                 and isinstance(loss, torch.Tensor)
                 and loss.numel() == 1
                 and len(leaves) > 1  # of one tensor alone it may be an input that is looked for
                 and all(x.is_leaf for x in leaves)
             )
-            if not teaches:
-                return original(outputs, inputs, *args, **kwargs)
-            (watch.before_light_backward if watch.quiet else watch.before_backward)(loss)
-            out = original(outputs, inputs, *args, **kwargs)
-            if not watch.quiet:
-                watch.after_backward()
-            return out
+            if teaches:
+                return heard(loss, inputs, *args, **kwargs)
+            return original(outputs, inputs, *args, **kwargs)
 
         return grad
 

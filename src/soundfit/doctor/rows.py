@@ -227,9 +227,13 @@ def exhaustive(rows: Rows) -> bool:
     if n < 4 or any(x.reshape(n, -1).shape[1] > _SHORT_CODES for x in rows.inputs):
         return False
     columns = torch.cat([torch.nan_to_num(x.reshape(n, -1).double()) for x in rows.inputs], dim=1)
-    values = [len(column.unique()) for column in columns.T]
-    varied = [v for v in values if v > 1]
-    if len(varied) < 2 or max(varied) > 4 or math.prod(varied) != n:
+    varied = []
+    for column in columns.T:
+        values = len(column.unique())
+        if values > 4:
+            return False
+        varied += [values] if values > 1 else []
+    if len(varied) < 2 or math.prod(varied) != n:
         return False
     return len(Rows((columns,), torch.zeros(n)).unique()) == n
 

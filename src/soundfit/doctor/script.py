@@ -196,7 +196,7 @@ def run_script(
     from soundfit.doctor.speak import verdict_text
 
     report: dict[str, Any] = {"healthy": True, "diagnoses": [], "repair": None, "overhead": 0.0}
-    broken = visit.trace.facts.get("broken_off") if visit is not None and visit.trace is not None else None
+    broken = visit.watch.stumbled if visit is not None else None
     if broken:
         text = _(
             "soundfit doctor: the examination broke off, so less is known ({error}): please report this."

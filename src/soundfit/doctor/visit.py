@@ -52,7 +52,10 @@ class Visit:
         self.watched_seconds = time.perf_counter() - self._started
         self.watch.detach()
         self.trace = examine(self.watch, seconds=self.seconds)
-        self.diagnoses = diagnose(self.trace)
+        try:
+            self.diagnoses = diagnose(self.trace)
+        except Exception as error:
+            self.watch.stumble(error)
         return self
 
     def __enter__(self) -> Visit:

@@ -90,7 +90,6 @@ class Watch:
         self.inside_backward = False
         self._backed: torch.Tensor | None = None
         self._stepping: Optimizer | None = None
-
         self._wanted = False  # whether the call that lasts is looked at in full
         self.stumbled: str | None = None
 
@@ -107,7 +106,8 @@ class Watch:
         self._ops.stop()
         self._note_the_rest()
         self.patches.remove()
-        self.attached = False
+        self.attached, self.evaluation.pending = False, None
+        self._forget()
 
     @unbroken
     def _note_the_rest(self) -> None:
@@ -120,11 +120,14 @@ class Watch:
 
     def stumble(self, error: Exception) -> None:
         """Look at nothing any more: the training goes on as if it were not watched."""
-        self.stumbled = f"{type(error).__name__}: {error}"[:300]
+        self.stumbled = self.stumbled or f"{type(error).__name__}: {error}"[:300]
         self._ops.stop()
-        self.full, self._window, self._calls, self._met = False, [], [], None
-        self.last = self.last_loss = None
+        self.full = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._window, self._calls, self._met = [], [], None
+        self.last = self.last_loss = None
 
     def _credit_light_steps(self) -> None:
         if self.main is not None and self.light_steps:
@@ -447,10 +450,7 @@ class Watch:
             self.main = self._window[-1][0].module
         self._heard.fill(self.step)
         self._backed = self._stepping = None
-        self._window.clear()
-        self._calls.clear()
-        self._met = None
-        self.last = self.last_loss = None
+        self._forget()
         nearest = record.steps + 1
         self.full = self.price == "full" or nearest in FULL
         self.full = self.full or (not self.losses and nearest <= 64)

@@ -53,7 +53,7 @@ def build(config: Config, n_inputs: int, n_outputs: int) -> nn.Module:
         return _reading(config, n_inputs, n_outputs)
     if config.model == "linear" or (config.model == "mlp" and config.depth == 0):
         return Linear(n_inputs, n_outputs)
-    if config.model == "infinite":
+    if config.is_infinite:
         kind = {"depth": config.depth, "landmarks": config["landmarks"], "trained": config["trained"]}
         return InfiniteMlp(n_inputs, n_outputs, **kind)
     shape: dict[str, Any] = {

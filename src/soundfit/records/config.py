@@ -42,6 +42,11 @@ class Config:
     patience: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_infinite(self) -> bool:
+        """Whether it is a net of infinite width: solved in closed form, with no steps and no size."""
+        return self.model == "infinite"
+
     def __getitem__(self, name: str) -> Any:
         """Return a field or, failing that, an option: ``config["width"]``."""
         if name in _FIELDS:

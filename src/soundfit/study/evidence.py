@@ -122,7 +122,7 @@ def capacity_points(result: StudyResult) -> list[dict[str, float]]:
     sign = -1.0 if result.greater_is_better else 1.0
     points = []
     sizes = np.array(result.parameters)
-    finite = np.array([c.model != "infinite" for c in result.configurations])
+    finite = np.array([not c.is_infinite for c in result.configurations])
     for size in sorted(set(sizes[finite].tolist())):
         same = np.flatnonzero((sizes == size) & finite)
         means = sign * result.scores_CK[same].mean(axis=1)

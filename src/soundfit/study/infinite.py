@@ -33,7 +33,7 @@ from soundfit.study.prescriptions import join_studies
 from soundfit.study.solved import solved_outcome
 from soundfit.study.views import TableViews, softmax
 
-__all__ = ["infinite_configurations", "infinite_seconds", "solve_infinite", "with_infinite"]
+__all__ = ["infinite_configurations", "infinite_seconds", "solve_infinite", "with_infinite", "with_landmarks"]
 
 Array = NDArray[np.float64]
 
@@ -56,14 +56,16 @@ _WORTH_A_FORK = 50_000
 
 def infinite_configurations(n_train: Sequence[int]) -> tuple[Config, ...]:
     """Return the shapes to try, by the training rows of each fold; none of very few or very many."""
-    landmarks = min(max(n_train), MOST_LANDMARKS)
     if min(n_train) < _FEWEST_ROWS or max(n_train) > _MOST_ROWS:
         return ()
-    shapes = _SHAPES if landmarks <= _FEW else _SHAPES[:_FEW_SHAPES]
-    base = Config(model="infinite", width=0, epochs=1)
-    return tuple(
-        base.with_(depth=depth, trained=trained, landmarks=int(landmarks)) for depth, trained in shapes
-    )
+    base = with_landmarks(Config(model="infinite", width=0, epochs=1), max(n_train))
+    shapes = _SHAPES if base["landmarks"] <= _FEW else _SHAPES[:_FEW_SHAPES]
+    return tuple(base.with_(depth=depth, trained=trained) for depth, trained in shapes)
+
+
+def with_landmarks(config: Config, n_rows: int) -> Config:
+    """Return a configuration with as many landmarks as there are training rows, or as can be paid for."""
+    return config.with_(landmarks=min(int(n_rows), MOST_LANDMARKS))
 
 
 def infinite_seconds(n_train: Sequence[int], n_inputs: int) -> float:

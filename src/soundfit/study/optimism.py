@@ -43,7 +43,7 @@ def optimism_of_choice(result: StudyResult) -> float:
     traces: dict[int, dict[int, list[Trace]]] = {}
     for one in result.members:
         c = one.member.configuration
-        if one.member.config.model != "infinite" and np.isfinite(result.scores_CK[c]).all():
+        if not one.member.config.is_infinite and np.isfinite(result.scores_CK[c]).all():
             traces.setdefault(c, {}).setdefault(one.member.fold, []).append(one.trace)
     n_folds = result.scores_CK.shape[1]
     curves = {c: _curves(by_fold) for c, by_fold in traces.items() if len(by_fold) == n_folds}

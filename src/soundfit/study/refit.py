@@ -15,15 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soundfit.bank import BankData, MemberRows, Outcome
-from soundfit.data.encoder import fit_encoder
-from soundfit.data.target import fit_target
+from soundfit.bank import MemberRows, Outcome
 from soundfit.records import Config, Fold
 from soundfit.study.blend import Blend, on_training_scale, row_losses
 from soundfit.study.cross_validation import Hooks, StudyRun
-from soundfit.study.infinite import MOST_LANDMARKS, solve_infinite
+from soundfit.study.infinite import solve_infinite, with_landmarks
 from soundfit.study.rounds import SAFETY
-from soundfit.study.views import TableViews, median_rows, trained_cost
+from soundfit.study.views import TableViews, fitted_views, median_rows, trained_cost
 
 __all__ = [
     "Comparison",
@@ -156,7 +154,7 @@ def refit_where_better(
 def leading_configuration(study: StudyRun, blend: Blend) -> int | None:
     """Return the configuration of the largest share in the blend that was trained; None if all are solved."""
     configs = study.result.configurations
-    return next((c for c in blend.configurations if configs[c].model != "infinite"), None)
+    return next((c for c in blend.configurations if not configs[c].is_infinite), None)
 
 
 def are_complements(folds: Sequence[Fold], n_rows: int) -> bool:
@@ -265,7 +263,7 @@ def refit(
     hooks = hooks or Hooks()
     whole = whole_views(views)
     configs, n_seeds = study.result.configurations, min(len(views.folds), n_seeds)
-    trained = [c for c in blend.configurations if configs[c].model != "infinite"]
+    trained = [c for c in blend.configurations if not configs[c].is_infinite]
     epochs = {c: _median_epoch([o for _, o in study.outcomes_of(c)]) for c in trained}
     places = [(c, s) for c in trained for s in range(n_seeds)]
     wanted = [stopping_at(configs[c], epochs[c]) for c, _ in places]
@@ -279,11 +277,10 @@ def refit(
     for (c, _), config, outcome in zip(places, wanted, outcomes, strict=True):
         found[c].append((config, outcome))
     for c in blend.configurations:
-        if configs[c].model == "infinite":
+        if configs[c].is_infinite:
             if hooks.should_stop():
                 return None
-            n = len(whole.target)
-            config = configs[c].with_(landmarks=min(n, MOST_LANDMARKS))
+            config = with_landmarks(configs[c], len(whole.target))
             solved = solve_infinite(whole.build(config), _all_rows(whole, 0), whole.data, seed=seed)
             found[c].append((config, solved))
     members = [
@@ -301,18 +298,9 @@ def whole_views(views: TableViews) -> TableViews:
 
     Its validation rows are some of them: they tell whether a state is finite, and nothing more.
     """
-    table = views.table
-    rows = np.arange(len(table.target))
-    encoder = fit_encoder(views.encoders[0].layout, table.frame, rows)
-    checked = rows[:: max(1, len(rows) // _CHECKED_ROWS)]
-    inputs = encoder.transform(table.frame)[None]
-    if not views.scales:
-        targets, scales = table.target.astype(np.int64)[None], ()
-        data = BankData.of(inputs, targets)
-        return replace(views, folds=(Fold(rows, checked),), data=data, encoders=(encoder,), scales=scales)
-    scale = fit_target(table.target, rows, views.transform)
-    data = BankData.of(inputs, scale.forward(table.target)[None, :, None].astype(np.float32))
-    return replace(views, folds=(Fold(rows, checked),), data=data, encoders=(encoder,), scales=(scale,))
+    rows = np.arange(len(views.target))
+    fold = Fold(rows, rows[:: max(1, len(rows) // _CHECKED_ROWS)])
+    return fitted_views(views.table, (fold,), views.encoders[0].layout, views.transform)
 
 
 def stopping_at(config: Config, epochs: int) -> Config:
@@ -394,8 +382,8 @@ def _affordable_design(
     spent = trained_cost(views, result)
     solved = trained = 0.0
     for c in blend.configurations:
-        if configs[c].model == "infinite":
-            solved += views.cost(configs[c].with_(landmarks=min(n, MOST_LANDMARKS)), n)
+        if configs[c].is_infinite:
+            solved += views.cost(with_landmarks(configs[c], n), n)
             continue
         epochs = _median_epoch([o for _, o in study.outcomes_of(c)])
         trained += views.cost(configs[c].with_(epochs=epochs), n)

@@ -34,7 +34,7 @@ class Round:
 
 def cost(config: Config, n_inputs: int, n_train: int) -> float:
     """Return what a member costs to train, in arbitrary units; a solved one, three passes over its rows."""
-    if config.model == "infinite":
+    if config.is_infinite:
         return float(3 * n_train * config["landmarks"] * (2 * n_inputs + _KERNEL * config.depth))
     n_inputs += 3 * len(config.get("periodic", ()))
     width, depth = (config.width, config.depth) if config.model != "linear" else (0, 0)

@@ -16,7 +16,7 @@ from torch import nn
 
 from soundfit.bank import BankData, MemberRows
 from soundfit.data.encoder import Encoder, fit_encoder
-from soundfit.data.layout import plan_features
+from soundfit.data.layout import Layout, plan_features
 from soundfit.data.table import Table
 from soundfit.data.target import TargetScale, Transform, choose_transform, fit_target
 from soundfit.metrics.scores import Metric, metric_named
@@ -26,7 +26,15 @@ from soundfit.study.grid import default_configurations
 from soundfit.study.references import Views
 from soundfit.study.rounds import cost
 
-__all__ = ["StudyViews", "TableViews", "median_rows", "softmax", "table_views", "trained_cost"]
+__all__ = [
+    "StudyViews",
+    "TableViews",
+    "fitted_views",
+    "median_rows",
+    "softmax",
+    "table_views",
+    "trained_cost",
+]
 
 
 class StudyViews(Views, Protocol):
@@ -177,17 +185,29 @@ def table_views(table: Table, plan: Plan) -> TableViews:
     position = np.full(plan.n_rows, -1, dtype=np.int64)
     position[rows] = np.arange(len(rows))
     folds = tuple(Fold(position[f.train], position[f.validation]) for f in plan.folds)
-    layout = plan_features(seen, np.arange(len(seen)))
-    encoders = tuple(fit_encoder(layout, seen.frame, f.train) for f in folds)
-    inputs = np.stack([encoder.transform(seen.frame) for encoder in encoders])
-    if seen.task == "classification":
-        targets = np.stack([seen.target.astype(np.int64)] * len(folds))
+    every = np.arange(len(seen))
+    transform = "identity" if seen.task == "classification" else choose_transform(seen.target, every)
+    return fitted_views(seen, folds, plan_features(seen, every), transform)
+
+
+def fitted_views(table: Table, folds: tuple[Fold, ...], layout: Layout, transform: Transform) -> TableViews:
+    """Return a view per fold, its preprocessing fitted on the fold's training rows.
+
+    Args:
+        table: the non-test rows alone, renumbered.
+        folds: in those numbers.
+        layout: the features.
+        transform: of the target; ``identity`` for classes.
+    """
+    encoders = tuple(fit_encoder(layout, table.frame, f.train) for f in folds)
+    inputs = np.stack([encoder.transform(table.frame) for encoder in encoders])
+    if table.task == "classification":
+        targets = np.stack([table.target.astype(np.int64)] * len(folds))
         return TableViews(
-            seen, folds, BankData.of(inputs, targets), encoders, (), "identity", metric_named("log_loss")
+            table, folds, BankData.of(inputs, targets), encoders, (), transform, metric_named("log_loss")
         )
-    transform = choose_transform(seen.target, np.arange(len(seen)))
-    scales = tuple(fit_target(seen.target, f.train, transform) for f in folds)
-    targets = np.stack([s.forward(seen.target)[:, None] for s in scales]).astype(np.float32)
+    scales = tuple(fit_target(table.target, f.train, transform) for f in folds)
+    targets = np.stack([s.forward(table.target)[:, None] for s in scales]).astype(np.float32)
     # On a logarithmic scale errors are proportional to the target, and so they are scored.
     metric = metric_named("rmse_log" if transform == "log" else "rmse")
-    return TableViews(seen, folds, BankData.of(inputs, targets), encoders, scales, transform, metric)
+    return TableViews(table, folds, BankData.of(inputs, targets), encoders, scales, transform, metric)

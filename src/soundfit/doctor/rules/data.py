@@ -187,15 +187,8 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     other = case.number("evaluation.rows", 0)
     lost = not case.number("score.evaluation") > case.number("score.train") - 0.05  # new rows fare worse
     anew = case["origin.starts_anew"]  # else the author has a few rows only, and takes all of them
-    if (
-        anew is not None
-        and distinct == 1
-        and batches >= 10
-        and steps >= 10
-        and full
-        and other > 2 * rows
-        and lost
-    ):
+    again = distinct == 1 and batches >= 10 and steps >= 10 and full
+    if anew is not None and again and other > 2 * rows and lost:
         fix = say(
             "All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time).",
             steps=steps,

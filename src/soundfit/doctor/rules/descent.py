@@ -73,9 +73,8 @@ def _opposed(case: Case) -> list[Diagnosis]:
     rises = case.smooth(1.0) > case.smooth(0.0)
     if case["loss.kind"] is None or not (case.sick and rises and z < -4.0 and case.got < case.constant):
         return []
-    if (
-        case.number("optimiser.inside", 1) == 0 and not case["by_hand"]
-    ):  # nothing moves any more, in no direction
+    # Where no optimiser holds what is to learn nothing moves any more, in no direction.
+    if case.number("optimiser.inside", 1) == 0 and not case["by_hand"]:
         return []
     place = case["places.backward"]
     fix = say("Outputs say the opposite of the targets, surer with each step: weights must move against the gradient (w -= rate * gradient).")  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, drop_call, set_keyword, swap_name
-from soundfit.doctor.judge import ACTIVATION_RANGES
+from soundfit.doctor.judge import ACTIVATION_RANGES, PRODUCTS
 from soundfit.records import Diagnosis, Place
 from soundfit.records.said import say
 
@@ -155,7 +155,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
     return _bounded_output(case, made, where)
 
 
-_WEIGHED = ("mul", "__mul__", "__rmul__", "gather", "__getitem__", "where")
+_WEIGHED = (*PRODUCTS, "gather", "__getitem__", "where")
 
 
 def _bounded_output(case: Case, made: str | None, where: Place) -> list[Diagnosis]:

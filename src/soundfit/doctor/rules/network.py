@@ -150,9 +150,8 @@ def _proven_start(case: Case) -> list[Diagnosis]:
 def _stuck_by_hand(case: Case) -> list[Diagnosis]:
     """Weights without a module that start alike, or next to zero with a loss that hardly leaves its first value."""
     alike = case["custom.alike"] or []
-    chained = any(
-        a is not b and a[1] == b[0] for a in alike for b in alike
-    )  # two heads side by side are none
+    # One after the other: of two heads side by side each may well start at 0.
+    chained = any(a is not b and a[1] == b[0] for a in alike for b in alike)
     if chained and case["weights"] is None and case.number("backwards", 0) >= 20:
         fix = say("Weights of shape {shapes} hold one number throughout: hidden units start alike, get the same gradients and stay one unit. Draw them at random, with a standard deviation of 1/√(inputs of the layer).", shapes=", ".join(str(tuple(s)) for s in alike[:3]))  # fmt: skip
         return [case.diagnose("bad-init", "all weights of a layer start as one number", 0.93, fix, place=case["places.backward"],

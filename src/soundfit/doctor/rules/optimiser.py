@@ -41,9 +41,8 @@ def coverage(case: Case) -> list[Diagnosis]:
                 total=o["total"],
             )
         ]
-    lost = (
-        o["forgotten"] and case.sick
-    )  # what learned in an earlier phase is no part of it any more, or frozen
+    # What learned in an earlier phase is no part of the model any more, or frozen.
+    lost = o["forgotten"] and case.sick
     if o["steps"] and o["inside"] == 0 and (strange or lost):
         fix = say("Hand the optimiser the parameters that are to learn; set requires_grad=True on them.")
         return [
