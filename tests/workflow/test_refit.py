@@ -140,3 +140,26 @@ def test_the_report_says_which_and_why(kind, chosen, sentence):
     assert "训练" in final_line(told, Words("zh"))
     silent = view_of({"final": {"kind": "fold-ensemble", **FINAL}})
     assert final_line(silent, Words("en")) == "Final model: the mean of its 5 fold members."
+
+
+@pytest.mark.filterwarnings("ignore:.*is degenerate.*")
+def test_predictions_of_logarithms_are_means_everywhere(tmp_path):
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(400, 2))
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.exp(6 + x[:, 0] + 0.6 * rng.normal(size=400))})
+    found = sf.train(frame, target="y", model="linear", folds=3, out=tmp_path / "run")
+    factor = found.document["final"]["mean_factor"]
+    assert 1.05 < factor < 1.4  # e^(.6² / 2) is 1.2
+    rows = pd.DataFrame({"a": rng.normal(size=2_000), "b": rng.normal(size=2_000)})
+    told = found.predict(rows)
+    assert told["prediction"].mean() == pytest.approx(np.exp(6 + rows["a"] + 0.18).mean(), rel=0.12)
+    assert (told["low"] < told["prediction"]).all()
+    assert (told["high"] > told["prediction"]).all()
+    truth = np.exp(6 + rows["a"] + 0.6 * rng.normal(size=2_000))
+    assert 0.86 < ((truth >= told["low"]) & (truth <= told["high"])).mean() < 0.95
+    again = load_predictor(found.path).predict(rows)
+    np.testing.assert_allclose(again["prediction"], told["prediction"])
+    save_torch(found.predictor, tmp_path / "model.pt2")
+    exported = load_torch(tmp_path / "model.pt2").predict(rows)
+    np.testing.assert_allclose(exported["prediction"], told["prediction"], rtol=1e-4)
+    assert "means" in final_line(view_of(found.document), Words("en"))

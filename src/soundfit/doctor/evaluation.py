@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from soundfit.doctor.beside import beside, fitting
 from soundfit.doctor.call import call_of
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor
 
@@ -21,6 +22,7 @@ class Evaluation:
 
     def __init__(self) -> None:
         self.pending: tuple[RootRecord, Any, torch.Tensor, int] | None = None
+        self._beside: list[tuple[str, Any, str]] = []
         self.seen = 0
         self.sampled = False
         """Whether the same rows went through again and again at one step: outputs were drawn on purpose."""
@@ -43,6 +45,23 @@ class Evaluation:
         self._asked[1][key] = count
         self.sampled = count >= _DRAWN
 
+    def wait(self, root: RootRecord, args: Any, out: torch.Tensor, step: int, *, look: bool) -> None:
+        """Let an output wait for its target; ``look``: see what stands beside its inputs by then."""
+        self.pending = (root, args, out, step)
+        rows = first_tensor(args) if look and root.train_rows.batches else None
+        if rows is not None and rows.dim() and rows.shape[0] == out.shape[0]:
+            self._beside = beside(rows)
+
+    def expire(self) -> None:
+        """End the waiting: what stood beside the inputs is the target, where only one thing can be."""
+        found, self._beside = self._beside, []
+        if self.pending is not None and found:
+            with torch.no_grad(), torch._C.DisableTorchFunction():
+                target = fitting(found, self.pending[0].train_rows.last)
+            if target is not None:
+                self.met(target)
+        self.pending = None
+
     def met(self, target: torch.Tensor, said: torch.Tensor | None = None) -> None:
         """Take ``target`` as what the waiting output should have been, if their rows agree.
 
@@ -56,7 +75,7 @@ class Evaluation:
         if made is None:
             return
         inputs = made[1]
-        self.pending = None
+        self.pending, self._beside = None, []
         with torch.no_grad(), torch._C.DisableTorchFunction():
             if root.eval_rows.wants():
                 root.eval_rows.keep(inputs, target, step)

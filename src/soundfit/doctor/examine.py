@@ -18,6 +18,7 @@ import torch
 from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
+from soundfit.doctor.doubts import doubtful
 from soundfit.doctor.facts import (
     idle_facts,
     input_facts,
@@ -26,19 +27,18 @@ from soundfit.doctor.facts import (
     order_facts,
     origin_facts,
     selection_facts,
+    stale_copy,
     target_facts,
     unregistered_facts,
     weight_facts,
 )
-from soundfit.doctor.judge import PRODUCTS, best_score, far_off, possible_score, usual_rates
-from soundfit.doctor.proof import agreement_z, folds, outputs_z, paired_gains, rate_gains, signal
+from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
+from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
-from soundfit.doctor.series import still_falling
-from soundfit.doctor.steps import lengthened
 from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
@@ -126,6 +126,7 @@ class Examination:
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch, self.optimiser),
             "idle": idle_facts(watch),
+            "stale_copy": stale_copy(watch),
             "together": self.together,
             **unregistered_facts(watch),
             "selection": selection_facts(watch.backward_place),
@@ -199,6 +200,9 @@ class Examination:
         shape = self.watch.losses[self.kind]["prediction_shape"] if self.kind else None
         if shape is None:
             shape = self.watch.custom.get("shapes", ((0, 1),))[0]
+        late = self.root.train_scores[-1][1].shape if self.root and self.root.train_scores else ()
+        if len(late) == len(shape):  # a loss may have judged another model, or another head, before
+            shape = tuple(late)
         return int(shape[1]) if len(shape) > 1 else 1
 
     # -- scores -------------------------------------------------------------------------------------
@@ -403,30 +407,16 @@ class Examination:
         usual = usual_rates(recipe.optimiser.__name__, out["optimiser"].get("momentum", 0.0))[1]
         if possible - other > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
             out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
-        self._gains(out, recipe, clean, possible - (got if math.isnan(other) else other))
+        if possible - (got if math.isnan(other) else other) > 0.04:
+            # The rest of the time is for single changes.
+            until = self.deadline - 0.55 * (self.deadline - time.process_time())
+            out |= doubtful(recipe, task, clean, out["weights"]["matrices"], self.watch.recording, until)
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
         for name, change in single_changes(recipe, out, violent=self._violent()).items():
             if time.process_time() > self.deadline:
                 break
             self._try(replays, name, recipe, clean, change)
-
-    def _gains(self, out: dict[str, Any], recipe: Recipe, rows: Rows, behind: float) -> None:
-        """Where a score alone cannot tell, try a change in pairs: first weights far off, few rows and few steps."""
-        if self.task is None or not behind > 0.04:
-            return
-        left = self.deadline - time.process_time()
-        deadline = self.deadline - 0.55 * left  # the rest is for single changes
-        if far_off(out["weights"]["matrices"]) and len(rows) >= 100:
-            runs: Any = [(seed, None) for seed in (3, 4, 5, 6)]
-            out["start_gains"] = paired_gains(
-                recipe, self.task, rows, {"fresh": {"fresh": True}}, deadline=deadline, runs=runs
-            )
-        if 30 <= len(rows) < 300 and still_falling(self.watch.recording.loss):
-            change = {"longer": {"longer": lengthened(recipe.steps)}}
-            out["length_gains"] = paired_gains(
-                recipe, self.task, rows, change, deadline=deadline, runs=folds(len(rows))
-            )
 
     def _violent(self) -> bool:
         """Return whether numbers grew, or the first steps were far too large."""

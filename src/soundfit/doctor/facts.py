@@ -182,6 +182,42 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def stale_copy(watch: Watch) -> dict[str, Any] | None:
+    """Return the evaluated copy of a trained model whose batch norm knows no statistics though its weights moved.
+
+    An average of weights (EMA) is such a copy where only its parameters are averaged.
+    """
+    for root in watch.roots.values():
+        norms = [
+            m
+            for m in root.module.modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+        ]
+        if root.train_calls or not root.eval_calls or not norms or root.module.training:
+            continue
+        if any(m.num_batches_tracked is None or int(m.num_batches_tracked) for m in norms):
+            continue
+        state = root.module.state_dict()
+        for other in watch.roots.values():
+            first = other.initial or {}
+            if other.train_calls and {k: v.shape for k, v in first.items()} == {
+                k: v.shape for k, v in state.items()
+            }:
+                moved = any(
+                    not torch.equal(state[n].cpu(), first[n].cpu()) for n, _ in root.module.named_parameters()
+                )
+                learnt = any(
+                    n.endswith("num_batches_tracked") and int(b) for n, b in other.module.named_buffers()
+                )
+                if moved and learnt:
+                    return {
+                        "place": root.eval_place,
+                        "norms": len(norms),
+                        "model": type(root.module).__name__,
+                    }
+    return None
+
+
 def unregistered_facts(watch: Watch) -> dict[str, Any]:
     """Return layers that a model calls and does not hold, which no optimiser holds either, and whether gradients reach them."""
     held = {id(p) for o in watch.optimisers.values() for p in o.parameters}
@@ -246,12 +282,18 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
     if main is None:
         return out
     first = main.first[0] if main.first else {}
-    held = {id(p) for o in watch.optimisers.values() for p in o.parameters}
+    # An optimiser of an earlier phase teaches nothing any more.
+    late = [o for o in watch.optimisers.values() if o is main or not o.steps or o.ended > main.began]
+    held = {id(p) for o in late for p in o.parameters}
     trained = [r for r in watch.roots.values() if r.train_calls]
     unreached, unreached_elements = [], 0
     inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
+    counted: set[int] = set()  # models may share parts
     for root in trained:
         for name, p in root.module.named_parameters():
+            if id(p) in counted:
+                continue
+            counted.add(id(p))
             total += p.numel()
             if not p.requires_grad:
                 frozen.append(name)

@@ -15,12 +15,13 @@ from soundfit.doctor.graph import (
     output_activation,
     softmax_axis,
 )
-from soundfit.doctor.likelihood import half_likelihood
+from soundfit.doctor.likelihood import half_likelihood, is_likelihood
 from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.series import Recording
+from soundfit.doctor.straight import straight_maps
 from soundfit.records import Place
 
 __all__ = ["described", "glance"]
@@ -51,6 +52,7 @@ def glance(
     """
     shape = loss_structure(loss, frozenset(c.output.grad_fn for c in calls), None if calls else prediction)
     if "structure" not in facts:
+        shape["likelihood"] = shape["likelihood"] or (not calls and is_likelihood(loss))
         facts["structure"] = shape
     else:
         for name in ("broadcast", "signed"):
@@ -61,6 +63,8 @@ def glance(
         facts["half"] = half_likelihood(loss) or facts.get("half")
     if not window and "reach" not in facts:
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
+        judged, given = (calls[-1].prediction, calls[-1].target) if calls else (prediction, target)
+        facts["straight"] = 0 if judged is None else straight_maps(judged, given)
     means = {float(c.output.detach()) for c in calls if c.output.numel() == 1}  # one call may be told twice
     if len(means) == 1 and (own := means.pop()) != 0:
         facts["factor"] = float(loss.detach()) / own

@@ -13,9 +13,11 @@ import torch
 from soundfit.records.said import say
 
 __all__ = [
+    "SHAPE_ONLY",
     "activation_node",
     "alike_leaves",
     "bad_operation",
+    "constant_factor",
     "is_gated",
     "kind_of",
     "leads_to",
@@ -33,7 +35,7 @@ __all__ = [
     "walk",
 ]
 
-_SHAPE_ONLY = (
+SHAPE_ONLY = (
     "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "T", "Transpose", "Permute", "Select",
     "Slice", "ToCopy", "Clone", "Alias", "Expand", "AsStrided", "Index", "Contiguous",
 )  # fmt: skip
@@ -90,7 +92,7 @@ def activation_node(node: Any) -> tuple[str, Any] | None:
             if kind == "Clamp" and getattr(node, "_saved_max", None) is None:
                 return ("relu", node) if getattr(node, "_saved_min", None) == 0 else None
             return _ACTIVATIONS[kind], node
-        if kind not in _SHAPE_ONLY:
+        if kind not in SHAPE_ONLY:
             return None
         parents = parents_of(node)
         node = parents[0] if parents else None
@@ -110,7 +112,7 @@ def outer_activation(tensor: torch.Tensor, inner: torch.Tensor) -> str | None:
         node = parents[0]
         if node is inner.grad_fn:
             return found[0]
-        if kind_of(node) not in _SHAPE_ONLY:
+        if kind_of(node) not in SHAPE_ONLY:
             return None
     return None
 
@@ -141,7 +143,7 @@ def logged_node(node: Any, *, plain: bool = False) -> Any:
             logged = True
         elif logged and kind in ("Sigmoid", "Softmax"):
             return node
-        elif kind not in (*_SHAPE_ONLY, "Neg", *(between if logged else ())):
+        elif kind not in (*SHAPE_ONLY, "Neg", *(between if logged else ())):
             return None
         parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
@@ -158,9 +160,9 @@ def sign_to(loss: torch.Tensor, wanted: Any) -> int | None:
         if node is wanted:
             return sign
         kind, parents = (kind_of(node), parents_of(node)) if node is not None else ("", [])
-        if len(parents) != 1 or kind not in (*_SHAPE_ONLY, *_SIGNED):
+        if len(parents) != 1 or kind not in (*SHAPE_ONLY, *_SIGNED):
             return None
-        factor = _constant_factor(node) if kind in ("Mul", "Div") else None
+        factor = constant_factor(node) if kind in ("Mul", "Div") else None
         turned = kind == "Neg" or (kind == "Rsub") or (factor is not None and factor < 0)
         sign, node = -sign if turned else sign, parents[0]
     return None
@@ -235,10 +237,10 @@ def loss_structure(
         elif kind == "Rsub" and len(parents_of(node)) == 1:
             out["negated"] = not out["negated"]
         elif kind in ("Mul", "Div"):
-            factor = _constant_factor(node)
+            factor = constant_factor(node)
             if factor is not None and factor < 0:
                 out["negated"] = not out["negated"]
-        elif kind not in _SHAPE_ONLY:
+        elif kind not in SHAPE_ONLY:
             # Of two operands one has no history: numbers that were given.
             differs = any(kind_of(p) in ("Sub", "Rsub") and len(parents_of(p)) == 1 for p in parents_of(node))
             error = kind in ("Pow", "Abs") and differs
@@ -269,6 +271,8 @@ def loss_structure(
 
 def _weighs_both_ways(node: Any) -> bool:
     """Return whether a product's constant factor has many positive and many negative values."""
+    if len(parents_of(node)) != 1:  # both factors were made by what is trained
+        return False
     for name in ("_saved_other", "_saved_self"):
         weights = saved(node, name)
         if weights is not None and weights.numel() > 1 and not weights.requires_grad:
@@ -318,7 +322,7 @@ def leads_to(node: Any, wanted: Any, depth: int = 6) -> bool:
     """Return whether a node is the wanted one, or a reshaped or rescaled form of it."""
     if node is wanted:
         return True
-    if depth == 0 or kind_of(node) not in (*_SHAPE_ONLY, "Mul", "Div", "Neg"):
+    if depth == 0 or kind_of(node) not in (*SHAPE_ONLY, "Mul", "Div", "Neg"):
         return False
     return any(leads_to(p, wanted, depth - 1) for p in parents_of(node))
 
@@ -365,7 +369,7 @@ def leaf_gains(loss: torch.Tensor) -> list[float]:
     return [float(w.pow(2).mean().sqrt()) * max(w.shape) ** 0.5 for w in matrices if w.numel()]
 
 
-def _constant_factor(node: Any) -> float | None:
+def constant_factor(node: Any) -> float | None:
     """Return the constant that a product multiplies by, where autograd kept it."""
     for name in ("_saved_other", "_saved_self"):
         try:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import kind_of, logged_node, parents_of, saved, walk
+from soundfit.doctor.graph import SHAPE_ONLY, constant_factor, kind_of, logged_node, parents_of, saved, walk
 
-__all__ = ["half_likelihood"]
+__all__ = ["half_likelihood", "is_likelihood"]
 
 _LOGARITHMS = ("Log", "Log2", "Log1P", "LogSigmoid", "Softplus", "LogSoftmax")
 _LOW = 0.1  # targets below are as good as 0
@@ -46,3 +46,34 @@ def half_likelihood(loss: torch.Tensor) -> dict[str, float] | None:
         if bool(low.any()):
             return {"given": float(given.mean()), "raised": float(p.reshape(-1)[low].mean())}
     return None
+
+
+def is_likelihood(loss: torch.Tensor) -> bool:
+    """Return whether a loss holds logarithms of probabilities, none of them negated: minimised, they fall.
+
+    Looks through sums, means, positive factors and what is added beside (a penalty).
+    """
+    signs: set[int] = set()
+    waiting = [(loss.grad_fn, 1)]
+    for _ in range(40):
+        if not waiting:
+            break
+        node, sign = waiting.pop()
+        if node is None:
+            continue
+        kind, parents = kind_of(node), parents_of(node)
+        if kind in ("LogSigmoid", "LogSoftmax") or (
+            kind in ("Log", "Log2") and logged_node(node) is not None
+        ):
+            signs.add(sign)
+        elif kind == "Sub" and len(parents) == 2:
+            waiting += [(parents[0], sign), (parents[1], -sign)]
+        elif kind in ("Neg", "Rsub") and len(parents) == 1:
+            waiting.append((parents[0], -sign))
+        elif kind in ("Mul", "Div") and len(parents) == 1:
+            factor = constant_factor(node)
+            if factor is not None and factor != 0:
+                waiting.append((parents[0], sign if factor > 0 else -sign))
+        elif kind in ("Add", "Mean", "Sum", "Sub", *SHAPE_ONLY):
+            waiting += [(p, sign) for p in parents]
+    return signs == {1}

@@ -113,7 +113,7 @@ class OpTrace(TorchFunctionMode):
         if self.derived and args:
             self._derive(name, args, out)
         if name in _ACTIVATIONS:
-            if watch.depth:
+            if watch.depth or self.sequence:  # layers may be called one by one, with F.relu between
                 self.sequence.append(_ACTIVATIONS[name])
             watch.saw_activation(_ACTIVATIONS[name], out)
         elif name in _LINEAR:

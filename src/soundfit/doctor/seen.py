@@ -164,14 +164,20 @@ def optimiser_of(root: RootRecord | None, records: Iterable[OptimiserRecord]) ->
 
 
 def play_together(roots: Iterable[RootRecord], records: Iterable[OptimiserRecord]) -> bool:
-    """Return whether models with optimisers of their own were trained in turns, not one after another."""
-    spans = []
+    """Return whether models with optimisers of their own were trained in turns, not one after another.
+
+    What both are trained by (a part that they share, in a phase before) tells neither way.
+    """
+    owners = []
     for root in roots:
         known = {id(p) for p in root.module.parameters()}
-        mine = [o for o in records if o.steps and _holds(o, known)]
-        if mine:
-            spans.append((min(o.began for o in mine), max(o.ended for o in mine), {id(o) for o in mine}))
-    return any(a[2] != b[2] and a[0] < b[1] and b[0] < a[1] for i, a in enumerate(spans) for b in spans[:i])
+        owners.append({id(o): o for o in records if o.steps and _holds(o, known)})
+    for i, a in enumerate(owners):
+        for b in owners[:i]:
+            mine, others = ([o for k, o in x.items() if k not in y] for x, y in ((a, b), (b, a)))
+            if any(m.began < o.ended and o.began < m.ended for m in mine for o in others):
+                return True
+    return False
 
 
 def _holds(record: OptimiserRecord, known: set[int]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from soundfit.records import Event, Trace
 
-__all__ = ["Recording", "still_falling"]
+__all__ = ["Recording", "spent_early", "still_falling"]
 
 
 @dataclass
@@ -50,6 +50,16 @@ class Recording:
         }
         at = np.arange(1, n + 1, dtype=np.float64)
         return Trace("step", at, series, layers, tuple(self.events), {**self.facts, **facts})
+
+
+def spent_early(rates: Sequence[float]) -> bool:
+    """Return whether rates are below a hundredth of their largest for more than half of the steps.
+
+    >>> spent_early([1.0] * 10), spent_early([1.0, 0.1, *[0.001] * 8])
+    (False, True)
+    """
+    found = np.asarray(rates, dtype=float)
+    return len(found) >= 10 and found.max() > 0 and float((found < 0.01 * found.max()).mean()) > 0.5
 
 
 def still_falling(values: Sequence[float]) -> bool:

@@ -106,11 +106,12 @@ class Watch:
         self._ops.stop()
         self._note_the_rest()
         self.patches.remove()
-        self.attached, self.evaluation.pending = False, None
+        self.attached = False
         self._forget()
 
     @unbroken
     def _note_the_rest(self) -> None:
+        self.evaluation.expire()
         if self.step:
             self._take_last()
             if self.backwards_since_step == 0:
@@ -149,7 +150,7 @@ class Watch:
             root = self._new_root(inner)
         started = time.perf_counter()
         training = torch.is_grad_enabled()
-        self.evaluation.pending = None  # what no target met, another model's outputs say, waits no longer
+        self.evaluation.expire()  # what no target met, another model's outputs say, waits no longer
         if training:
             self._ops.forget()
         self._wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
@@ -186,7 +187,7 @@ class Watch:
             if root.eval_calls <= 2:
                 root.eval_place = user_place(self.step)
             first = output_of(out if root.call is None else root.call.judged(out))
-            self.evaluation.pending = (root, (args, kwargs), first, self.step)
+            self.evaluation.wait(root, (args, kwargs), first, self.step, look=self._wanted)
             if self._inner_target is not None:
                 self.evaluation.met(self._inner_target)
             if self._ops.on:

@@ -114,7 +114,7 @@ def final_line(view: RunView, _: Words) -> str:
     members, parts = view.get("final", "members"), view.points("final", "configurations")
     if not members or not parts:
         return ""
-    kind, refitted = view.get("final", "kind"), _refit_line(view, _)
+    kind, refitted = view.get("final", "kind"), [*_refit_line(view, _), *_mean_line(view, _)]
     if kind in ("fold-ensemble", "refit"):
         line = _("Final model: the mean of its {members} fold members.")
         if kind == "refit":
@@ -130,6 +130,18 @@ def final_line(view: RunView, _: Words) -> str:
         told = _("{share} of its weight are nets of infinite width, solved in closed form.")
         line = _.sentences([line, told.format(share=percent(solved))])
     return _.sentences([line, *refitted])
+
+
+def _mean_line(view: RunView, _: Words) -> list[str]:
+    """Say that predictions are means, where members tell logarithms."""
+    factor = view.get("final", "mean_factor")
+    if not factor:
+        return []
+    line = _(
+        "Members tell logarithms; predictions are means, {factor} times their exponential (Duan 1983): "
+        "out of fold that lowers squared errors."
+    )
+    return [line.format(factor=significant(factor, 4))]
 
 
 def _refit_line(view: RunView, _: Words) -> list[str]:

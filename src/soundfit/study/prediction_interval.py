@@ -49,6 +49,10 @@ class PredictionInterval:
         high = predicted + np.interp(predicted, self.at, self.high)
         return low, high
 
+    def around(self, shift: float) -> PredictionInterval:
+        """Return the same bounds for predictions that are told ``shift`` larger."""
+        return PredictionInterval(self.level, self.at + shift, self.low - shift, self.high - shift)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {

@@ -6,6 +6,7 @@ the fold members are what intervals and probabilities are calibrated by either w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from soundfit.study.evidence import ROOTS
 from soundfit.study.optimism import as_if_unseen, optimism
 from soundfit.study.prediction_interval import PredictionInterval, fit_interval
 from soundfit.study.refit import Refit
+from soundfit.study.retransform import mean_shift
 from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import StudyViews, TableViews
 
@@ -30,6 +32,7 @@ __all__ = [
     "class_temperature",
     "final_predictor",
     "final_record",
+    "prediction_shift",
     "refit_record",
     "speaking_members",
     "value_interval",
@@ -47,20 +50,35 @@ def final_predictor(
     read, members = views, _of_folds(views, study, blend)
     if refit is not None and refit.views is not None:
         read, members = refit.views, _refitted(refit)
+    shift = prediction_shift(views, blend)
+    scales = [_shifted(read.scales[m.fold], shift) for m in members] if read.scales else []
+    interval = _interval(views, study, blend)
     return build_predictor(
         study.result.chosen_config,
         [m.outcome.module.state_dict() for m in members],
         [read.encoders[m.fold] for m in members],
-        [read.scales[m.fold] for m in members] if read.scales else [],
+        scales,
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
-        interval=_interval(views, study, blend),
+        interval=None if interval is None else interval.around(shift),
         temperature=_temperature(views, blend.outputs),
         configs=[m.config for m in members],
         weights=[m.weight for m in members],
         profile=profile_columns(views.table),
     )
+
+
+def prediction_shift(views: StudyViews, blend: Blend) -> float:
+    """Return what is added to the logarithms that a blend tells; 0 for other targets (see ``mean_shift``)."""
+    if not views.scales or views.scales[0].transform == "identity":
+        return 0.0
+    return mean_shift(_unit(views).forward(views.target), blend.outputs)
+
+
+def _shifted(scale: TargetScale, shift: float) -> TargetScale:
+    """Return the scale whose predictions are ``shift`` larger before the logarithm is undone."""
+    return replace(scale, mean=scale.mean + shift, low=scale.low + shift, high=scale.high + shift)
 
 
 @dataclass(frozen=True)
@@ -87,9 +105,12 @@ def _refitted(refit: Refit) -> list[_Speaking]:
 
 
 def final_record(
-    blend: Blend, study: StudyRun, predictor: AnyPredictor, refit: Refit | None = None
+    blend: Blend, study: StudyRun, predictor: AnyPredictor, refit: Refit | None = None, shift: float = 0.0
 ) -> dict[str, Any]:
-    """Return ``final``: what the final model is made of, and what that is worth out of fold."""
+    """Return ``final``: what the final model is made of, and what that is worth out of fold.
+
+    ``mean_factor`` is by how much predictions are larger than the exponentials of what the members tell.
+    """
     root = study.result.metric in ROOTS
     configs = study.result.configurations
     value, alone = (v**0.5 if root else v for v in (blend.loss, blend.loss_alone))
@@ -103,6 +124,7 @@ def final_record(
         ],
         "value": value,
         "chosen_alone": alone,
+        **({"mean_factor": round(math.exp(shift), 5)} if shift and type(predictor) is Predictor else {}),
     }
 
 

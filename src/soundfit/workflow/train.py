@@ -33,7 +33,7 @@ from soundfit.study.views import StudyViews
 from soundfit.workflow import record as records
 from soundfit.workflow.examine import examine, run_name
 from soundfit.workflow.explain import importance_record
-from soundfit.workflow.final import final_record, refit_record
+from soundfit.workflow.final import final_record, prediction_shift, refit_record
 from soundfit.workflow.folder import check_free
 from soundfit.workflow.hardware import describe_hardware, describe_versions
 from soundfit.workflow.inquiry import Deadlines, Inquiry, inquire
@@ -285,7 +285,7 @@ def _train(
         document["created"], document["command"] = checkpoint.created, checkpoint.command
     if nested is not None:
         document["cv"]["nested"] = nested
-    document["final"] = final_record(blend, inquiry.study, predictor, refit)
+    document["final"] = final_record(blend, inquiry.study, predictor, refit, prediction_shift(views, blend))
     compared = None if refit is None else refit_record(refit)
     if compared is not None:
         document["refit"] = compared

@@ -475,13 +475,13 @@ def reduction(case: Case) -> list[Diagnosis]:
 
 
 def _shrunk(case: Case) -> list[Diagnosis]:
-    """A mean loss that is divided once more, by hundreds, before steps that are as long as its gradient."""
+    """A mean loss that is divided once more, by hundreds or by its rows, before steps that are as long as its gradient."""
     factor, passes = case["custom.factor"], case.number("backwards", 1) / max(case.number("steps", 1), 1)
-    if (
-        case["optimiser.class"] not in ("SGD", "ASGD")
-        or factor is None
-        or not 0 < factor * max(passes, 1) < 0.01
-    ):
+    if case["optimiser.class"] not in ("SGD", "ASGD") or factor is None or not factor > 0:
+        return []
+    rows = (case["loss.prediction_shape"] or (0,))[0]
+    by_rows = passes < 1.5 and rows >= 16 and abs(factor * rows - 1) < 0.02
+    if not (factor * max(passes, 1) < 0.01 or by_rows):
         return []
     if case.fine or not (case.sick or case.smooth(1.0) > 0.9 * case.smooth(0.0)):
         return []

@@ -110,6 +110,8 @@ def modes(case: Case) -> list[Diagnosis]:
 
 def batchnorm(case: Case) -> list[Diagnosis]:
     """Batch norm whose running statistics are not those of the training."""
+    if case["stale_copy"]:
+        return [_stale_copy(case)]
     norms = case["modules.batchnorm"] or []
     if not norms:
         return []
@@ -160,6 +162,16 @@ def batchnorm(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _stale_copy(case: Case) -> Diagnosis:
+    """A copy of the model takes over weights and no statistics, and is what the script evaluates."""
+    found = case["stale_copy"]
+    fix = say("Statistics are buffers, not parameters: copy them as well, for a, b in zip(copy.buffers(), model.buffers()): a.copy_(b).")  # fmt: skip
+    return case.diagnose(
+        "batchnorm", "the copy that is evaluated took over the weights, not the statistics of batch norm", 0.93, fix,
+        place=found["place"], layers=found["norms"],
+    )  # fmt: skip
 
 
 def regularised(case: Case) -> list[Diagnosis]:

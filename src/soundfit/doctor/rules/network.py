@@ -192,6 +192,8 @@ def _wild_start(case: Case) -> bool:
 
 def nonlinearity(case: Case) -> list[Diagnosis]:
     """Linear layers follow each other with nothing curved between."""
+    if case["modules"] is None:
+        return _straight_by_hand(case)
     sequence = case["modules.sequence"] or []
     count = sum(1 for s in sequence if s == "linear")
     inner = sequence[: len(sequence) - 1 - sequence[::-1].index("linear")] if "linear" in sequence else []
@@ -227,6 +229,19 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _straight_by_hand(case: Case) -> list[Diagnosis]:
+    """Matrix products of the author's own follow each other with nothing curved between, and the loss stays up."""
+    count = round(case.number("custom.straight", 0))
+    if count < 2 or case.smooth(1.0) < 0.02 * case.smooth(0.0):
+        return []
+    fix = say(
+        "{count} linear layers without an activation between are one linear layer: put torch.relu around each but the last.",
+        count=count,
+    )
+    cause = say("{count} linear layers in a row, no activation between", count=count)
+    return [case.diagnose("missing-nonlinearity", cause, 0.85, fix, place=case["places.backward"])]
 
 
 def _unused_activation(case: Case, count: int) -> Diagnosis:

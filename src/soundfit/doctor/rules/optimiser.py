@@ -176,7 +176,16 @@ def zero_grad(case: Case) -> list[Diagnosis]:
         return []
     seen = sum(int(np.nansum(case.trace.series[n])) for n in kept)
     watched = max(1, int(np.isfinite(case.trace.series.get("gradient_norm", np.zeros(1))).sum()))
-    if seen < 0.6 * (watched - 1) or seen < 2 or case["together"] or case["optimiser.handmade"]:
+    # Optimisers that all step after one backward pass share a loss; models that play in turns have passes of their own.
+    several = max(round(case.number("stepped", 1)), 1)
+    shared = several > 1 and abs(several * case.number("backwards", 0) - case.number("steps")) <= 2 * several
+    watched = max(1, round(watched / several)) if shared else watched
+    if (
+        seen < 0.6 * (watched - 1)
+        or seen < 2
+        or (case["together"] and not shared)
+        or case["optimiser.handmade"]
+    ):
         return []
     place = case["places.backward"]
     fix = say("Clear gradients before each backward pass: optimizer.zero_grad().")

@@ -185,8 +185,10 @@ def schedule(case: Case) -> list[Diagnosis]:
     """A schedule takes the rate to nothing (or to too much) long before the end."""
     rates = np.asarray(case.trace.series.get("learning_rate", np.zeros(0)))
     rates = rates[np.isfinite(rates)]
-    if not case.sick or len(rates) < 10 or rates.max() <= 0:
+    if len(rates) < 10 or rates.max() <= 0:
         return []
+    if not case.sick:
+        return _proven_schedule(case, rates)
     early = rates[: max(1, len(rates) // 3)]
     top = max(float(rates.max()), case.number("optimiser.lr", 0.0))  # it may be tiny from the first step
     tiny = float((rates < 0.01 * top).mean())
@@ -226,6 +228,21 @@ def schedule(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _proven_schedule(case: Case, rates: np.ndarray) -> list[Diagnosis]:
+    """The rate is next to nothing for most steps, and the same training at its first rate does significantly better."""
+    found = (case["schedule_gains"] or {}).get("flat")
+    if not found or found["gain"] < 0.04 or found["z"] < 3.0:
+        return []
+    top, tiny = float(rates.max()), float((rates < 0.01 * rates.max()).mean())
+    fix = say("The schedule brings the rate from {top:.2g} to {usual:.2g} for most of the training: at {top:.2g} throughout, held-out rows score {gain:.3f} more. Step it per epoch, or decay more slowly.",
+              top=top, usual=float(np.median(rates)), gain=found["gain"])  # fmt: skip
+    return [
+        case.diagnose("schedule", say("the rate is below a hundredth of its top for {tiny:.0%} of the steps", tiny=tiny), 0.85, fix,
+                      place=case["optimiser.place"], change={"flat_rate": True},
+                      held_out_gain=found["gain"], gain_in_standard_errors=found["z"])
+    ]  # fmt: skip
 
 
 def epochs(case: Case) -> list[Diagnosis]:
