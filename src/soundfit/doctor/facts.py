@@ -276,6 +276,10 @@ def idle_facts(watch: Watch) -> dict[str, Any] | None:
     return None
 
 
+def _any(root: RootRecord, held: set[int]) -> bool:
+    return any(id(p) in held for p in root.module.parameters())
+
+
 def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:
     """Return settings of the main optimiser, and which parameters of the trained models any of them holds."""
     out: dict[str, Any] = {"known": bool(watch.optimisers)}
@@ -285,7 +289,9 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
     # An optimiser of an earlier phase teaches nothing any more.
     late = [o for o in watch.optimisers.values() if o is main or not o.steps or o.ended > main.began]
     held = {id(p) for o in late for p in o.parameters}
-    trained = [r for r in watch.roots.values() if r.train_calls]
+    ever = {id(p) for o in watch.optimisers.values() for p in o.parameters}
+    # Nor is a model of an earlier phase, a fold's say, still taught.
+    trained = [r for r in watch.roots.values() if r.train_calls and (_any(r, held) or not _any(r, ever))]
     unreached, unreached_elements = [], 0
     inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
     counted: set[int] = set()  # models may share parts

@@ -176,14 +176,21 @@ class Patches:
         watch = self.watch
         is_compiling = torch.compiler.is_compiling
         is_grad_enabled = torch.is_grad_enabled
+        inside = [False]
 
         @functools.wraps(original)
         def loss(*args: Any, **kwargs: Any) -> Any:
-            out = original(*args, **kwargs)
+            if inside[0] or is_compiling():  # a mode hands the same call down once more
+                return original(*args, **kwargs)
+            inside[0] = True
+            try:
+                out = original(*args, **kwargs)
+            finally:
+                inside[0] = False
             if watch.quiet and is_grad_enabled():
                 watch.last_loss = (kind, args, kwargs, out)
                 return out
-            if not isinstance(out, torch.Tensor) or (watch.compiled and is_compiling()):
+            if not isinstance(out, torch.Tensor):
                 return out
             prediction = args[0] if args else kwargs.get("input")
             target = args[1] if len(args) > 1 else kwargs.get("target")
