@@ -15,11 +15,14 @@ from suite import S
 from test_causes import found
 
 from soundfit.doctor.beside import beside, fitting
+from soundfit.doctor.changes import Changes
 from soundfit.doctor.graph import loss_structure
 from soundfit.doctor.likelihood import is_likelihood
-from soundfit.doctor.script import watched_run
+from soundfit.doctor.scores import Task
+from soundfit.doctor.script import execute, watched_run
 from soundfit.doctor.series import spent_early
 from soundfit.doctor.straight import straight_maps
+from soundfit.doctor.watch import Watch
 
 # Scored by scikit-learn: no tensor ever meets the targets. Rows of the rare class are copied before or after the split.
 COPIED = """
@@ -275,3 +278,61 @@ def test_a_rate_that_falls_at_the_end_is_not_spent_early() -> None:
     cosine = [0.5 * (1 + np.cos(np.pi * k / 100)) for k in range(100)]
     assert not spent_early(cosine)
     assert spent_early([0.3 ** (k // 5) for k in range(100)])
+
+
+def _changed(source: str, folder: Path, wanted: dict[str, object], **facts: object) -> Watch:
+    """Run a script with changes and a watch outside of them, as a retraining that is judged does."""
+    script = folder / "train.py"
+    script.write_text(source)
+    changes, watch = Changes(wanted, {"task": Task("regression", 0), "model": "Sequential", **facts}), Watch()
+    changes.attach()
+    watch.attach()
+    try:
+        assert execute(script, []) == 0
+    finally:
+        watch.detach()
+        changes.detach()
+    assert watch.stumbled is None
+    return watch
+
+
+SCALED = """
+rows = torch.randn(400, 5); dose = 3000 + 700 * rows[:, :1] + 20 * torch.randn(400, 1)
+net = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))
+opt = torch.optim.Adam(net.parameters(), lr=0.01)
+judge = nn.MSELoss()
+for epoch in range(30):
+    for i in torch.randperm(300).split(30):
+        opt.zero_grad(); judge(net(rows[i]), dose[i]).backward(); opt.step()
+    with torch.no_grad(): judge(net(rows[300:]), dose[300:])
+"""
+
+
+def test_scaled_targets_are_scaled_once_and_judged_in_their_unit(tmp_path: Path) -> None:
+    facts = {"row_shape": [5], "custom_loss": False, "target_mean": 3000.0, "target_std": 700.0}
+    watch = _changed(S(SCALED), tmp_path, {"scale_targets": True}, **facts)
+    _, told, truth = next(iter(watch.roots.values())).eval_scores[-1]
+    assert float(truth.mean()) == pytest.approx(3000, abs=200)  # not what the changed loss was handed
+    assert float((told - truth).pow(2).mean().sqrt()) < 150
+    losses = [loss for loss in watch.recording.loss if loss == loss]
+    assert 0.3 < losses[0] < 3.0  # once: a second time would make it (3000 / 700)² larger
+
+
+def test_an_optimiser_takes_what_only_an_earlier_phase_taught(tmp_path: Path) -> None:
+    source = S(PHASES.format(again="before = reader.wide.weight.detach().clone()"))
+    end = "\nassert bool((reader.wide.weight.detach() != before).any()) == WANTED"
+    for wanted in ({}, {"include": True}):
+        _changed(source + end.replace("WANTED", str(bool(wanted))), tmp_path, wanted, row_shape=[12])
+
+
+def test_a_loss_is_taken_without_what_was_made_of_it(tmp_path: Path) -> None:
+    ends = []
+    for share, wanted in ((" / 30", {"own_loss": True}), ("", {})):
+        end = (
+            "\nassert math.isfinite(float(loss)); print(round(float(one.weight.detach().double().sum()), 6))"
+        )
+        watch = _changed(S(APART.format(share=share)) + end, tmp_path, wanted, row_shape=[20])
+        ends.append(
+            [float(w.detach().double().sum()) for r in watch.roots.values() for w in r.module.parameters()]
+        )
+    assert ends[0] == pytest.approx(ends[1])

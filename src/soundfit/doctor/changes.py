@@ -64,6 +64,9 @@ class Changes:
         ] = {}  # of layers that run inside the model and are no part of it
         self._extra = ExtraSteps(int(wanted.get("longer", 1)))
         self._adams: dict[int, Optimizer] = {}
+        self._spans: dict[int, tuple[int, int]] = {}  # of each optimiser its first and last step
+        self._steps = 0
+        self._own: Any = None  # what a loss function gave last
         self._undo: list[Callable[[], None]] = []
         self._direct = DirectForwards()
         self._by_hand = ByHand(wanted)
@@ -356,7 +359,8 @@ class Changes:
                     kwargs["weight"] = weights[(target > 0.5).long()]
             self.inside_loss = True  # a mode hands the same call down once more
             try:
-                return original(prediction, target, *args, **kwargs)
+                self._own = original(prediction, target, *args, **kwargs)
+                return self._own
             finally:
                 self.inside_loss = False
 
@@ -383,6 +387,8 @@ class Changes:
             if want.get("once") and loss is self.backed:
                 return None
             self.backed = loss
+            if want.get("own_loss") and isinstance(self._own, Tensor) and self._own.numel() == 1:
+                loss = self._own  # without what was made of it
             if self.bare is not None:
                 loss = self._met(self.bare, loss)
             if want.get("zero_grad") and self.fresh_backward:
@@ -455,7 +461,7 @@ class Changes:
             params = [p for g in optimiser.param_groups for p in g["params"] if p.grad is not None]
             nn.utils.clip_grad_norm_(params, float(self.wanted["clip"]))
         if self.wanted.get("include") and (self.root is not None or self.bare is not None):
-            held = {id(p) for o in self.optimisers for g in o.param_groups for p in g["params"]}
+            held = {id(p) for o in self._active(optimiser) for g in o.param_groups for p in g["params"]}
             used = [*(self.root.parameters() if self.root is not None else ()), *self.foreign.values()]
             used += self.bare.entries.leaves.values() if self.bare is not None else ()
             missing = [p for p in {id(p): p for p in used}.values() if id(p) not in held]
@@ -468,6 +474,13 @@ class Changes:
             self._step_by_adam(optimiser)
         if self.bare is not None:
             self.bare.asleep = not args and kwargs.get("closure") is None
+
+    def _active(self, optimiser: Optimizer) -> list[Optimizer]:
+        """Return the optimisers without an earlier phase's, which step no more when this one begins."""
+        self._steps += 1
+        first, _ = self._spans.get(id(optimiser), (self._steps, 0))
+        self._spans[id(optimiser)] = first, self._steps
+        return [o for o in self.optimisers if self._spans.get(id(o), (0, first))[1] >= first]
 
     def _step_by_adam(self, optimiser: Optimizer) -> None:
         """Step by Adam instead; the script's own optimiser then finds no gradient and steps nothing."""

@@ -489,7 +489,7 @@ def _shrunk(case: Case) -> list[Diagnosis]:
     fix = say("The loss is divided by {times:.0f} before backward(), and each step with it: it is a mean over the batch already.", times=times)  # fmt: skip
     return [
         case.diagnose("loss-reduction", say("a mean loss is divided by {times:.0f} once more", times=times), 0.88, fix, place=place,
-                      change={"rate": times}, factor=factor)
+                      change={"own_loss": True} if by_rows else {"rate": times}, factor=factor)
     ]  # fmt: skip
 
 
