@@ -333,3 +333,21 @@ def test_a_loss_is_taken_without_what_was_made_of_it(tmp_path: Path) -> None:
             [float(w.detach().double().sum()) for r in watch.roots.values() for w in r.module.parameters()]
         )
     assert ends[0] == pytest.approx(ends[1])
+
+
+def test_a_detached_watch_holds_nothing_of_the_users_frame() -> None:
+    net, watch = torch.nn.Linear(3, 2), Watch()
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    watch.attach()
+    x, y = torch.randn(12, 3), torch.arange(12) % 2
+    torch.nn.functional.cross_entropy(net(x), y).backward()
+    opt.step()
+    x_test, y_test = torch.randn(9, 3), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])
+    with torch.no_grad():
+        net(x_test).numpy()
+    assert watch.evaluation.pending is not None
+    watch.detach()
+    assert watch.evaluation.pending is None
+    assert watch.evaluation._beside == []
+    (record,) = watch.roots.values()
+    assert [truth.tolist() for _, _, truth in record.eval_scores] == [y_test.tolist()]

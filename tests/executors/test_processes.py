@@ -169,6 +169,8 @@ def test_no_value_comes_while_a_job_is_at_work() -> None:
 
 def test_ctrl_c_leaves_no_worker_behind() -> None:
     executor = ProcessExecutor(1)
+    # Who starts the tests in the background of a shell has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     caught = threading.Event()
 
@@ -188,6 +190,7 @@ def test_ctrl_c_leaves_no_worker_behind() -> None:
             executor.call(_sleep, poll=lambda done, state: False)
     finally:
         caught.set()
+        signal.signal(signal.SIGINT, before)
     sender.join()
     assert not executor._workers
 

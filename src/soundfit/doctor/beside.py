@@ -38,7 +38,10 @@ def beside(inputs: Tensor) -> list[tuple[str, Any, str]]:
             frames += 1
             names = frame.f_locals
             known = next((k for k, v in names.items() if v is inputs), "")
-            found = [(k, v, known) for k, v in names.items() if _may_be(k, v, len(inputs))]
+            try:
+                found = [(k, v, known) for k, v in names.items() if _may_be(k, v, len(inputs))]
+            except Exception:  # objects that answer oddly when they are asked for a shape
+                found = []
             if found:
                 return found
         frame = frame.f_back
@@ -75,7 +78,7 @@ def _rest(name: str) -> str:
 def _as(value: Any, like: Tensor) -> Tensor | None:
     try:
         made = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(_plain(value))
-    except (TypeError, ValueError):
+    except Exception:  # text, objects, rows of unequal lengths
         return None
     n = len(made)
     if made.is_complex() or made.numel() != n * (like[0].numel() if len(like) else 1) or not n:

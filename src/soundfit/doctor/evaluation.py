@@ -52,6 +52,10 @@ class Evaluation:
         if rows is not None and rows.dim() and rows.shape[0] == out.shape[0]:
             self._beside = beside(rows)
 
+    def forget(self) -> None:
+        """Wait for nothing, and hold nothing."""
+        self.pending, self._beside = None, []
+
     def expire(self) -> None:
         """End the waiting: what stood beside the inputs is the target, where only one thing can be."""
         found, self._beside = self._beside, []

@@ -107,6 +107,7 @@ class Watch:
         self._note_the_rest()
         self.patches.remove()
         self.attached = False
+        self.evaluation.forget()
         self._forget()
 
     @unbroken
@@ -353,14 +354,12 @@ class Watch:
         """See whether gradients from before the last step are still there when a new backward begins."""
         if self.backwards_since_step != 1:
             return
-        for record in self.optimisers.values():
-            # An earlier fold's optimiser keeps its last gradients.
-            if not record.steps or self.step - record.ended > 2:
-                continue
-            if has_gradient(record.parameters):
-                self.recording.put(f"old_gradients_{id(record)}", self.step + 1, 1.0)
-                record.grads_were_zeroed = False
-                return
+        # An earlier fold's optimiser keeps its last gradients.
+        late = (o for o in self.optimisers.values() if o.steps and self.step - o.ended <= 2)
+        record = next((o for o in late if has_gradient(o.parameters)), None)
+        if record is not None:
+            self.recording.put(f"old_gradients_{id(record)}", self.step + 1, 1.0)
+            record.grads_were_zeroed = False
 
     def _nonfinite_loss(self, loss: torch.Tensor, value: float) -> None:
         if not any(e.kind == "nonfinite" for e in self.recording.events):
