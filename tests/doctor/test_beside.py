@@ -141,6 +141,16 @@ for epoch in range(25):
         loss = F.binary_cross_entropy(net(scans[i]), scans[i].clamp(0, 1))
         opt.zero_grad(); loss.backward(); opt.step()
 """
+# The same in logits, under a summed error.
+LOGITS = """
+scans = (torch.rand(500, 4) @ torch.rand(4, 40)).div(3).clamp(0, 1).pow(2)
+net = nn.Sequential(nn.Linear(40, 32), nn.ReLU(), nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 40))
+opt = torch.optim.Adam(net.parameters(), lr=0.003)
+for epoch in range(40):
+    for i in torch.randperm(500).split(25):
+        loss = F.binary_cross_entropy_with_logits(net(scans[i]), scans[i], reduction="sum") / 25
+        opt.zero_grad(); loss.backward(); opt.step()
+"""
 # A schedule that is spent before an epoch is over, on a task that is half learnt by then.
 SPENT = """
 rows = torch.randn(900, 16); price = torch.tanh(rows[:, :4]).sum(1, keepdim=True) + 0.1 * torch.randn(900, 1)
@@ -174,6 +184,7 @@ PAIRS = {
     "products_of_products": ("missing-nonlinearity", S(BY_HAND.format(bend="")), S(BY_HAND.format(bend="torch.relu"))),
     "an_average_without_statistics": ("batchnorm", S(AVERAGE.format(buffers="pass")), S(AVERAGE.format(buffers="[s.copy_(b) for s, b in zip(slow.buffers(), net.buffers())]"))),
     "sigmoids_all_the_way": ("vanishing-gradient", S(SQUEEZED.format(act="Sigmoid")), S(SQUEEZED.format(act="ReLU"))),
+    "a_copy_in_logits": ("vanishing-gradient", S(SQUEEZED.format(act="Sigmoid")), S(LOGITS)),
     "a_rate_soon_spent": ("schedule", S(SPENT.format(each="plan.step()", then="")), S(SPENT.format(each="", then="plan.step()"))),
     "layers_apart": ("loss-reduction", S(APART.format(share=" / 30")), S(APART.format(share=""))),
 }  # fmt: skip
