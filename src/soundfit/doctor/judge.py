@@ -97,7 +97,8 @@ def possible_score(facts: Mapping[str, Any]) -> float:
     values += [r["held_out"] for k, r in facts.get("replays", {}).items() if k.startswith("sound-1e")]
     # Of an autoencoder that tells no more than the mean; far less is told in other units, in logits say.
     copied = facts.get("linear_copy", math.nan)
-    if copied > 0.3 and facts.get("trained_steps", 0) >= 100 and -0.3 < best_score(facts) < 0.3 * copied:
+    wide = facts.get("task", {}).get("columns", 0) >= 8 and facts.get("trained_steps", 0) >= 100
+    if wide and copied > 0.3 and -0.3 < best_score(facts) < 0.3 * copied:
         values.append(copied)
     values = [v for v in values if not math.isnan(v)]
     return max(values) if values else math.nan
