@@ -147,7 +147,7 @@ def read_pair(cache: Path, name: str) -> tuple[pd.DataFrame, Any, pd.DataFrame, 
     target = TABLES[name].target
     train, test = (pd.read_csv(cache / f"{name}.{part}.csv") for part in ("train", "test"))
     y, y_test = train.pop(target), test.pop(target)
-    if y.dtype.kind == "f" or y.nunique() > 20:
+    if y.dtype.kind == "f" or (y.dtype.kind in "iu" and y.nunique() > 20):
         return train, y.to_numpy(float), test, y_test.to_numpy(float), None
     classes = sorted(y.unique())
     code = {c: i for i, c in enumerate(classes)}
