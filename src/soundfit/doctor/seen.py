@@ -18,6 +18,7 @@ __all__ = [
     "LossCall",
     "OptimiserRecord",
     "RootRecord",
+    "any_of",
     "first_tensor",
     "main_root",
     "optimiser_of",
@@ -160,7 +161,7 @@ def main_root(records: Iterable[RootRecord]) -> RootRecord | None:
 def optimiser_of(root: RootRecord | None, records: Iterable[OptimiserRecord]) -> OptimiserRecord | None:
     """Return the optimiser that steps a model's parameters, else the one with most steps."""
     known = {id(p) for p in root.module.parameters()} if root is not None else set()
-    return max(records, key=lambda o: (o.steps > 0 and _holds(o, known), o.steps), default=None)
+    return max(records, key=lambda o: (o.steps > 0 and any_of(o.parameters, known), o.steps), default=None)
 
 
 def play_together(roots: Iterable[RootRecord], records: Iterable[OptimiserRecord]) -> bool:
@@ -171,7 +172,7 @@ def play_together(roots: Iterable[RootRecord], records: Iterable[OptimiserRecord
     owners = []
     for root in roots:
         known = {id(p) for p in root.module.parameters()}
-        owners.append({id(o): o for o in records if o.steps and _holds(o, known)})
+        owners.append({id(o): o for o in records if o.steps and any_of(o.parameters, known)})
     for i, a in enumerate(owners):
         for b in owners[:i]:
             mine, others = ([o for k, o in x.items() if k not in y] for x, y in ((a, b), (b, a)))
@@ -180,8 +181,9 @@ def play_together(roots: Iterable[RootRecord], records: Iterable[OptimiserRecord
     return False
 
 
-def _holds(record: OptimiserRecord, known: set[int]) -> bool:
-    return any(id(p) in known for p in record.parameters)
+def any_of(parameters: Iterable[torch.Tensor], known: set[int]) -> bool:
+    """Return whether one of the parameters is among those known by identity."""
+    return any(id(p) in known for p in parameters)
 
 
 def first_tensor(tree: Any) -> torch.Tensor | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from soundfit.records import Event, Trace
 
-__all__ = ["Recording", "spent_early", "still_falling"]
+__all__ = ["Recording", "spent_early", "spent_share", "still_falling"]
 
 
 @dataclass
@@ -52,14 +52,19 @@ class Recording:
         return Trace("step", at, series, layers, tuple(self.events), {**self.facts, **facts})
 
 
+def spent_share(rates: Sequence[float]) -> float:
+    """Return the share of steps whose rate is below a hundredth of the largest."""
+    found = np.asarray(rates, dtype=float)
+    return float((found < 0.01 * found.max()).mean())
+
+
 def spent_early(rates: Sequence[float]) -> bool:
     """Return whether rates are below a hundredth of their largest for more than half of the steps.
 
     >>> spent_early([1.0] * 10), spent_early([1.0, 0.1, *[0.001] * 8])
     (False, True)
     """
-    found = np.asarray(rates, dtype=float)
-    return len(found) >= 10 and found.max() > 0 and float((found < 0.01 * found.max()).mean()) > 0.5
+    return len(rates) >= 10 and max(rates) > 0 and spent_share(rates) > 0.5
 
 
 def still_falling(values: Sequence[float]) -> bool:

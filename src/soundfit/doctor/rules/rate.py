@@ -11,6 +11,7 @@ import numpy as np
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import changed, set_keyword
 from soundfit.doctor.judge import usual_rates
+from soundfit.doctor.series import spent_share
 from soundfit.doctor.steps import lengthened
 from soundfit.records import Diagnosis
 from soundfit.records.said import say
@@ -235,7 +236,7 @@ def _proven_schedule(case: Case, rates: np.ndarray) -> list[Diagnosis]:
     found = (case["schedule_gains"] or {}).get("flat")
     if not found or found["gain"] < 0.04 or found["z"] < 3.0:
         return []
-    top, tiny = float(rates.max()), float((rates < 0.01 * rates.max()).mean())
+    top, tiny = float(rates.max()), spent_share(list(rates))
     fix = say("The schedule brings the rate from {top:.2g} to {usual:.2g} for most of the training: at {top:.2g} throughout, held-out rows score {gain:.3f} more. Step it per epoch, or decay more slowly.",
               top=top, usual=float(np.median(rates)), gain=found["gain"])  # fmt: skip
     return [
