@@ -20,7 +20,7 @@ class Runner:
     Every row is the same, so that the seeds alone make the interval.
     """
 
-    judges, goal = "held-out", 0.0
+    judges, goal, enough = "held-out", 0.0, 0.05
 
     def __init__(self, gain: Callable[[int], float | None], *, seconds: float = 1.0) -> None:
         self.gain, self.seconds = gain, seconds

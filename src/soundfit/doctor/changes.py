@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from soundfit.doctor.bare import Bare
+from soundfit.doctor.between import relu_before_maps
 from soundfit.doctor.by_hand import ByHand
 from soundfit.doctor.call import Call, call_of
 from soundfit.doctor.direct import DirectForwards
@@ -23,9 +24,11 @@ from soundfit.doctor.guards import divided, guarded, unclipped
 from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.loaders import Loaders
+from soundfit.doctor.neutral import neutral_draws
 from soundfit.doctor.patches import LOSSES
-from soundfit.doctor.remodel import draw_anew, relu_between, residual, widen
+from soundfit.doctor.rejoin import rejoined
 from soundfit.doctor.replay import sound_loss
+from soundfit.doctor.roots import Roots
 
 __all__ = ["Changes"]
 
@@ -49,7 +52,7 @@ class Changes:
         self.facts = facts
         self.hold_back = hold_back
         self.held: list[tuple[tuple[Tensor, ...], Tensor]] = []
-        self.root: nn.Module | None = None
+        self._roots = Roots(wanted, facts)
         self.optimisers: list[Optimizer] = []
         self.fresh_backward = True
         self.depth = 0
@@ -71,6 +74,11 @@ class Changes:
         self._direct = DirectForwards()
         self._by_hand = ByHand(wanted)
         self.bare = Bare(wanted, facts, hold_back) if facts.get("bare") else None
+
+    @property
+    def root(self) -> nn.Module | None:
+        """The model that was taught last."""
+        return self._roots.taught
 
     def attach(self) -> None:
         """Install the patches."""
@@ -128,7 +136,13 @@ class Changes:
             for owner in (torch, F, torch.Tensor):
                 for name in ("softmax", "log_softmax"):
                     self._patch(owner, name, self._over_classes(getattr(owner, name)))
-        if want.get("shuffle") or want.get("longer") or want.get("go_on"):
+        if want.get("between"):
+            relu_before_maps(self._patch)
+        if want.get("connected"):
+            rejoined(self._patch, lambda: bool(self.depth) or want["connected"] == "all")
+        if want.get("neutral"):
+            neutral_draws(self._patch, lambda: self.root is not None and not self.depth)
+        if any(want.get(name) for name in ("shuffle", "longer", "go_on", "turn_pairs")):
             data = torch.utils.data.DataLoader
             self._patch(data, "__init__", self._loaders.built(data.__init__))
             self._patch(data, "__iter__", self._loaders.iterated(data.__iter__))
@@ -155,13 +169,13 @@ class Changes:
         @functools.wraps(original)
         def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             first = args[0] if args and isinstance(args[0], Tensor) else None
-            if self.depth or first is None or not self._is_root(module, first):
+            if self.depth or first is None or not self._roots.knows(module, first):
                 if self.depth and self.wanted.get("foreign") and torch.is_grad_enabled():
                     self.foreign.update({id(p): p for p in module.parameters()})
                 return original(module, *args, **kwargs)
             self.depth = 1
             try:
-                x = self._input(first)
+                x = self._input(module, first)
                 out = original(module, x, *args[1:], **kwargs)
             finally:
                 self.depth = 0
@@ -190,47 +204,15 @@ class Changes:
 
         return __init__
 
-    def _is_root(self, module: nn.Module, x: Tensor) -> bool:
-        if module is self.root:
-            return True
-        if type(module).__name__ != self.facts.get("model") or list(x.shape[1:]) != self.facts.get(
-            "row_shape"
-        ):
-            return False
-        if next(module.parameters(), None) is None:
-            return False
-        self.root = module
-        self._prepare(module)
-        return True
-
-    def _prepare(self, module: nn.Module) -> None:
-        want = self.wanted
-        if want.get("fresh"):
-            draw_anew(module)
-        if want.get("unfreeze") or want.get("include"):
-            for p in module.parameters():
-                p.requires_grad_(True)
-        for part in module.modules():
-            if "dropout" in want and isinstance(part, nn.modules.dropout._DropoutNd):
-                part.p = min(part.p, float(want["dropout"]))
-            if "momentum" in want and isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.momentum = float(want["momentum"])
-        if want.get("activation") == "relu":
-            relu_between(module)
-        if want.get("widen"):
-            widen(module, int(want["widen"]))
-        if want.get("residual"):
-            residual(module)
-
-    def _input(self, x: Tensor) -> Tensor:
+    def _input(self, module: nn.Module, x: Tensor) -> Tensor:
         if not x.is_floating_point():
             return x
         if self.wanted.get("nan_to_num"):
             x = torch.nan_to_num(x)
         if self.wanted.get("scale_inputs") and "input_mean" in self.facts:
             x = (x - self.facts["input_mean"].to(x)) / self.facts["input_std"].to(x)
-        if self.wanted.get("mode") and self.root is not None:
-            self.root.train(torch.is_grad_enabled())
+        if self.wanted.get("mode"):
+            module.train(torch.is_grad_enabled())
         return x
 
     def _output(self, out: Any) -> Any:

@@ -139,6 +139,8 @@ def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
             "after": float(after.norm()), "spectral": spectral, "kind": type(owner).__name__,
         })  # fmt: skip
     out["moved"] = moved / size if size else math.nan
+    grads = [p.grad for p in root.module.parameters() if p.grad is not None]
+    out["gradients_finite"] = all(bool(torch.isfinite(g).all()) for g in grads)
     out["after_norm_ratio"] = math.nan
     if out["matrices"]:
         a, b = sum(m["after"] for m in out["matrices"]), sum(m["norm"] for m in out["matrices"])
@@ -150,8 +152,10 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     """Return the layers by kind, with batch norm, dropout and activation modules and where they were built."""
     modules = list(root.module.named_modules())
     place = watch.births.get
+    calls = root.train_calls - root.train_calls_in_eval_mode
     norms = [
         {"name": n, "momentum": m.momentum, "place": place(id(m)), "track": m.track_running_stats, "eps": m.eps,
+         "uses": int(m.num_batches_tracked) / calls if calls > 0 and m.num_batches_tracked is not None else 0.0,
          "var": float(m.running_var.mean()) if m.running_var is not None else math.nan}
         for n, m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)
     ]  # fmt: skip

@@ -16,7 +16,7 @@ class Loaders:
     """Shuffles, lengthens or goes on where a script's loaders do not.
 
     Args:
-        wanted: names and values of changes (``shuffle``, ``longer``, ``go_on``).
+        wanted: names and values of changes (``shuffle``, ``longer``, ``go_on``, ``turn_pairs``).
     """
 
     def __init__(self, wanted: dict[str, Any]) -> None:
@@ -44,6 +44,8 @@ class Loaders:
         def __iter__(loader: Any) -> Any:
             if not torch.is_grad_enabled():
                 return iterate(loader)
+            if self.wanted.get("turn_pairs"):
+                return (_turned(batch) for batch in iterate(loader))
             if self.times > 1:
                 if not isinstance(loader.sampler, torch.utils.data.RandomSampler):
                     return iterate(loader)
@@ -56,3 +58,22 @@ class Loaders:
             return iterate(loader)
 
         return __iter__
+
+
+def _turned(batch: Any) -> Any:
+    """Return a batch whose pairs' labels mean the other: 0 and 1, or -1 and 1, in the last vector of two
+    values."""
+    if not isinstance(batch, list | tuple):
+        return batch
+    parts = list(batch)
+    for k in reversed(range(len(parts))):
+        x = parts[k]
+        if isinstance(x, torch.Tensor) and x.dim() <= 2 and x.numel() == len(x):
+            low, high = float(x.min()), float(x.max())
+            if {low, high} <= {0.0, 1.0} and bool(((x == 0) | (x == 1)).all()):
+                parts[k] = 1 - x if x.dtype is not torch.bool else ~x
+                return parts
+            if {low, high} <= {-1.0, 1.0} and bool((x.abs() == 1).all()):
+                parts[k] = -x
+                return parts
+    return batch

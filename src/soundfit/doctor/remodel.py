@@ -8,6 +8,7 @@ to the optimiser by the caller.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["draw_anew", "relu_between", "residual", "widen"]
+__all__ = ["calmed", "draw_anew", "relu_between", "residual", "widen"]
 
 F = nn.functional
 _KEEPS_WIDTH = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity)
@@ -46,7 +47,7 @@ def relu_between(model: nn.Module) -> None:
             part.forward = F.relu  # type: ignore[method-assign]
     if not any(type(m).__module__ == "torch.nn.modules.activation" for m in parts[:-1]):
         for linear in [m for m in parts if isinstance(m, nn.Linear)][:-1]:
-            linear.forward = _then_relu(linear.forward)  # type: ignore[method-assign]
+            _around(linear, _then_relu)
 
 
 def widen(model: nn.Module, width: int) -> bool:
@@ -82,14 +83,20 @@ def _set_size(linear: nn.Linear, inputs: int, outputs: int) -> None:
 def residual(model: nn.Module) -> int:
     """Add each linear or convolution layer's input to its output where the shapes agree; return how many.
 
-    Weights of these layers are divided by the root of their number, so that the sum keeps its spread.
+    Their first weights must be calmed, so that the sum keeps its spread.
     """
+    parts = [m for m in model.modules() if _keeps_shape(m)]
+    for part in parts:
+        _around(part, _and_input)
+    return len(parts)
+
+
+def calmed(model: nn.Module) -> None:
+    """Divide the weights of layers that residual() adds to by the root of their number."""
     parts = [m for m in model.modules() if _keeps_shape(m)]
     with torch.no_grad():
         for part in parts:
             part.weight.mul_(1 / math.sqrt(len(parts)))  # type: ignore[operator]
-            part.forward = _and_input(part.forward)
-    return len(parts)
 
 
 def _keeps_shape(part: nn.Module) -> bool:
@@ -102,9 +109,14 @@ def _keeps_shape(part: nn.Module) -> bool:
     return same and all(s == 1 for s in part.stride)
 
 
-def _then_relu(forward: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x: F.relu(forward(x))
+def _around(part: nn.Module, forward: Callable[..., Any]) -> None:
+    """Replace a part's forward by one around it; a copy of the part has its own, as partials and methods do."""
+    part.forward = functools.partial(forward, part.forward)
 
 
-def _and_input(forward: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x: x + forward(x)
+def _then_relu(inner: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
+    return F.relu(inner(x))
+
+
+def _and_input(inner: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
+    return x + inner(x)

@@ -22,12 +22,12 @@ from typing import Any, TextIO
 import torch
 from scipy.stats import t as student_t
 
+from soundfit.doctor.blind import blind, blind_by_print
 from soundfit.doctor.case import Case
 from soundfit.doctor.examine import Examination
 from soundfit.doctor.forks import Forks, shared_modules
 from soundfit.doctor.judge import possible_score
-from soundfit.doctor.replay import replay
-from soundfit.doctor.rows import Rows, exhaustive
+from soundfit.doctor.rows import exhaustive
 from soundfit.doctor.scores import class_facts
 from soundfit.doctor.speak import Translate, told
 from soundfit.doctor.visit import Visit
@@ -43,6 +43,20 @@ FEWEST_HELD = 12  # with fewer held back by chance, as many as make a quarter ar
 FEWEST_ROWS = 24  # with fewer, none are held back: such a table is a function to be learnt
 # What is tried last on bare tensors, where no replay can tell what would cure.
 _SOUND_BARE = {"scale_inputs": True, "fresh": True, "adam": 0.01, "zero_grad": True, "include": True}
+_OF_THE_LOSS = frozenset(
+    (
+        "loss",
+        "reduction",
+        "scale_targets",
+        "output",
+        "descend",
+        "align",
+        "own_loss",
+        "target",
+        "weights",
+        "axis",
+    )
+)
 _COPY_BYTES, _COPY_FILES = 50_000_000, 2000
 
 
@@ -148,11 +162,17 @@ def repair(
     candidates = plans(visit)
     if bare and not visit.healthy:
         candidates.append(_sound_bare(visit))
-    if not candidates or trace is None or not (bare or "task" in trace.facts):
+    if not candidates or trace is None:
         out["why"] = _no_plan(visit)
         return out
-    facts, judges = ({"bare": True}, "held-out") if bare else _prepared(looked, trace.facts)
-    out["rows"] = _rows_named(judges, 0 if looked.rows is None else len(looked.rows))
+    # What a copy of the model makes of rows, no row held back from the model tells.
+    known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy"))
+    if not known:
+        facts, judges = _named(looked), "printed"
+    else:
+        facts, judges = ({"bare": True}, "held-out") if bare else _prepared(looked, trace.facts)
+    if known:
+        out["rows"] = _rows_named(judges, 0 if looked.rows is None else len(looked.rows))
     runner = _Runner(script, list(args), facts, judges)
     runner.told_to, runner.words, runner.limit = told_to, _, 600 + 20 * visit.watched_seconds
     runner.goal = math.nan if facts.get("uneven") else possible_score(trace.facts) - 0.05
@@ -161,15 +181,22 @@ def repair(
         runner.scratch()
         files = _stamps(script)
         try:
-            first = _survey(runner, out) if bare else runner.run({}, 0, say("as it is"), out)
-            if first is None and not bare:
-                candidates.append(_sound_bare(visit))
-                first = _survey(runner, out)  # the model's calls show rows, and not how they were judged
+            first = None
+            if known:
+                first = _survey(runner, out) if bare else runner.run({}, 0, say("as it is"), out)
+                if first is None and not bare:
+                    candidates.append(_sound_bare(visit))
+                    first = _survey(runner, out)  # the model's calls show rows, and not how they were judged
+            if first is None:
+                first, candidates = _by_print(runner, facts, candidates, out)
             best = _try(runner, first, candidates, out)
+            if runner.judges == "printed":
+                out["blind"] = None if first is None else blind_by_print(runner)
+            else:
+                out["blind"] = blind(looked, judges)
         finally:
             if runner.forks is not None:
                 runner.forks.close()
-        out["blind"] = _blind(looked, judges)
         if best is not None:
             out["accepted"] = True
             out["change"] = best["change"]
@@ -178,6 +205,32 @@ def repair(
         elif _stamps(script) != files:
             runner.final({}, quiet=True)
     return out
+
+
+def _named(looked: Examination) -> dict[str, Any]:
+    """Return how changes tell the model that they are for, where neither rows nor task are known."""
+    return {} if looked.root is None else {"model": type(looked.root.module).__name__}
+
+
+def _by_print(
+    runner: _Runner, facts: dict[str, Any], candidates: list[dict[str, Any]], out: dict[str, Any]
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Run a script as it is and judge by what it prints; return that and the changes that so can be judged."""
+    runner.facts, runner.judges, runner.usual, runner.goal = facts, "printed", None, math.nan
+    first = runner.run({}, 0, say("as it is"), out)
+    told_of = runner.told_facts
+    if first is None:
+        return None, candidates
+    runner.facts = {**facts, "printed": told_of["printed"]}
+    better = say("higher is better") if told_of["kind"] == "higher" else say("negative, for lower is better")
+    out["rows"] = say(
+        "what the script prints as “{label}” ({better})", label=told_of["printed"], better=better
+    )
+    if told_of["kind"] != "higher":
+        runner.enough = 0.05 * abs(first["score"])
+    if told_of["kind"] == "loss":  # no measure of a change that makes another loss of it
+        candidates = [one for one in candidates if not _OF_THE_LOSS & set(one["change"])]
+    return first, candidates
 
 
 def _sound_bare(visit: Visit) -> dict[str, Any]:
@@ -248,7 +301,11 @@ def _try(
         made = runner.run(plan["change"], 0, plan["code"], out)
         if made is not None and (after is None or made["score"] > after["score"]):
             best, after = plan, made
-        if made is not None and made["score"] - first["score"] > 0.05 and not made["score"] < runner.goal:
+        if (
+            made is not None
+            and made["score"] - first["score"] > runner.enough
+            and not made["score"] < runner.goal
+        ):
             break
     if best is None or after is None or after["score"] <= first["score"]:
         out["after"] = after["score"] if after is not None else None
@@ -278,7 +335,7 @@ def _try(
             "why": say("fewer than {n} fresh seeds could be compared", n=FRESH_SEEDS),
         }
         return None
-    _, low, high = interval(pairs, sampled=runner.judges != "all")
+    _, low, high = interval(pairs, sampled=runner.judges not in ("all", "printed"))
     out |= {"before": statistics.fmean(befores), "after": statistics.fmean(afters), "interval": [low, high]}
     return best if low > 0 else None
 
@@ -296,6 +353,7 @@ class _Runner:
         self.limit = math.inf
         self.hold_back = HELD_BACK
         self.goal = math.nan
+        self.enough = 0.05  # a gain with which no other change is tried
         self.usual: int | None = None
         self.forks: Forks | None = None
         self.told_facts: dict[str, Any] = {}
@@ -390,41 +448,6 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
         facts |= class_facts(task, rows.targets)
     facts["through"] = looked.through
     return facts
-
-
-def _blind(looked: Examination, judges: str) -> dict[str, Any] | None:
-    """Return the best of three Adam rates × standardised or not, on the rows that judge."""
-    recipe, task, rows = looked.recipe(), looked.task, looked.rows
-    if recipe is None or task is None or rows is None:
-        return None
-    split = None if judges != "all" else (torch.arange(len(rows)), torch.arange(len(rows)))
-    other = looked.eval_rows
-    if (
-        judges == "evaluation"
-        and other is not None
-        and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]
-    ):
-        n = len(rows)
-        inputs = tuple(torch.cat([x, z]) for x, z in zip(rows.inputs, other.inputs, strict=True))
-        rows = Rows(inputs, torch.cat([rows.targets, other.targets]))
-        split = torch.arange(n), torch.arange(n, len(rows))
-    found = []
-    for rate in (1e-4, 1e-3, 1e-2):
-        for scaled in (False, True):
-            made = replay(
-                recipe,
-                task,
-                rows,
-                {"adam": rate, **({"scale_inputs": True} if scaled else {})},
-                seconds=3.0,
-                split=split,
-            )
-            if made is not None and not math.isnan(made.held_out):
-                found.append({"rate": rate, "standardised": scaled, "score": made.held_out})
-    if not found:
-        return None
-    best = max(found, key=lambda one: one["score"])
-    return {**best, "trials": len(found)}
 
 
 _LEFT_OUT = (".git", ".venv", "venv", "__pycache__", "node_modules")

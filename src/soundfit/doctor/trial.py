@@ -23,6 +23,7 @@ def main(spec_path: str) -> int:
     import torch
 
     from soundfit.doctor.changes import Changes
+    from soundfit.doctor.printed import Listener
     from soundfit.doctor.script import execute
     from soundfit.doctor.watch import Watch
 
@@ -31,16 +32,22 @@ def main(spec_path: str) -> int:
     watch: Watch | None = None
     changes = Changes(spec["wanted"], spec["facts"], hold_back=spec["hold_back"])
     changes.attach()
-    if spec["judge"] and changes.bare is None:  # outside of the changes: it must see what the script sees
-        watch = Watch()
+    by_print = spec["judge"] and spec["rows"] == "printed"
+    if spec["judge"] and changes.bare is None and not by_print:
+        watch = Watch()  # outside of the changes: it must see what the script sees
         watch.attach()
+    heard = Listener(sys.stdout), Listener(sys.stderr)
+    if by_print:
+        sys.stdout, sys.stderr = heard
     try:
         code = execute(Path(spec["script"]), spec["args"])
     finally:
         if watch is not None:
             watch.detach()
         changes.detach()
-    if watch is not None:
+    if by_print:
+        torch.save(_judge_printed("\n".join(one.text() for one in heard), spec), spec_path + ".result")
+    elif watch is not None:
         torch.save(_judge(watch, changes, spec), spec_path + ".result")
     elif changes.bare is not None and spec["judge"]:
         torch.save(_judge_bare(changes.bare), spec_path + ".result")
@@ -65,6 +72,22 @@ def _offset_seeds(offset: int) -> None:
     np.random.default_rng = lambda seed=None: default_rng(
         seed + 1000 * offset if isinstance(seed, int) else seed
     )
+
+
+def _judge_printed(text: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the score that the script printed; of the first run under which label it stands as well."""
+    from soundfit.doctor.printed import score_to_judge_by, value_of
+
+    label = spec["facts"].get("printed")
+    if label is None:
+        found = score_to_judge_by(text, losses=True)
+        if found is None:
+            return {"score": None, "parts": None}
+        label, told = found.label, {"printed": found.label, "kind": found.kind}
+    else:
+        told = {}
+    value = value_of(text, label)
+    return {"score": value, "parts": None if value is None else [value], "facts": told}
 
 
 def _judge_bare(bare: Any) -> dict[str, Any]:
@@ -163,7 +186,7 @@ def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any,
         return []
     rows, call = found
     net = copy.deepcopy(changes.root).eval()
-    changes.root, changes.hold_back = net, 0.0
+    changes.hold_back = 0.0
     changes.attach()
     try:
         with torch.no_grad():

@@ -355,7 +355,7 @@ def pairs(case: Case) -> list[Diagnosis]:
     fix = say("The loss pulls together pairs that are less alike than those it pushes apart (inputs of a pulled pair are nearer with a probability of {alike:.2f}), and hardly gets them there ({learned:.2f}): the meaning of 0 and 1 is turned around between labels and loss.", alike=alike, learned=learned)  # fmt: skip
     return [
         case.diagnose("labels-damaged", "the loss pulls unlike pairs together and pushes like ones apart", 0.85, fix, place=place,
-                      pulled_pairs_nearer_by_inputs=alike, pulled_pairs_nearer_by_outputs=learned)
+                      change={"turn_pairs": True}, pulled_pairs_nearer_by_inputs=alike, pulled_pairs_nearer_by_outputs=learned)
     ]  # fmt: skip
 
 
@@ -437,6 +437,7 @@ def augmentation(case: Case) -> list[Diagnosis]:
             0.85,
             fix,
             place=place,
+            change={"neutral": True},
             gain_on_training_rows=gain,
             gain_on_evaluation_rows=elsewhere,
             evaluation_score=mine,

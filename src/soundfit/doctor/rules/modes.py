@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, set_keyword, swap_name
@@ -141,6 +142,9 @@ def batchnorm(case: Case) -> list[Diagnosis]:
     needed = (
         0.03 if odd and case.number("rows", 0) >= 200 else max(0.08, case.tolerance if case.judged else 0.08)
     )
+    often = [n for n in norms if n.get("uses", 0.0) > 1.9]
+    if lost > needed and often and not odd:
+        return [_shared_norm(case, often[0], lost)]
     if lost > needed:
         fix = say(
             "In eval mode the model is far worse than in train mode on the same rows: running statistics are off (momentum, or too few steps)."
@@ -164,13 +168,22 @@ def batchnorm(case: Case) -> list[Diagnosis]:
     return []
 
 
+def _shared_norm(case: Case, norm: dict[str, Any], lost: float) -> Diagnosis:
+    """One module normalises at several places, whose statistics are not alike."""
+    fix = say("{name} is called {n:.0f} times in one forward pass: its running statistics mix places that differ. Give each place a norm of its own.", name=norm["name"], n=norm["uses"])  # fmt: skip
+    return case.diagnose(
+        "batchnorm", say("one batch norm serves {n:.0f} places of the model", n=norm["uses"]), 0.9, fix,
+        place=norm["place"], module=norm["name"], change={"unshare": True, "include": True}, lost=lost,
+    )  # fmt: skip
+
+
 def _stale_copy(case: Case) -> Diagnosis:
     """A copy of the model takes over weights and no statistics, and is what the script evaluates."""
     found = case["stale_copy"]
     fix = say("Statistics are buffers, not parameters: copy them as well, for a, b in zip(copy.buffers(), model.buffers()): a.copy_(b).")  # fmt: skip
     return case.diagnose(
         "batchnorm", "the copy that is evaluated took over the weights, not the statistics of batch norm", 0.93, fix,
-        place=found["place"], layers=found["norms"],
+        place=found["place"], change={"buffers": True}, layers=found["norms"],
     )  # fmt: skip
 
 

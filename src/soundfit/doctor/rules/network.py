@@ -241,7 +241,8 @@ def _straight_by_hand(case: Case) -> list[Diagnosis]:
         count=count,
     )
     cause = say("{count} linear layers in a row, no activation between", count=count)
-    return [case.diagnose("missing-nonlinearity", cause, 0.85, fix, place=case["places.backward"])]
+    return [case.diagnose("missing-nonlinearity", cause, 0.85, fix, place=case["places.backward"],
+                          change={"between": True})]  # fmt: skip
 
 
 def _unused_activation(case: Case, count: int) -> Diagnosis:

@@ -147,7 +147,7 @@ def arrival(case: Case) -> list[Diagnosis]:
         )
         return [
             case.diagnose("optimizer-params", "no gradient ever reaches the parameters: no weight moved", 0.97, fix,
-                          place=case["places.backward"], steps=steps)
+                          place=case["places.backward"], change={"connected": "all"}, steps=steps)
         ]  # fmt: skip
     cut = o.get("unreached_elements", 0)
     # A copy that a straight map through as few numbers betters, while weights that it hangs on get no gradient.
@@ -162,7 +162,7 @@ def arrival(case: Case) -> list[Diagnosis]:
         )
         return [
             case.diagnose("optimizer-params", "a part of the model never gets a gradient", 0.85, fix, place=case["places.model"],
-                          unreached=o["unreached"][:8])
+                          change={"connected": "inside"}, unreached=o["unreached"][:8])
         ]  # fmt: skip
     return []
 
@@ -238,6 +238,8 @@ def step(case: Case) -> list[Diagnosis]:
     if case.number("backwards", 0) < 3 or case["weights"] is None:
         return []
     steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)
+    if steps == 0 and moved == 0.0 and case["weights.gradients_finite"] is False:
+        return [_skipped(case)]
     if (steps == 0 or case["by_hand"]) and moved == 0.0:
         place = case["places.backward"]
         fix = say("Call optimizer.step() after each backward pass.")
@@ -273,6 +275,16 @@ def step(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _skipped(case: Case) -> Diagnosis:
+    """No gradient was ever finite, and the script steps on finite ones alone."""
+    factor, operations = case.number("custom.factor", 1.0), case["custom.structure.operations"] or []
+    cause = say("{backwards:.0f} backward passes, all skipped: their gradients are not finite", backwards=case.number("backwards"))  # fmt: skip
+    fix = say("Gradients overflow, so that each step is skipped: lower the factor on the loss ({factor:g}) until they are finite, as torch.amp.GradScaler does, or compute in float32 or bfloat16.", factor=factor)  # fmt: skip
+    half = "ToCopy" in operations or factor >= 1024.0
+    return case.diagnose("half-precision-overflow" if half else "nonfinite", cause, 0.95, fix, place=case["places.backward"],
+                         change={"float": True}, factor=factor)  # fmt: skip
 
 
 rules = (coverage, arrival, zero_grad, step)

@@ -1,0 +1,77 @@
+"""Blind search: what Adam at three rates, standardised or not, would have reached. What a repair is compared with.
+
+Knows an examination and runs of a script; changes nothing else.
+"""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+
+from soundfit.doctor.examine import Examination
+from soundfit.doctor.replay import replay
+from soundfit.doctor.rows import Rows
+from soundfit.records.said import say
+
+__all__ = ["Runs", "blind", "blind_by_print"]
+
+
+class Runs(Protocol):
+    """Runs a script with a change."""
+
+    facts: dict[str, Any]
+
+    def run(self, change: dict[str, Any], seed: int, name: str, out: dict[str, Any]) -> dict[str, Any] | None:
+        """Retrain once; return a dict with ``score``, or None where nothing could be scored."""
+
+
+def blind(looked: Examination, judges: str) -> dict[str, Any] | None:
+    """Return the best of three Adam rates × standardised or not, on the rows that judge."""
+    recipe, task, rows = looked.recipe(), looked.task, looked.rows
+    if recipe is None or task is None or rows is None:
+        return None
+    split = None if judges != "all" else (torch.arange(len(rows)), torch.arange(len(rows)))
+    other = looked.eval_rows
+    if (
+        judges == "evaluation"
+        and other is not None
+        and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]
+    ):
+        n = len(rows)
+        inputs = tuple(torch.cat([x, z]) for x, z in zip(rows.inputs, other.inputs, strict=True))
+        rows = Rows(inputs, torch.cat([rows.targets, other.targets]))
+        split = torch.arange(n), torch.arange(n, len(rows))
+    found = []
+    for rate in (1e-4, 1e-3, 1e-2):
+        for scaled in (False, True):
+            made = replay(
+                recipe,
+                task,
+                rows,
+                {"adam": rate, **({"scale_inputs": True} if scaled else {})},
+                seconds=3.0,
+                split=split,
+            )
+            if made is not None and not math.isnan(made.held_out):
+                found.append({"rate": rate, "standardised": scaled, "score": made.held_out})
+    if not found:
+        return None
+    best = max(found, key=lambda one: one["score"])
+    return {**best, "trials": len(found)}
+
+
+def blind_by_print(runner: Runs) -> dict[str, Any] | None:
+    """Return the best of the same blind trainings by what the script prints, as many as inputs' scales allow."""
+    scaling = (False, True) if "input_mean" in runner.facts else (False,)
+    found = []
+    for rate in (1e-4, 1e-3, 1e-2):
+        for scaled in scaling:
+            change = {"adam": rate, **({"scale_inputs": True} if scaled else {})}
+            made = runner.run(change, 0, say("blind search"), {"trials": [], "originals": []})
+            if made is not None:
+                found.append({"rate": rate, "standardised": scaled, "score": made["score"]})
+    return {**max(found, key=lambda one: one["score"]), "trials": len(found)} if found else None

@@ -1,0 +1,138 @@
+"""The models of a running script that a repair changes: which they are, and what is changed in them.
+
+Knows modules and the names of changes; patches nothing of torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+from typing import Any
+
+import torch
+from torch import nn
+
+from soundfit.doctor.remodel import calmed, draw_anew, relu_between, residual, widen
+
+__all__ = ["Roots"]
+
+_Norm = nn.modules.batchnorm._BatchNorm
+
+
+class Roots:
+    """Models of the kind that was examined: all folds', a second phase's, and copies that are evaluated.
+
+    Args:
+        wanted: changes by name.
+        facts: ``model`` (a class's name) and ``row_shape`` of its input, without which any shape will do.
+    """
+
+    def __init__(self, wanted: dict[str, Any], facts: dict[str, Any]) -> None:
+        self.wanted = wanted
+        self.facts = facts
+        self.taught: nn.Module | None = None  # the one that was called last with gradients
+        self._seen: dict[int, tuple[nn.Module, bool]] = {}  # and whether its weights were prepared
+
+    def knows(self, module: nn.Module, x: torch.Tensor) -> bool:
+        """Return whether a called module is one of the models, prepared for this call."""
+        if id(module) not in self._seen and not self._is_alike(module, x):
+            return False
+        prepared = self._seen.get(id(module), (module, False))[1]
+        learns = torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters())
+        asked = self.wanted.get("unfreeze") or self.wanted.get("include")
+        if id(module) not in self._seen:
+            self._shape(module)
+        if torch.is_grad_enabled() and (learns or asked):
+            if not prepared:
+                self._weights(module)
+                prepared = True
+            self.taught = module
+        elif not torch.is_grad_enabled() and self.wanted.get("buffers"):
+            self._take_buffers(module)
+        self._seen[id(module)] = (module, prepared)
+        for part in module.modules() if self.wanted.get("unshare") else ():
+            if isinstance(part, _Norm):
+                part._use = 0  # type: ignore[assignment]
+        return True
+
+    def _is_alike(self, module: nn.Module, x: torch.Tensor) -> bool:
+        shape = self.facts.get("row_shape")
+        if type(module).__name__ != self.facts.get("model") or (
+            shape is not None and list(x.shape[1:]) != shape
+        ):
+            return False
+        return next(module.parameters(), None) is not None
+
+    def _shape(self, module: nn.Module) -> None:
+        """Change what a model is made of, before its first call; a copy of a changed one has been changed."""
+        want = self.wanted
+        if module.__dict__.get("_reshaped"):
+            return
+        module.__dict__["_reshaped"] = True
+        for part in module.modules():
+            if "dropout" in want and isinstance(part, nn.modules.dropout._DropoutNd):
+                part.p = min(part.p, float(want["dropout"]))
+            if "momentum" in want and isinstance(part, _Norm):
+                part.momentum = float(want["momentum"])
+        if want.get("activation") == "relu":
+            relu_between(module)
+        if want.get("widen"):
+            widen(module, int(want["widen"]))
+        if want.get("residual"):
+            residual(module)
+        if want.get("unshare"):
+            for part in [m for m in module.modules() if isinstance(m, _Norm)]:
+                part.forward = types.MethodType(_next_norm(type(part)), part)  # type: ignore[method-assign]
+
+    def _weights(self, module: nn.Module) -> None:
+        """Change what a model's training begins with, before its first call with gradients."""
+        if self.wanted.get("fresh"):
+            draw_anew(module)
+        if self.wanted.get("residual"):
+            calmed(module)
+        if self.wanted.get("unfreeze") or self.wanted.get("include"):
+            for p in module.parameters():
+                p.requires_grad_(True)
+
+    def _take_buffers(self, module: nn.Module) -> None:
+        """Give a copy of the model the statistics of the one that is taught."""
+        if self.taught is None or self.taught is module:
+            return
+        own, other = dict(module.named_buffers()), dict(self.taught.named_buffers())
+        if own.keys() != other.keys():
+            return
+        with torch.no_grad():
+            for name, value in own.items():
+                if value.shape == other[name].shape:
+                    value.copy_(other[name])
+
+
+def _next_norm(kind: type[_Norm]) -> Any:
+    """Return a forward that uses a norm of its own for each place at which a model calls the same one."""
+
+    def forward(norm: Any, x: torch.Tensor) -> torch.Tensor:
+        use = norm.__dict__.get("_use", 0)
+        norm.__dict__["_use"] = use + 1
+        if use == 0:
+            return kind.forward(norm, x)
+        name = f"use{use}"
+        if name not in norm._modules:
+            another = copy.copy(norm)
+            another.__dict__ = {
+                k: v for k, v in norm.__dict__.items() if k not in ("forward", "_modules", "_use")
+            }
+            another._modules = {}
+            another._parameters = {k: _own(v) for k, v in norm._parameters.items()}
+            another._buffers = {k: _own(v) for k, v in norm._buffers.items()}
+            another.reset_parameters()
+            norm.add_module(name, another)
+        norm._modules[name].training = norm.training
+        return kind.forward(norm._modules[name], x)
+
+    return forward
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, nn.Parameter):
+        return nn.Parameter(value.detach().clone(), requires_grad=value.requires_grad)
+    return value.clone() if isinstance(value, torch.Tensor) else value
