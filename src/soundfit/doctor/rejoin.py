@@ -95,4 +95,4 @@ def rejoined(patch: Callable[[Any, str, Any], None], active: Callable[[], bool])
     def read(x: Tensor) -> Tensor:
         return x if carries(x) else data.__get__(x)
 
-    patch(Tensor, "data", property(read, lambda x, value: data.__set__(x, value)))  # type: ignore[attr-defined]
+    patch(Tensor, "data", property(read, lambda x, value: data.__set__(x, value)))
