@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from soundfit.doctor.direct import DirectForwards
+from soundfit.doctor.light import light_backward, light_step
 from soundfit.doctor.lines import user_place
 
 __all__ = ["LOSSES", "Patches"]
@@ -58,8 +59,8 @@ class Patches:
         self._patch(module, "__init__", self._module_init(module.__init__))
         self._patch(Optimizer, "__init__", self._optimiser_init(Optimizer.__init__))
         for handle in (
-            register_optimizer_step_pre_hook(self.watch.before_step),
-            register_optimizer_step_post_hook(self.watch.after_step),
+            register_optimizer_step_pre_hook(self._before_step()),
+            register_optimizer_step_post_hook(self._after_step()),
         ):
             self._undo.append(handle.remove)
 
@@ -180,6 +181,10 @@ class Patches:
 
         @functools.wraps(original)
         def loss(*args: Any, **kwargs: Any) -> Any:
+            if watch.quiet and not inside[0] and is_grad_enabled():
+                out = original(*args, **kwargs)
+                watch.last_loss = (kind, args, kwargs, out)
+                return out
             if inside[0] or is_compiling():  # a mode hands the same call down once more
                 return original(*args, **kwargs)
             inside[0] = True
@@ -187,9 +192,6 @@ class Patches:
                 out = original(*args, **kwargs)
             finally:
                 inside[0] = False
-            if watch.quiet and is_grad_enabled():
-                watch.last_loss = (kind, args, kwargs, out)
-                return out
             if not isinstance(out, torch.Tensor):
                 return out
             prediction = args[0] if args else kwargs.get("input")
@@ -203,17 +205,17 @@ class Patches:
         return loss
 
     def _backward_call(self, original: Any) -> Any:
-        watch = self.watch
+        watch, get_ident = self.watch, threading.get_ident
         is_compiling = torch.compiler.is_compiling
 
         @functools.wraps(original)
         def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != watch.thread or (watch.compiled and is_compiling()):
+            if get_ident() != watch.thread or (watch.compiled and is_compiling()):
                 return original(tensor, *args, **kwargs)
             if watch.inside_backward:  # a mode of ours hands the same call down once more
                 return original(tensor, *args, **kwargs)
             if watch.quiet:
-                watch.before_light_backward(tensor)
+                light_backward(watch, tensor)
                 return original(tensor, *args, **kwargs)
             started = time.perf_counter()
             watch.before_backward(tensor)
@@ -226,6 +228,26 @@ class Patches:
                 watch.after_backward()
 
         return backward
+
+    def _before_step(self) -> Callable[..., None]:
+        watch = self.watch
+
+        def before(optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+            if watch.full:
+                watch.before_step(optimiser, args, kwargs)
+
+        return before
+
+    def _after_step(self) -> Callable[..., None]:
+        watch, get_ident = self.watch, threading.get_ident
+
+        def after(optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+            if watch.quiet and get_ident() == watch.thread:
+                light_step(watch, optimiser)
+            else:
+                watch.after_step(optimiser, args, kwargs)
+
+        return after
 
     def _gradient_call(self, original: Any) -> Any:
         """Take a gradient that a script asks for by name for a backward pass, where no optimiser steps."""

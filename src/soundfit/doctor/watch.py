@@ -22,6 +22,7 @@ from soundfit.doctor.graph import sign_to
 from soundfit.doctor.hand_steps import HandSteps
 from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
+from soundfit.doctor.light import due_step
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
 from soundfit.doctor.optrace import OpTrace
@@ -55,6 +56,7 @@ class Watch:
         self.risky: dict[str, Place] = {}
         self.dropouts: dict[tuple[float, bool, bool], Place] = {}
         self.quiet = False
+        self.due = 0  # the step from which on rows are kept again
         self.light_steps = 0
         self.light_steps_in_eval_mode = 0
         self.main: torch.nn.Module | None = None
@@ -78,7 +80,7 @@ class Watch:
         self._calls: list[LossCall] = []
         self._met: tuple[str, torch.Tensor, torch.Tensor] | None = None
         self._inner_target: torch.Tensor | None = None  # of a loss that a model computes inside itself
-        self._ops = OpTrace(self)
+        self.ops = OpTrace(self)
         self._updates = Updates(self.recording)
         self.patches = Patches(self)
         self._known: dict[int, torch.Tensor] = {}
@@ -103,7 +105,7 @@ class Watch:
 
     def detach(self) -> None:
         """Remove every hook; torch is as it was."""
-        self._ops.stop()
+        self.ops.stop()
         self._note_the_rest()
         self.patches.remove()
         self.attached = False
@@ -123,7 +125,7 @@ class Watch:
     def stumble(self, error: Exception) -> None:
         """Look at nothing any more: the training goes on as if it were not watched."""
         self.stumbled = self.stumbled or f"{type(error).__name__}: {error}"[:300]
-        self._ops.stop()
+        self.ops.stop()
         self.full = False
         self._forget()
 
@@ -153,15 +155,15 @@ class Watch:
         training = torch.is_grad_enabled()
         self.evaluation.expire()  # what no target met, another model's outputs say, waits no longer
         if training:
-            self._ops.forget()
+            self.ops.forget()
         self._wanted = self.full if training else self.price == "full" or self.evaluation.wants(FULL)
         if self._wanted and training and root.renewed():
             self.layers.know(inner)
         if self._wanted:
             if not self.compiled:
-                self._ops.start()
-        elif not training and self._ops.on:
-            self._ops.stop()
+                self.ops.start()
+        elif not training and self.ops.on:
+            self.ops.stop()
         self._inner_target = None
         self.layers.stack = [module]
         self.spent_seconds += time.perf_counter() - started
@@ -191,8 +193,8 @@ class Watch:
             self.evaluation.wait(root, (args, kwargs), first, self.step, look=self._wanted)
             if self._inner_target is not None:
                 self.evaluation.met(self._inner_target)
-            if self._ops.on:
-                self._ops.seed(first)
+            if self.ops.on:
+                self.ops.seed(first)
         self.spent_seconds += time.perf_counter() - started
 
     def _is_model(self, module: torch.nn.Module) -> bool:
@@ -286,22 +288,22 @@ class Watch:
     @unbroken
     def before_backward(self, loss: torch.Tensor) -> None:
         """Receive a loss whose gradient is asked for."""
-        self._step_by_hand()
+        self.step_by_hand()
         self.backwards += 1
         self.backwards_since_step += 1
         if self.backwards <= 2:
             self.backward_place = user_place(self.step + 1)
-        self._hear(loss)
+        self.hear(loss)
         put_maker_last(self._window, self._calls, self._met)
         if self.backwards_since_step > ACCUMULATED and self.price != "full":
-            self._ops.stop()
+            self.ops.stop()
             self.full = False
         if self.full:
             pair = matched(self._window, self._calls, self._met)
             told = (loss, self._calls, pair and pair[1], self.custom, self.recording, self.step + 1)
             glance(*told, window=self._window, target=pair and pair[2])
-            if self._ops.similarity is not None:
-                self.custom.setdefault("similarity", sign_to(loss, self._ops.similarity))
+            if self.ops.similarity is not None:
+                self.custom.setdefault("similarity", sign_to(loss, self.ops.similarity))
             self._look_for_old_gradients()
             if not self.optimisers or not self.roots:
                 self.hand_steps.before(loss)
@@ -334,18 +336,8 @@ class Watch:
         """Parameters that were seen with a gradient."""
         return self._updates.reached
 
-    @unbroken
-    def before_light_backward(self, loss: torch.Tensor) -> None:
-        """Receive a loss of a step that is not looked at: its value alone counts."""
-        self._step_by_hand()
-        self.backwards += 1
-        self.backwards_since_step += 1
-        if self._ops.on:  # left by an evaluation
-            self._ops.stop()
-        self._hear(loss)
-        self.last = self.last_loss = None
-
-    def _hear(self, loss: torch.Tensor) -> None:
+    def hear(self, loss: torch.Tensor) -> None:
+        """Record a step's loss; see what went wrong where it is not finite."""
         value = self._heard.hear(loss, self.step)
         if value is not None and not math.isfinite(value):
             self._nonfinite_loss(loss, value)
@@ -364,12 +356,12 @@ class Watch:
     def _nonfinite_loss(self, loss: torch.Tensor, value: float) -> None:
         if not any(e.kind == "nonfinite" for e in self.recording.events):
             self._take_last()
-            seen = self.depth, self.full, self._ops.on, self._inner_target
-            self.depth, self.full, self._ops.on = 1, False, False  # a copy of the model runs unseen
+            seen = self.depth, self.full, self.ops.on, self._inner_target
+            self.depth, self.full, self.ops.on = 1, False, False  # a copy of the model runs unseen
             try:
                 detail = nonfinite_detail(loss, self.roots.values(), self._window, self._calls)
             finally:
-                self.depth, self.full, self._ops.on, self._inner_target = seen
+                self.depth, self.full, self.ops.on, self._inner_target = seen
             self.recording.event("nonfinite", self.step + 1, f"loss became {value}", **detail)
 
     def _keep_rows(self) -> None:
@@ -418,8 +410,8 @@ class Watch:
         if not self.full or threading.get_ident() != self.thread:
             return
         self._stepping = optimiser if args or kwargs.get("closure") is not None else None
-        if self._ops.on and self._stepping is None:
-            self._ops.finish(self.recording.facts)
+        if self.ops.on and self._stepping is None:
+            self.ops.finish(self.recording.facts)
         started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
             self._updates.look_at_gradients(optimiser, self.step + 1, self.roots)
@@ -429,9 +421,6 @@ class Watch:
     def after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         """Receive an optimiser that has stepped: a new step begins."""
         if threading.get_ident() != self.thread:
-            return
-        if self.quiet:
-            self._after_light_step(optimiser)
             return
         started = time.perf_counter()
         record = self.optimisers.get(id(optimiser))
@@ -454,12 +443,12 @@ class Watch:
         nearest = record.steps + 1
         self.full = self.price == "full" or nearest in FULL
         self.full = self.full or (not self.losses and nearest <= 64)
-        if self._ops.on:
-            self._ops.finish(self.recording.facts)
-        self._prepare_next()
+        if self.ops.on:
+            self.ops.finish(self.recording.facts)
+        self.prepare_next()
         self.spent_seconds += time.perf_counter() - started
 
-    def _step_by_hand(self) -> None:
+    def step_by_hand(self) -> None:
         """Begin a new step where weights are updated by hand: no optimiser tells of it."""
         if self.optimisers or not self.backwards_since_step:
             return
@@ -476,9 +465,9 @@ class Watch:
         self.backwards_since_step = 0
         self._heard.fill(self.step)
         self.full = self.price == "full" or self.step + 1 in FULL or (not self.losses and self.step < 64)
-        if self._ops.on and not self.full:
-            self._ops.finish(self.recording.facts)
-        self._prepare_next()
+        if self.ops.on and not self.full:
+            self.ops.finish(self.recording.facts)
+        self.prepare_next()
 
     def _count(self, record: OptimiserRecord) -> None:
         record.steps += 1
@@ -486,35 +475,19 @@ class Watch:
         if record.steps == 1:
             record.began = record.ended
 
-    def _prepare_next(self) -> None:
+    def fill(self, steps: int) -> None:
+        """Put NaN for a step without a loss."""
+        self._heard.fill(steps)
+
+    def prepare_next(self) -> None:
         """Set how closely the step ahead is looked at."""
-        self.quiet = not self.full and not self._rows_are_due()
+        self.due = self._next_due()
+        self.quiet = not self.full and self.step < self.due
         self.patches.every_call(self.full or self.compiled or self.main is None)
 
-    def _after_light_step(self, optimiser: Optimizer) -> None:
-        started = time.perf_counter()
-        record = self.optimisers.get(id(optimiser))
-        if record is None:
-            record = self.add_optimiser(optimiser, user_place(self.step))
-        self._count(record)
-        self.step += 1
-        self.backwards_since_step = 0
-        rate = optimiser.param_groups[0]["lr"]
-        self.recording.rate.append(rate if type(rate) is float else float(rate))
-        self._heard.fill(self.step)
-        self.light_steps += 1
-        if self.main is not None and not self.main.training:
-            self.light_steps_in_eval_mode += 1
-        self.last = self.last_loss = None
-        self.full = record.steps + 1 in FULL
-        if self.full or self._rows_are_due():
-            self._prepare_next()
-        # What backward() and the forward pass spend in here is as much again.
-        self.spent_seconds += 2 * (time.perf_counter() - started)
-
-    def _rows_are_due(self) -> bool:
-        """Return whether the step ahead is one whose rows are kept."""
-        if self.step < 16 or self.compiled:
-            return True
+    def _next_due(self) -> int:
+        """Return the first step from this one on whose rows are kept."""
         root = self.roots.get(id(self.main))
-        return root is None or rows_due(self.step, root.train_rows.stride)
+        if self.step < 16 or self.compiled or root is None:
+            return self.step
+        return due_step(self.step, root.train_rows.stride)
