@@ -277,3 +277,26 @@ def test_the_last_gradients_of_an_earlier_fold_are_no_missing_zero_grad(cleared:
         watch.detach()
     seen = sum(len(v) for n, v in watch.recording.sparse.items() if n.startswith("old_gradients_"))
     assert seen <= 3 if cleared else seen > 30
+
+
+def test_fits_of_one_step_each_keep_their_gradients_to_themselves() -> None:
+    watch, kept = Watch(price="full"), []
+    watch.attach()
+    try:
+        for _ in range(8):  # new models, each fitted by one call of L-BFGS
+            model = nn.Linear(3, 1)
+            optimizer = torch.optim.LBFGS(model.parameters(), max_iter=4)
+            kept.append(optimizer)
+
+            def closure(
+                model: nn.Module = model, optimizer: torch.optim.Optimizer = optimizer
+            ) -> torch.Tensor:
+                optimizer.zero_grad()
+                loss = (model(torch.ones(4, 3)) - 1).square().mean()
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+    finally:
+        watch.detach()
+    assert not [n for n in watch.recording.sparse if n.startswith("old_gradients_")]

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 
 from soundfit.doctor.source import parsed
 
-__all__ = ["divides_bytes", "dropped_result", "left_behind", "shuffled_apart", "starts_anew"]
+__all__ = [
+    "divides_bytes",
+    "dropped_result",
+    "left_behind",
+    "mixed",
+    "shuffled_apart",
+    "shuffles_near",
+    "starts_anew",
+]
 
 _MIXES = ("permutation", "randperm", "shuffle", "sample")
 _SEEDS = re.compile(r"seed|RandomState|default_rng|Generator|set_state|setstate|copy")
@@ -27,19 +35,24 @@ def shuffled_apart(text: str) -> int | None:
     tree = parsed(text)
     if tree is None:
         return None
+    return next((block[second].lineno for block, _, second in shuffles_near(tree)), None)
+
+
+def shuffles_near(tree: ast.AST) -> Iterator[tuple[list[ast.stmt], int, int]]:
+    """Yield blocks with the places of a shuffle and of another array's soon after, in an order of its own."""
     for block in _blocks(tree):
         last: tuple[int, str] | None = None
         for place, statement in enumerate(block):
-            name = _mixed(statement)
+            name = mixed(statement)
             if name is not None and last is not None and place - last[0] <= _NEAR and name != last[1]:
-                return statement.lineno
+                yield block, last[0], place
+                break
             if name is not None:
                 last = (place, name)
             elif _SEEDS.search(ast.unparse(statement)) and not isinstance(
                 statement, ast.FunctionDef | ast.ClassDef
             ):
                 last = None
-    return None
 
 
 def divides_bytes(text: str) -> int | None:
@@ -211,7 +224,7 @@ def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
                 yield block
 
 
-def _mixed(statement: ast.stmt) -> str | None:
+def mixed(statement: ast.stmt) -> str | None:
     """Return the name of the array that a statement puts in an order drawn for it alone."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):  # np.random.shuffle(x)
         call = statement.value

@@ -7,6 +7,7 @@ The script keeps ``__main__``, ``sys.argv``, ``sys.path[0]``, its exit code and 
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.abc
 import importlib.machinery
@@ -18,7 +19,7 @@ import sys
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -75,13 +76,24 @@ def _as_main(path: Path, args: Sequence[str]) -> Iterator[types.ModuleType]:
             sys.modules["__main__"] = old[2]
 
 
-def execute(path: Path, args: Sequence[str]) -> int:
-    """Run a script as ``__main__`` and return its exit code; a traceback goes to standard error."""
+def execute(
+    path: Path,
+    args: Sequence[str],
+    *,
+    rewrite: Callable[[ast.Module], ast.Module] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> int:
+    """Run a script as ``__main__`` and return its exit code; a traceback goes to standard error.
+
+    ``rewrite`` may change its syntax tree first; ``given`` are names that the changed text uses.
+    """
     source = path.read_bytes()
     linecache.checkcache(str(path))
     with _as_main(path, args) as module:
         try:
-            exec(compile(source, str(path), "exec"), module.__dict__)
+            text = source if rewrite is None else rewrite(ast.parse(source))
+            module.__dict__.update(given or {})
+            exec(compile(text, str(path), "exec"), module.__dict__)
         except SystemExit as stop:
             if stop.code is None:
                 return 0

@@ -24,7 +24,6 @@ def main(spec_path: str) -> int:
 
     from soundfit.doctor.changes import Changes
     from soundfit.doctor.printed import Listener
-    from soundfit.doctor.script import execute
     from soundfit.doctor.watch import Watch
 
     spec: dict[str, Any] = torch.load(spec_path, weights_only=False)
@@ -40,7 +39,7 @@ def main(spec_path: str) -> int:
     if by_print:
         sys.stdout, sys.stderr = heard
     try:
-        code = execute(Path(spec["script"]), spec["args"])
+        code = _executed(spec)
     finally:
         if watch is not None:
             watch.detach()
@@ -52,6 +51,19 @@ def main(spec_path: str) -> int:
     elif changes.bare is not None and spec["judge"]:
         torch.save(_judge_bare(changes.bare), spec_path + ".result")
     return code
+
+
+def _executed(spec: dict[str, Any]) -> int:
+    """Run the script, its text changed where that is wanted; return its exit code."""
+    from soundfit.doctor.rewrite import Orders, rewritten
+    from soundfit.doctor.script import execute
+
+    script, wanted = Path(spec["script"]), spec["wanted"]
+    if "rewrite" not in wanted:
+        return execute(script, spec["args"])
+    return execute(
+        script, spec["args"], rewrite=lambda tree: rewritten(tree, wanted), given={Orders.name: Orders()}
+    )
 
 
 def _offset_seeds(offset: int) -> None:

@@ -27,7 +27,7 @@ from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
 from soundfit.doctor.optrace import OpTrace
 from soundfit.doctor.patches import Patches
-from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, first_tensor, weights_of
+from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, any_of, first_tensor, weights_of
 from soundfit.doctor.series import Recording
 from soundfit.doctor.steps import ACCUMULATED, FULL, rows_due
 from soundfit.doctor.unbroken import unbroken
@@ -346,8 +346,13 @@ class Watch:
         """See whether gradients from before the last step are still there when a new backward begins."""
         if self.backwards_since_step != 1:
             return
-        # An earlier fold's optimiser keeps its last gradients.
-        late = (o for o in self.optimisers.values() if o.steps and self.step - o.ended <= 2)
+        # An earlier fold's optimiser keeps its last gradients, as do those of models that are called no more.
+        called = {id(p) for root, *_ in self._window for p in root.module.parameters()}
+        late = (
+            o
+            for o in self.optimisers.values()
+            if o.steps and self.step - o.ended <= 2 and (not called or any_of(o.parameters, called))
+        )
         record = next((o for o in late if has_gradient(o.parameters)), None)
         if record is not None:
             self.recording.put(f"old_gradients_{id(record)}", self.step + 1, 1.0)

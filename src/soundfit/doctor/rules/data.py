@@ -157,7 +157,7 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
         out.append(
             case.diagnose(
                 "inputs-constant", "pixels were divided as whole numbers: all but the brightest are 0", 0.9, fix,
-                place=divides, mean=case.number("input.mean"),
+                place=divides, change={"rewrite": ("true_division", divides.line)}, mean=case.number("input.mean"),
             )
         )  # fmt: skip
     if (
@@ -290,6 +290,7 @@ def labels(case: Case) -> list[Diagnosis]:
                 0.9,
                 fix,
                 place=apart,
+                change={"rewrite": ("same_order", apart.line)},
                 evaluation_in_standard_deviations=case["score.evaluation_z"],
             )
         )
@@ -298,7 +299,8 @@ def labels(case: Case) -> list[Diagnosis]:
         fix = say("The rows are put into another order after the labels were taken from them, and the labels keep the old one: take the labels after the shuffle.")  # fmt: skip
         out.append(
             case.diagnose("labels-damaged", "rows were shuffled after their labels were taken, and nothing tells held-out labels from inputs",
-                          0.9, fix, place=behind, evaluation_in_standard_deviations=case["score.evaluation_z"])
+                          0.9, fix, place=behind, change={"rewrite": ("kept_order", behind.line)},
+                          evaluation_in_standard_deviations=case["score.evaluation_z"])
         )  # fmt: skip
     if not out and not _has_signal(case):
         fix = say(
