@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before
@@ -255,6 +256,7 @@ def labels(case: Case) -> list[Diagnosis]:
                     0.95,
                     fix,
                     place=place,
+                    change=_one_order(case),
                     gain=gain,
                     gain_on_evaluation=elsewhere,
                 )
@@ -270,6 +272,7 @@ def labels(case: Case) -> list[Diagnosis]:
                     0.75,
                     fix,
                     place=place,
+                    change=_one_order(case),
                     gain=gain,
                 )
             )
@@ -290,7 +293,7 @@ def labels(case: Case) -> list[Diagnosis]:
                 0.9,
                 fix,
                 place=apart,
-                change={"rewrite": ("same_order", apart.line)},
+                change=_one_order(case),
                 evaluation_in_standard_deviations=case["score.evaluation_z"],
             )
         )
@@ -299,7 +302,7 @@ def labels(case: Case) -> list[Diagnosis]:
         fix = say("The rows are put into another order after the labels were taken from them, and the labels keep the old one: take the labels after the shuffle.")  # fmt: skip
         out.append(
             case.diagnose("labels-damaged", "rows were shuffled after their labels were taken, and nothing tells held-out labels from inputs",
-                          0.9, fix, place=behind, change={"rewrite": ("kept_order", behind.line)},
+                          0.9, fix, place=behind, change=_one_order(case),
                           evaluation_in_standard_deviations=case["score.evaluation_z"])
         )  # fmt: skip
     if not out and not _has_signal(case):
@@ -359,6 +362,15 @@ def pairs(case: Case) -> list[Diagnosis]:
         case.diagnose("labels-damaged", "the loss pulls unlike pairs together and pushes like ones apart", 0.85, fix, place=place,
                       change={"turn_pairs": True}, pulled_pairs_nearer_by_inputs=alike, pulled_pairs_nearer_by_outputs=learned)
     ]  # fmt: skip
+
+
+def _one_order(case: Case) -> dict[str, Any]:
+    """Return the change to the text that keeps labels with their inputs, where the text shows how they parted."""
+    for name, found in (("same_order", "shuffled_apart"), ("kept_order", "left_behind")):
+        place = case[f"origin.{found}"]
+        if place is not None:
+            return {"rewrite": (name, place.line)}
+    return {}
 
 
 def _tells_nothing(case: Case) -> bool:
