@@ -39,7 +39,11 @@ def beside(inputs: Tensor) -> list[tuple[str, Any, str]]:
             names = frame.f_locals
             known = next((k for k, v in names.items() if v is inputs), "")
             try:
-                found = [(k, v, known) for k, v in names.items() if _may_be(k, v, len(inputs))]
+                found = [
+                    (k, v, known)
+                    for k, v in names.items()
+                    if _may_be(k, v, len(inputs)) and not _is(v, inputs)
+                ]
             except Exception:  # objects that answer oddly when they are asked for a shape
                 found = []
             if found:
@@ -55,6 +59,16 @@ def _may_be(name: str, value: Any, n: int) -> bool:
     if isinstance(shape, tuple | torch.Size) and hasattr(value, "dtype"):
         return 1 <= len(shape) <= 2 and shape[0] == n and not getattr(value, "requires_grad", False)
     return isinstance(value, list) and len(value) == n and n > 0 and isinstance(value[0], int | float)
+
+
+def _is(value: Any, inputs: Tensor) -> bool:
+    """Return whether something is the model's input itself, whatever it is called."""
+    if value is inputs:
+        return True
+    plain = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(_plain(value))
+    if plain.numel() != inputs.numel():
+        return False
+    return bool(torch.equal(plain.reshape(-1).double(), inputs.detach().cpu().reshape(-1).double()))
 
 
 def fitting(found: list[tuple[str, Any, str]], like: Tensor) -> Tensor | None:

@@ -26,6 +26,7 @@ from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.neutral import neutral_draws
 from soundfit.doctor.patches import LOSSES
+from soundfit.doctor.plateau import turned_mode
 from soundfit.doctor.rejoin import rejoined
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
@@ -136,6 +137,9 @@ class Changes:
             for owner in (torch, F, torch.Tensor):
                 for name in ("softmax", "log_softmax"):
                     self._patch(owner, name, self._over_classes(getattr(owner, name)))
+        if want.get("turn_plateau"):
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+            self._patch(plateau, "__init__", turned_mode(plateau.__init__))
         if want.get("between"):
             relu_before_maps(self._patch)
         if want.get("connected"):
@@ -329,6 +333,8 @@ class Changes:
             if want.get("loss") and prediction.requires_grad:
                 self.inside_loss = True  # the sound loss is one of those that are replaced
                 try:
+                    if want["loss"] == "bce":
+                        return F.binary_cross_entropy_with_logits(prediction, target.to(prediction.dtype))
                     return sound_loss(self.facts["task"], self.facts.get("activation"), prediction, target)
                 finally:
                     self.inside_loss = False

@@ -125,6 +125,7 @@ class Examination:
             "risky": dict(watch.risky),
             "places": {"backward": watch.backward_place},
             "optimiser": optimiser_facts(watch, self.optimiser),
+            "plateaus": [p.facts(watch.recording.loss) for p in watch.plateaus.values()],
             "idle": idle_facts(watch),
             "stale_copy": stale_copy(watch),
             "together": self.together,

@@ -107,7 +107,7 @@ def order_facts(task: Task, root: RootRecord) -> dict[str, Any]:
 
 def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     """Return, per weight matrix at the start: constant or not, gain (std times root of fan-in); and what moved."""
-    out: dict[str, Any] = {"matrices": []}
+    out: dict[str, Any] = {"matrices": [], "embeddings": []}
     if root.initial is None:
         return out
     now = root.module.state_dict()
@@ -127,6 +127,10 @@ def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         owner = root.module.get_submodule(name.rpartition(".")[0]) if "." in name else root.module
         fan_in = start[0].numel()
         if isinstance(owner, nn.Embedding):
+            out["embeddings"].append({
+                "name": name, "std": float(start.std()) if start.numel() > 1 else 0.0, "width": start.shape[1],
+                "place": watch.births.get(id(owner)),
+            })  # fmt: skip
             continue
         rows_equal = bool(start.shape[0] > 1 and (start - start[:1]).abs().max() == 0)
         spectral = float(torch.linalg.matrix_norm(after.reshape(after.shape[0], -1)[:512, :512], 2)) if bool(

@@ -9,6 +9,7 @@ import torch
 
 from soundfit.doctor.graph import (
     alike_leaves,
+    infinite_slope,
     leaf_gains,
     logged_activation,
     loss_structure,
@@ -59,6 +60,8 @@ def glance(
             facts["structure"][name] = facts["structure"][name] or shape[name]
     if step == 1 and loss.grad_fn is not None and "gains" not in facts:
         facts["gains"], facts["alike"] = leaf_gains(loss), alike_leaves(loss)
+    if loss.grad_fn is not None and "steep" not in facts and (steep := infinite_slope(loss)) is not None:
+        facts["steep"] = steep
     if not calls and loss.grad_fn is not None:
         facts["half"] = half_likelihood(loss) or facts.get("half")
     if not window and "reach" not in facts:
@@ -104,7 +107,17 @@ def described(call: LossCall, place: Place) -> dict[str, Any]:
         "weighted": call.kwargs.get("weight") is not None or call.kwargs.get("pos_weight") is not None,
         "calls": 0,
         "target_from_model": target.requires_grad,
+        "many_hot": _many_hot(prediction, target),
     }
+
+
+def _many_hot(prediction: torch.Tensor, target: torch.Tensor) -> float:
+    """Return the share of rows with more ones than one or none, where targets are zeros and ones by class."""
+    if target.shape != prediction.shape or target.dim() != 2 or not 2 < target.shape[1] <= 256:
+        return 0.0
+    if not target.is_floating_point() or not bool(((target == 0) | (target == 1)).all()):
+        return 0.0
+    return float((target.sum(1) != 1).float().mean())
 
 
 def _listed(weights: Any) -> list[float] | None:

@@ -18,6 +18,7 @@ __all__ = [
     "alike_leaves",
     "bad_operation",
     "constant_factor",
+    "infinite_slope",
     "is_gated",
     "kind_of",
     "leads_to",
@@ -402,6 +403,33 @@ def saved(node: Any, name: str) -> torch.Tensor | None:
     except (AttributeError, RuntimeError):
         return None
     return value.detach() if isinstance(value, torch.Tensor) and value.is_floating_point() else None
+
+
+def infinite_slope(loss: torch.Tensor) -> str | None:
+    """Return the operation of a loss's graph that stands where its slope is infinite, None where none does.
+
+    The square root of 0 is 0 and its gradient NaN, whatever comes after: 0 times infinity.
+    """
+    for node in walk(loss.grad_fn):
+        kind = kind_of(node)
+        if kind == "Sqrt":
+            value = saved(node, "_saved_result")
+            if value is not None and bool((value == 0).any()):
+                return "sqrt"
+        elif kind == "Pow":
+            value, power = saved(node, "_saved_self"), getattr(node, "_saved_exponent", 1.0)
+            if (
+                value is not None
+                and isinstance(power, float)
+                and 0.0 < power < 1.0
+                and bool((value == 0).any())
+            ):
+                return "pow"
+        elif kind in ("Acos", "Asin"):
+            value = saved(node, "_saved_self")
+            if value is not None and bool((value.abs() == 1).any()):
+                return kind.lower()
+    return None
 
 
 def bad_operation(loss: torch.Tensor) -> dict[str, Any] | None:

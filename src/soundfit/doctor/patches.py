@@ -18,6 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.light import light_backward, light_step
 from soundfit.doctor.lines import user_place
+from soundfit.doctor.plateau import hear_plateaus
 
 __all__ = ["LOSSES", "Patches"]
 
@@ -58,6 +59,9 @@ class Patches:
         self._patch(module, "compile", self._compile(module.compile))
         self._patch(module, "__init__", self._module_init(module.__init__))
         self._patch(Optimizer, "__init__", self._optimiser_init(Optimizer.__init__))
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+        around = hear_plateaus(self.watch, lambda: user_place(self.watch.step))
+        self._patch(plateau, "step", around(plateau.step))
         for handle in (
             register_optimizer_step_pre_hook(self._before_step()),
             register_optimizer_step_post_hook(self._after_step()),

@@ -76,6 +76,9 @@ class Roots:
                 part.momentum = float(want["momentum"])
         if want.get("activation") == "relu":
             relu_between(module)
+        for part in module.modules() if want.get("batch_first") else ():
+            if getattr(part, "batch_first", None) is False:
+                part.batch_first = True  # type: ignore[assignment]
         if want.get("widen"):
             widen(module, int(want["widen"]))
         if want.get("residual"):
@@ -90,6 +93,9 @@ class Roots:
             draw_anew(module)
         if self.wanted.get("residual"):
             calmed(module)
+        for part in module.modules() if self.wanted.get("factors") else ():
+            if isinstance(part, nn.Embedding):
+                nn.init.normal_(part.weight, std=float(self.wanted["factors"]))
         if self.wanted.get("unfreeze") or self.wanted.get("include"):
             for p in module.parameters():
                 p.requires_grad_(True)

@@ -27,6 +27,7 @@ from soundfit.doctor.lines import user_place
 from soundfit.doctor.nonfinite import nonfinite_detail
 from soundfit.doctor.optrace import OpTrace
 from soundfit.doctor.patches import Patches
+from soundfit.doctor.plateau import Plateau
 from soundfit.doctor.seen import LossCall, OptimiserRecord, RootRecord, any_of, first_tensor, weights_of
 from soundfit.doctor.series import Recording
 from soundfit.doctor.steps import ACCUMULATED, FULL, rows_due
@@ -54,6 +55,7 @@ class Watch:
         self.losses: dict[str, dict[str, Any]] = {}
         self.custom: dict[str, Any] = {}
         self.risky: dict[str, Place] = {}
+        self.plateaus: dict[int, Plateau] = {}
         self.dropouts: dict[tuple[float, bool, bool], Place] = {}
         self.quiet = False
         self.due = 0  # the step from which on rows are kept again

@@ -119,6 +119,9 @@ def _favoured(shares: list[float], weights: list[float]) -> tuple[float, float] 
     if len(pairs) < 2:
         return None
     common, rare = max(pairs), min(pairs)
+    by_shares = math.log(common[1] / rare[1]) - math.log(common[0] / rare[0])
+    if abs(by_shares) < 0.1 and common[0] > 1.5 * rare[0]:  # they are the shares themselves
+        return common[0], rare[0]
     if common[0] < 3 * rare[0] or common[1] < 2 * rare[1]:
         return None
     s, w = ([math.log(pair[k]) for pair in pairs] for k in (0, 1))
@@ -147,7 +150,7 @@ def mixed(case: Case) -> list[Diagnosis]:
     fix = say("Changing one row's input changes other rows' outputs ({others:.0%} of them), and its own in {own:.0%} of the cases: the batch axis was taken for another. Use permute or transpose instead of view or reshape, or batch_first=True.", own=own, others=others)  # fmt: skip
     return [
         case.diagnose("shape-broadcast", "rows of a batch are mixed inside the model", sure, fix, place=place,
-                      own_input_counts=own, other_rows_that_count=others)
+                      change={"batch_first": True}, own_input_counts=own, other_rows_that_count=others)
     ]  # fmt: skip
 
 

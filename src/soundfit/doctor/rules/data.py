@@ -238,7 +238,8 @@ def labels(case: Case) -> list[Diagnosis]:
         return out
     shares = case["target.shares"] or []
     reference, rows = case["reference"], case.number("rows", 0)
-    if reference is not None and rows >= 100:
+    # NaN from the first steps leaves nothing of what was compared with what.
+    if reference is not None and rows >= 100 and not case.nonfinite:
         gain = reference["held_out"] - reference["constant"]
         own = case.own_best - reference["constant"] if not math.isnan(case.own_best) else 0.0
         elsewhere = reference["evaluation_gain"]

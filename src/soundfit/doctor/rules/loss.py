@@ -269,11 +269,12 @@ def mismatch(case: Case) -> list[Diagnosis]:
     if signed or (kind is None and case["custom.margin"] == [0.0, 1.0]):
         fix = say("A margin loss multiplies outputs by -1 or 1: rows with a target of 0 get no gradient at all. Use 2 * target - 1.")  # fmt: skip
         return [case.diagnose("loss-mismatch", "a margin loss on targets 0 and 1", 0.95, fix, place=place)]
-    if kind == "cross_entropy" and task == "multilabel":
+    unknown = task is None and case.number("loss.many_hot", 0.0) > 0.2
+    if kind == "cross_entropy" and (task == "multilabel" or unknown):
         fix = say("Several labels are 1 in a row, and a softmax divides one probability among them: use BCEWithLogitsLoss, and a sigmoid and a threshold for each label.")  # fmt: skip
         return [
             case.diagnose("loss-mismatch", "cross-entropy on labels that may stand together", 0.95, fix, place=place,
-                          patch=changed(place, swap_name(r"CrossEntropyLoss", "BCEWithLogitsLoss")), change={"loss": "sound"})
+                          patch=changed(place, swap_name(r"CrossEntropyLoss", "BCEWithLogitsLoss")), change={"loss": "bce"})
         ]  # fmt: skip
     shape = case["loss.prediction_shape"] or (0, 0)
     width = shape[1] if len(shape) > 1 else 1

@@ -46,7 +46,7 @@ def initial(case: Case) -> list[Diagnosis]:
     """Weights that are constant, far too large or far too small before the first step."""
     matrices = case["weights.matrices"] or []
     if not matrices:
-        return _stuck_by_hand(case) or _wild_by_hand(case)
+        return _stuck_by_hand(case) or _wild_by_hand(case) or _wild_factors(case)
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
     # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
@@ -180,6 +180,28 @@ def _wild_by_hand(case: Case) -> list[Diagnosis]:
     return [
         case.diagnose("bad-init", "weights start far too large", 0.8, fix, place=case["places.backward"], change={"fresh": True},
                       gain=max(gains), loss_at_start=float(first), loss_of_a_blind_guess=blind)
+    ]  # fmt: skip
+
+
+def _wild_factors(case: Case) -> list[Diagnosis]:
+    """Factors of a product model start so large that their products are far beyond the targets, and get nowhere."""
+    tables, told = case["weights.embeddings"] or [], case.number("target.std", 0.0)
+    wide = [t for t in tables if t["width"] >= 2]
+    if (
+        case["task.kind"] != "regression"
+        or case.number("modules.linears", 1)
+        or len(wide) < 2
+        or not told > 0
+    ):
+        return []
+    spread = max(t["std"] for t in wide) ** 2 * math.sqrt(max(t["width"] for t in wide))
+    own = case.number("score.evaluation_by_script", case.number("score.evaluation", case.got))
+    if spread < 1.5 * told or case.number("score.train_at_start", 0.0) > -0.5 or not own < 0.05:
+        return []
+    fix = say("Products of these factors start with a spread of {spread:.2g} where targets have {told:.2g}: what rows that were seen seldom are told is noise of that size for long. Start smaller, nn.init.normal_(embedding.weight, std=0.05).", spread=spread, told=told)  # fmt: skip
+    return [
+        case.diagnose("bad-init", "factors start far too large for their products", 0.88, fix, place=wide[0]["place"], module=wide[0]["name"],
+                      change={"factors": 0.05}, spread_of_products=spread, spread_of_targets=told, evaluation_score=own)
     ]  # fmt: skip
 
 

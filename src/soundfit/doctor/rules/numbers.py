@@ -86,6 +86,15 @@ def nonfinite(case: Case) -> list[Diagnosis]:
             )
         ]
     first = step <= 3
+    steep = case["custom.steep"]
+    if steep is not None and detail.get("largest_output", 0.0) < 1e6:
+        fix = say("The slope of {name} is infinite at its end, which some rows reach: add a small constant to its argument, or clamp it.", name=steep)  # fmt: skip
+        where = risky.get(steep) or place
+        return [
+            case.diagnose("nonfinite", say("the gradient of {name} is not finite", name=steep), 0.96, fix, place=where, step=step,
+                          patch=changed(where, swap_name(r"torch\.sqrt\(([^()]+)\)", r"torch.sqrt(\1 + 1e-12)")),
+                          change={"guard": steep}, operation=steep)
+        ]  # fmt: skip
     for name in ("sqrt", "norm", "div", "log", "acos", "pow"):
         grew = (
             case.smooth(max(0.0, min(1.0, (step - 2) / max(len(case.loss), 1))))

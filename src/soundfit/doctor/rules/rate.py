@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -339,4 +340,42 @@ def batch_size(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (rate, stuck, schedule, epochs, batch_size)
+def plateau(case: Case) -> list[Diagnosis]:
+    """A scheduler that waits for its number to fall is handed a score that rises, or the other way round.
+
+    The first number would have to stay the best of all while the training gets better with each: a loss on new
+    rows falls at first, even where it rises later.
+    """
+    rates = [r for r in case.trace.series.get("learning_rate", ()) if math.isfinite(r)]
+    if not rates or rates[-1] > 0.3 * max(rates):
+        return []
+    for found in case["plateaus"] or []:
+        early, score = found["early"], found["mode"] == "min"
+        if found["n"] < 4 or not found["first_is_best"] or len(early) < 3 or not found["loss_ratio"] < 0.9:
+            continue
+        steady = early[0] < early[1] if score else early[0] > early[1]
+        if not steady or not found["better"] < 0.5 or (score and not _is_score(case, found)):
+            continue
+        fix = say("ReduceLROnPlateau takes less for better (mode='min') and is handed a number that rises as the training gets better, {first:.3g} to {last:.3g}: it lowers the rate all the time. Say mode='max', or hand it the loss.", first=found["first"], last=found["last"])  # fmt: skip
+        if not score:
+            fix = say("ReduceLROnPlateau takes more for better (mode='max') and is handed a number that falls as the training gets better, {first:.3g} to {last:.3g}: it lowers the rate all the time. Say mode='min'.", first=found["first"], last=found["last"])  # fmt: skip
+        place = found["place"]
+        return [
+            case.diagnose("schedule", "the rate falls because the score that the scheduler watches gets better", 0.93, fix, place=place,
+                          change={"turn_plateau": True}, mode=found["mode"], first=found["first"], last=found["last"])
+        ]  # fmt: skip
+    return []
+
+
+def _is_score(case: Case, found: dict[str, Any]) -> bool:
+    """Return whether numbers are the script's own score as a share or a percentage; a loss may start at its best."""
+    numbers = (*found["early"], found["last"])
+    if not all(0.0 <= v <= 100.0 for v in numbers):
+        return False
+    known = case.number("score.evaluation_by_script", case.number("score.evaluation"))
+    if math.isnan(known):
+        return bool(found["n"] >= 5 and found["better"] < 0.3 and max(numbers) <= 1.0)
+    return any(abs(found["last"] / unit - known) < 0.05 for unit in (1.0, 100.0))
+
+
+rules = (rate, stuck, schedule, plateau, epochs, batch_size)
