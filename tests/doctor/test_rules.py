@@ -15,6 +15,7 @@ import pytest
 
 import soundfit.doctor.rules
 from soundfit.doctor.case import Case
+from soundfit.doctor.plateau import Plateau
 from soundfit.doctor.rules import RULES, diagnose, is_healthy
 from soundfit.doctor.speak import told, verdict_text
 from soundfit.doctor.symptoms import symptoms
@@ -80,6 +81,12 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "stale optimiser": ("optimizer-params", {"optimiser__stale": True, "got": 0.4}),
     "everything frozen": ("optimizer-params", {"optimiser__inside": 0, "got": 0.4}),
     "every step skipped in half precision": ("half-precision-overflow", {"steps": 0, "weights__moved": 0.0, "weights__gradients_finite": False, "got": 0.4, "custom__factor": 65536.0}),
+    "a state after the padding": ("vanishing-gradient", {"got": 0.45, "padding": {"share": 0.8, "reached": 1e-9}}),
+    "pictures and targets turned apart": ("augmentation", {"dense": {"turned": 0.8, "turned_in_evaluation": 0.0}}),
+    "labels that stand together, rows unknown": ("loss-mismatch", {"task": {}, "loss__many_hot": 0.7}),
+    "factors far too large": ("bad-init", {"task": {"kind": "regression", "classes": 0, "columns": 1, "classification": False, "width": 1},
+        "weights": {"moved": 1.0, "matrices": [], "embeddings": [{"name": "u", "std": 1.0, "width": 8, "place": None}] * 2}, "modules__linears": 0,
+        "got": -0.5, "score__train_at_start": -1.0, "score__evaluation": -1.0}),
     "every step skipped": ("nonfinite", {"steps": 0, "weights__moved": 0.0, "weights__gradients_finite": False, "got": 0.4}),
     "one norm at three places": ("batchnorm", {"got": 0.8, "score__train_in_train_mode": 0.95, "modules__batchnorm": [{"name": "bn", "momentum": 0.1, "place": None, "uses": 3.0}]}),
     "no step": ("missing-step", {"steps": 0, "weights__moved": 0.0, "got": 0.4}),
@@ -176,6 +183,9 @@ CONTROLS: dict[str, dict[str, Any]] = {
         "task": {"kind": "regression", "classes": 0, "columns": 1, "classification": False, "width": 1},
         "target": {"min": -0.3, "max": 1.0, "low": 0.05, "high": 0.95, "std": 0.3, "nonfinite": 0.0, "values": 100, "integers": False}},
     "statistics that fit": {"got": 0.98, "score__train_in_train_mode": 0.99, "modules__batchnorm": [{"name": "1", "momentum": 0.99, "place": None}]},
+    "padding that is packed": {"padding": {"share": 0.8, "reached": 0.99}, "got": 0.45, "possible": 0.5},
+    "padding in a training that learns": {"padding": {"share": 0.8, "reached": 1e-4}, "got": 0.94},
+    "pictures turned everywhere": {"dense": {"turned": 0.5, "turned_in_evaluation": 0.5}},
     "one norm for two inputs alike": {"got": 0.94, "score__train_in_train_mode": 0.95, "modules__batchnorm": [{"name": "bn", "momentum": 0.1, "place": None, "uses": 2.0}]},
     "a reservoir that is frozen on purpose": {"optimiser__frozen": ["W"], "optimiser__frozen_elements": 95, "got": 0.93,
         "replays": {"same": {"held_out": 0.93}, "all-parameters": {"held_out": 0.93}}},
@@ -488,3 +498,18 @@ def _found(text: ast.expr, named: dict[str, list[ast.expr]], *, plain: bool) -> 
     if isinstance(text, ast.Call):
         return getattr(text.func, "id", "") == "say" and isinstance(text.args[0], ast.Constant)
     return plain and isinstance(text, ast.Constant)
+
+
+@pytest.mark.parametrize(
+    ("mode", "numbers", "score", "fell", "named"),
+    [("min", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, True, True), ("min", [50.0, 60.0, 65.0, 70.0, 80.0], 0.8, True, True),
+     ("max", [1.5, 1.2, 1.0, 0.9, 0.8], 0.8, True, True), ("max", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, True, False),
+     ("min", [1.5, 1.2, 1.0, 0.9, 0.8], 0.8, True, False), ("min", [0.5, 0.6, 0.65, 0.7, 0.9], 0.75, True, False),
+     ("min", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, False, False), ("min", [0.5, 0.4, 0.65, 0.7, 0.8], 0.8, True, False)],
+)  # fmt: skip
+def test_a_scheduler_that_watches_the_wrong_way(mode: str, numbers: list[float], score: float, fell: bool, named: bool) -> None:
+    heard = Plateau(mode, Place(), numbers, [40, 80, 120, 160, 200])
+    made = trace(plateaus=[heard.facts([1.0 - k / 250 for k in range(200)])], score__evaluation_by_script=score)
+    n = len(made.series["learning_rate"])
+    made.series["learning_rate"] = np.where(np.arange(n) < n // 3, 1e-3, 1e-5 if fell else 1e-3)
+    assert (codes(made)[:1] == ["schedule"]) == named

@@ -32,6 +32,8 @@ def matched(
         return None
     last = window[-1][0] if window else None
     for root, args, kwargs, out, _ in reversed(window):
+        if _are_pairs(target, out):
+            continue
         made = call_of(args, kwargs, target)
         if made is not None:
             root.extra["composite"] = root is not last
@@ -63,6 +65,15 @@ def put_maker_last(
             if all(id(later[0].module) in parts for later in window[k + 1 :]):
                 window.append(window.pop(k))
             return
+
+
+def _are_pairs(target: torch.Tensor, out: Any) -> bool:
+    """Return whether a target has a number for each pair of rows: no row of it belongs to one input."""
+    found = tensors(out)
+    n = len(target) if target.dim() else 0
+    if target.dim() != 2 or target.shape[1] != n or n < 3 or not found:
+        return False
+    return found[0].dim() == 2 and len(found[0]) == n and found[0].shape[1] != n
 
 
 def _outer(out: Any, k: int | None, prediction: torch.Tensor) -> str | None:

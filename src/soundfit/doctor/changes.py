@@ -25,6 +25,7 @@ from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.neutral import neutral_draws
+from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
 from soundfit.doctor.rejoin import rejoined
@@ -70,6 +71,7 @@ class Changes:
         self._adams: dict[int, Optimizer] = {}
         self._spans: dict[int, tuple[int, int]] = {}  # of each optimiser its first and last step
         self._steps = 0
+        self._texts: Tensor | None = None  # what the running model was called with
         self._own: Any = None  # what a loss function gave last
         self._undo: list[Callable[[], None]] = []
         self._direct = DirectForwards()
@@ -142,6 +144,8 @@ class Changes:
             self._patch(plateau, "__init__", turned_mode(plateau.__init__))
         if want.get("between"):
             relu_before_maps(self._patch)
+        if want.get("pack"):
+            pack_texts(self._patch, lambda: self._texts if self.depth else None)
         if want.get("connected"):
             rejoined(self._patch, lambda: bool(self.depth) or want["connected"] == "all")
         if want.get("neutral"):
@@ -177,7 +181,7 @@ class Changes:
                 if self.depth and self.wanted.get("foreign") and torch.is_grad_enabled():
                     self.foreign.update({id(p): p for p in module.parameters()})
                 return original(module, *args, **kwargs)
-            self.depth = 1
+            self.depth, self._texts = 1, first
             try:
                 x = self._input(module, first)
                 out = original(module, x, *args[1:], **kwargs)

@@ -18,6 +18,7 @@ import torch
 from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
+from soundfit.doctor.dense import dense_facts
 from soundfit.doctor.doubts import doubtful
 from soundfit.doctor.facts import (
     idle_facts,
@@ -33,6 +34,7 @@ from soundfit.doctor.facts import (
     weight_facts,
 )
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
+from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, replay
@@ -163,6 +165,8 @@ class Examination:
         out["epochs"] = mine * max(size, 1) / len(self.rows)
         out["input"] = input_facts(self.rows.inputs)
         out["composite"] = bool(root.extra.get("composite"))
+        out["padding"] = padding_facts(root, self.rows)
+        out["dense"] = dense_facts(self.rows, self.eval_rows)
         out["behaviour"] = behaviour(root, self.rows, size, out["optimiser"].get("unreached", []))
         width = self._output_width()
         self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)

@@ -7,7 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundfit.doctor.case import Case
-from soundfit.doctor.rules import batches, data, descent, fit, loss, modes, network, numbers, optimiser, rate
+from soundfit.doctor.rules import (
+    batches,
+    data,
+    descent,
+    fit,
+    loss,
+    modes,
+    network,
+    numbers,
+    optimiser,
+    rate,
+    sequences,
+)
 from soundfit.records import Diagnosis, Trace
 from soundfit.records.said import say
 
@@ -17,6 +29,7 @@ Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
     *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *batches.rules, *network.rules, *modes.rules, *fit.rules,
+    *sequences.rules,
 )  # fmt: skip
 
 # A cause on the left explains the signs on the right: they stay, with less confidence.

@@ -1,0 +1,38 @@
+"""Causes in how sequences and pictures of targets are put together. Reads only a Case."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from soundfit.doctor.case import Case
+from soundfit.records import Diagnosis
+from soundfit.records.said import say
+
+__all__ = ["rules"]
+
+
+def padded(case: Case) -> list[Diagnosis]:
+    """A recurrent model's last state comes after the padding, where nothing of the words is left."""
+    share, reached = case.number("padding.share", 0.0), case.number("padding.reached", 1.0)
+    if share < 0.2 or reached > 0.02 or not (case.sick or not case.judged):
+        return []
+    fix = say("{share:.0%} of the places are padding at the end, and the state that is read comes after it: {reached:.1e} of the gradient falls on words. Use pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False), take the output at each length - 1, or pad in front.", share=share, reached=reached)  # fmt: skip
+    return [
+        case.diagnose("vanishing-gradient", "the recurrent state that is read comes after the padding", 0.93, fix, place=case["places.model"],
+                      change={"pack": True}, padding=share, gradient_on_words=reached)
+    ]  # fmt: skip
+
+
+def apart(case: Case) -> list[Diagnosis]:
+    """Pictures and the pictures that they are to be turned into were mirrored or turned each by itself."""
+    turned, other = case.number("dense.turned", 0.0), case.number("dense.turned_in_evaluation", 0.0)
+    if turned < 0.3 or other > 0.1:
+        return []
+    fix = say("In {turned:.0%} of the rows the target fits its picture clearly better once it is mirrored or turned: picture and target are augmented apart. Draw once, and do the same to both.", turned=turned)  # fmt: skip
+    return [
+        case.diagnose("augmentation", "pictures and their targets are mirrored or turned apart", 0.95, fix, place=case["places.model"],
+                      change={"neutral": True}, rows_turned=turned, rows_turned_in_evaluation=other)
+    ]  # fmt: skip
+
+
+rules = (padded, apart)
