@@ -19,6 +19,7 @@ from soundfit.doctor.rules import (
     optimiser,
     rate,
     sequences,
+    start,
 )
 from soundfit.records import Diagnosis, Trace
 from soundfit.records.said import say
@@ -28,7 +29,7 @@ __all__ = ["RULES", "diagnose", "is_healthy"]
 Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
-    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *batches.rules, *network.rules, *modes.rules, *fit.rules,
+    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *batches.rules, *start.rules, *network.rules, *modes.rules, *fit.rules,
     *sequences.rules,
 )  # fmt: skip
 
