@@ -507,9 +507,13 @@ def _found(text: ast.expr, named: dict[str, list[ast.expr]], *, plain: bool) -> 
      ("min", [1.5, 1.2, 1.0, 0.9, 0.8], 0.8, True, False), ("min", [0.5, 0.6, 0.65, 0.7, 0.9], 0.75, True, False),
      ("min", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, False, False), ("min", [0.5, 0.4, 0.65, 0.7, 0.8], 0.8, True, False)],
 )  # fmt: skip
-def test_a_scheduler_that_watches_the_wrong_way(mode: str, numbers: list[float], score: float, fell: bool, named: bool) -> None:
+def test_a_scheduler_that_watches_the_wrong_way(
+    mode: str, numbers: list[float], score: float, fell: bool, named: bool
+) -> None:
     heard = Plateau(mode, Place(), numbers, [40, 80, 120, 160, 200])
-    made = trace(plateaus=[heard.facts([1.0 - k / 250 for k in range(200)])], score__evaluation_by_script=score)
+    made = trace(
+        plateaus=[heard.facts([1.0 - k / 250 for k in range(200)])], score__evaluation_by_script=score
+    )
     n = len(made.series["learning_rate"])
     made.series["learning_rate"] = np.where(np.arange(n) < n // 3, 1e-3, 1e-5 if fell else 1e-3)
     assert (codes(made)[:1] == ["schedule"]) == named

@@ -41,6 +41,7 @@ from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
+from soundfit.doctor.unaltered import unaltered
 from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
@@ -179,6 +180,9 @@ class Examination:
         out["score"] = self._scores(out)
         out["units"] = self._units()
         self._possible(out)
+        some = max(0.5, 0.2 * (self.deadline - time.process_time()))
+        drawn = self.watch.datasets, self.recipe(), self.task, self.rows, self.eval_rows
+        out["unaltered"] = unaltered(*drawn, seconds=some)
         return out
 
     def are_actions(self) -> bool:

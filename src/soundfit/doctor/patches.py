@@ -28,6 +28,7 @@ LOSSES = (
     "poisson_nll_loss", "hinge_embedding_loss", "multi_margin_loss", "multilabel_soft_margin_loss",
     "soft_margin_loss",
 )  # fmt: skip
+_MOST_DATASETS = 6
 
 
 class Patches:
@@ -59,6 +60,8 @@ class Patches:
         self._patch(module, "compile", self._compile(module.compile))
         self._patch(module, "__init__", self._module_init(module.__init__))
         self._patch(Optimizer, "__init__", self._optimiser_init(Optimizer.__init__))
+        loader = torch.utils.data.DataLoader
+        self._patch(loader, "__init__", self._loader_init(loader.__init__))
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
         around = hear_plateaus(self.watch, lambda: user_place(self.watch.step))
         self._patch(plateau, "step", around(plateau.step))
@@ -232,6 +235,18 @@ class Patches:
                 watch.after_backward()
 
         return backward
+
+    def _loader_init(self, original: Any) -> Any:
+        watch = self.watch
+
+        @functools.wraps(original)
+        def __init__(loader: Any, *args: Any, **kwargs: Any) -> None:
+            original(loader, *args, **kwargs)
+            known = any(loader.dataset is one for one in watch.datasets)
+            if not known and len(watch.datasets) < _MOST_DATASETS:
+                watch.datasets.append(loader.dataset)
+
+        return __init__
 
     def _before_step(self) -> Callable[..., None]:
         watch = self.watch
