@@ -195,6 +195,7 @@ def test_draws_on_batches_are_neutral_once_training_has_begun() -> None:
         assert float(torch.randn_like(x).abs().max()) == 0.0
         assert not bool((torch.rand(200) < 0.9).any())
         assert 0.3 < float((out == 0).float().mean()) < 0.7  # the model's own draws stay
+        assert float(nn.Linear(3, 3).weight.detach().std()) > 0.1  # and another model's first weights
         assert sorted(torch.randperm(5).tolist()) == [0, 1, 2, 3, 4]
 
 

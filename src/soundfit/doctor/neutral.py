@@ -51,7 +51,9 @@ def neutral_draws(patch: Callable[[Any, str, Any], None], training: Callable[[],
         @functools.wraps(original)
         def draw(*args: Any, **kwargs: Any) -> Any:
             out = original(*args, **kwargs)
-            return value(out, *args) if active() else out
+            if not active() or isinstance(out, torch.nn.Parameter):  # another model is being made
+                return out
+            return value(out, *args)
 
         return draw
 
