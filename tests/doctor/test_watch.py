@@ -300,3 +300,25 @@ def test_fits_of_one_step_each_keep_their_gradients_to_themselves() -> None:
     finally:
         watch.detach()
     assert not [n for n in watch.recording.sparse if n.startswith("old_gradients_")]
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_layers_looked_at_before_training_are_no_evaluation(late: bool) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    watch = Watch(price="full")
+    watch.attach()
+    try:
+        if not late:
+            with torch.no_grad():
+                model[1](model[0](torch.ones(8, 3)))
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(8, 3)).square().mean().backward()
+            optimizer.step()
+        if late:
+            with torch.no_grad():
+                model(torch.ones(8, 3))
+    finally:
+        watch.detach()
+    assert any(not grad for _, _, grad in watch.dropouts) == late

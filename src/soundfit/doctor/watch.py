@@ -244,8 +244,9 @@ class Watch:
         self.risky.setdefault(name.strip("_").replace("true", ""), place)
 
     def saw_dropout(self, p: float, training: bool, place: Place) -> None:
-        """Receive a dropout's rate and mode."""
-        self.dropouts.setdefault((p, training, self.grad), place)
+        """Receive a dropout's rate and mode; what layers are asked before any training is no evaluation."""
+        if self.grad or self.step:
+            self.dropouts.setdefault((p, training, self.grad), place)
 
     @unbroken
     def saw_clipping(self, ratio: float, place: Place) -> None:
