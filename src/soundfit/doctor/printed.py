@@ -5,6 +5,7 @@ Knows text; knows no model and no rule.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,7 +32,9 @@ _HELD_OUT = (
 )  # fmt: skip
 _TRAINED = ("train", "training", "trn", "tr", "batch")
 _BOUNDED = frozenset(_HIGHER) - {"psnr", "bleu", "reward", "return", "score"}  # a share, or its percentage
-_NUMBER = re.compile(r"(?<![\w.@^#])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]*[A-Za-z])")
+_NUMBER = re.compile(
+    r"(?<![\w.@^#])[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf)(?![\w.]*[A-Za-z])", re.I
+)
 _RATIO = re.compile(r"\s*/\s*(\d+(?:\.\d+)?)")
 _LONGEST = 1_000_000  # characters kept of what is printed
 
@@ -133,7 +136,7 @@ def _labelled(line: str) -> list[tuple[str, float, bool]]:
 def _take(found: dict[str, PrintedScore], label: str, value: float, percent: bool, line: int) -> None:
     words = re.findall(r"[^\W_]+", label.lower())
     kind = _kind(words)
-    if kind is None or value != value or any(word in _TRAINED for word in words):
+    if kind is None or not math.isfinite(value) or any(word in _TRAINED for word in words):
         return
     if kind == "higher" and (percent or (1.5 < value <= 100.0 and not {*words}.isdisjoint(_BOUNDED))):
         value /= 100.0
