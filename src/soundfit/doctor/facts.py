@@ -182,6 +182,7 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         "normalised": any("Norm" in type(m).__name__ for _, m in modules),
         "parameters": sum(p.numel() for p in root.module.parameters()),
         "sequence": watch.recording.facts.get("sequence", []),
+        "sequence_first": any(getattr(m, "batch_first", None) is False for _, m in modules),
         "last_place": place(id(last)) if last is not None else None,
         "last_out": last.out_features if last is not None else 0,
         "first_place": place(id(linears[0])) if linears else None,

@@ -142,10 +142,14 @@ def mixed(case: Case) -> list[Diagnosis]:
     # Rows read as time: each output hangs on the rows before it, though a row is a sequence itself.
     read = case["behaviour.later"] and others > 0.2 and case["modules.recurrent"] and axes
     alone = case["target.shape"] in ([], [1]) and not case.judged
+    # A layer that takes sequences time first was given rows first: it reads from row to row.
+    crossed = (
+        axes and others > 0.3 and case["modules.sequence_first"] and case.number("score.train", 0.0) < 0.95
+    )
     # Else: a small model that sees one row at a time does better, so what others bring is no help.
-    if not (stranger or case.sick or (read and alone)):
+    if not (stranger or case.sick or (read and alone) or crossed):
         return []
-    sure = 0.93 if stranger else 0.85 if axes else 0.6
+    sure = 0.93 if stranger or crossed else 0.85 if axes else 0.6
     place = case["places.model"]
     fix = say("Changing one row's input changes other rows' outputs ({others:.0%} of them), and its own in {own:.0%} of the cases: the batch axis was taken for another. Use permute or transpose instead of view or reshape, or batch_first=True.", own=own, others=others)  # fmt: skip
     return [
