@@ -142,10 +142,10 @@ def mixed(case: Case) -> list[Diagnosis]:
     # Rows read as time: each output hangs on the rows before it, though a row is a sequence itself.
     read = case["behaviour.later"] and others > 0.2 and case["modules.recurrent"] and axes
     alone = case["target.shape"] in ([], [1]) and not case.judged
-    # A layer that takes sequences time first was given rows first: it reads from row to row.
-    crossed = (
-        axes and others > 0.3 and case["modules.sequence_first"] and case.number("score.train", 0.0) < 0.95
-    )
+    # A layer that takes sequences time first was given rows first, one answer to each: it reads from row to row.
+    one = case["target.shape"] in ([], [1]) and (case["input.shape"] or [1])[0] > 1
+    takes_time = axes and one and case["modules.sequence_first"]
+    crossed = takes_time and others > 0.3 and case.number("score.train", 0.0) < 0.95
     # Else: a small model that sees one row at a time does better, so what others bring is no help.
     if not (stranger or case.sick or (read and alone) or crossed):
         return []
