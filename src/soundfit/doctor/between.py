@@ -18,8 +18,7 @@ def relu_before_maps(patch: Callable[[Any, str, Any], None]) -> None:
     """Put ReLU on what a linear map takes where that comes from another learned map.
 
     In steps with gradients the inputs tell themselves which maps these are. Evaluation knows them by their
-    weights,
-    or by the shape where an update by hand has made new ones.
+    weights, or by the shape where an update by hand has made new ones.
 
     Args:
         patch: called with owner, name and what to put there; it is the caller's to undo.

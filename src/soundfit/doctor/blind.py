@@ -8,6 +8,7 @@ Knows an examination and runs of a script; changes nothing else.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -45,33 +46,32 @@ def blind(looked: Examination, judges: str) -> dict[str, Any] | None:
         inputs = tuple(torch.cat([x, z]) for x, z in zip(rows.inputs, other.inputs, strict=True))
         rows = Rows(inputs, torch.cat([rows.targets, other.targets]))
         split = torch.arange(n), torch.arange(n, len(rows))
-    found = []
-    for rate in (1e-4, 1e-3, 1e-2):
-        for scaled in (False, True):
-            made = replay(
-                recipe,
-                task,
-                rows,
-                {"adam": rate, **({"scale_inputs": True} if scaled else {})},
-                seconds=3.0,
-                split=split,
-            )
-            if made is not None and not math.isnan(made.held_out):
-                found.append({"rate": rate, "standardised": scaled, "score": made.held_out})
-    if not found:
-        return None
-    best = max(found, key=lambda one: one["score"])
-    return {**best, "trials": len(found)}
+
+    def score(change: dict[str, Any]) -> float | None:
+        made = replay(recipe, task, rows, change, seconds=3.0, split=split)
+        return None if made is None or math.isnan(made.held_out) else made.held_out
+
+    return _best(score, (False, True))
 
 
 def blind_by_print(runner: Runs) -> dict[str, Any] | None:
     """Return the best of the same blind trainings by what the script prints, as many as inputs' scales allow."""
-    scaling = (False, True) if "input_mean" in runner.facts else (False,)
+
+    def score(change: dict[str, Any]) -> float | None:
+        made = runner.run(change, 0, say("blind search"), {"trials": [], "originals": []})
+        return None if made is None else float(made["score"])
+
+    return _best(score, (False, True) if "input_mean" in runner.facts else (False,))
+
+
+def _best(
+    score: Callable[[dict[str, Any]], float | None], scaling: tuple[bool, ...]
+) -> dict[str, Any] | None:
+    """Return the best of Adam's rates by scaling, with how many had a score; None where none had."""
     found = []
     for rate in (1e-4, 1e-3, 1e-2):
         for scaled in scaling:
-            change = {"adam": rate, **({"scale_inputs": True} if scaled else {})}
-            made = runner.run(change, 0, say("blind search"), {"trials": [], "originals": []})
+            made = score({"adam": rate, **({"scale_inputs": True} if scaled else {})})
             if made is not None:
-                found.append({"rate": rate, "standardised": scaled, "score": made["score"]})
+                found.append({"rate": rate, "standardised": scaled, "score": made})
     return {**max(found, key=lambda one: one["score"]), "trials": len(found)} if found else None

@@ -6,7 +6,6 @@ Knows torch and the names of changes in prescriptions; knows no rule and judges 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,6 +28,7 @@ from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
 from soundfit.doctor.rejoin import rejoined
+from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
 
@@ -73,7 +73,8 @@ class Changes:
         self._steps = 0
         self._texts: Tensor | None = None  # what the running model was called with
         self._own: Any = None  # what a loss function gave last
-        self._undo: list[Callable[[], None]] = []
+        self._replaced = Replaced()
+        self._patch = self._replaced.put
         self._direct = DirectForwards()
         self._by_hand = ByHand(wanted)
         self.bare = Bare(wanted, facts, hold_back) if facts.get("bare") else None
@@ -92,8 +93,8 @@ class Changes:
             self._patch(F, name, self._loss(name, getattr(F, name)))
         self._patch(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
         self._patch(Optimizer, "__init__", self._optimiser(Optimizer.__init__))
-        self._undo.append(register_optimizer_step_pre_hook(self._before_step).remove)
-        self._undo.append(register_optimizer_step_post_hook(self._after_step).remove)
+        self._replaced.later(register_optimizer_step_pre_hook(self._before_step).remove)
+        self._replaced.later(register_optimizer_step_post_hook(self._after_step).remove)
         if want.get("output"):
             for owner in (torch, F, torch.Tensor):
                 for name in ("softmax", "sigmoid", "relu", "tanh", "log_softmax"):
@@ -162,14 +163,7 @@ class Changes:
         if self.bare is not None:
             self.bare.detach()
         self._direct.restore()
-        while self._undo:
-            self._undo.pop()()
-
-    def _patch(self, owner: Any, name: str, new: Any) -> None:
-        own = name in owner.__dict__
-        old = getattr(owner, name)
-        setattr(owner, name, new)
-        self._undo.append((lambda: setattr(owner, name, old)) if own else (lambda: delattr(owner, name)))
+        self._replaced.restore()
 
     # -- the model ----------------------------------------------------------------------------------
 

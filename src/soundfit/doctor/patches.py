@@ -19,6 +19,7 @@ from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.light import light_backward, light_step
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.plateau import hear_plateaus
+from soundfit.doctor.replaced import Replaced
 
 __all__ = ["LOSSES", "Patches"]
 
@@ -40,7 +41,8 @@ class Patches:
 
     def __init__(self, watch: Any) -> None:
         self.watch = watch
-        self._undo: list[Callable[[], None]] = []
+        self._replaced = Replaced()
+        self._patch = self._replaced.put
         self._direct = DirectForwards()
         self._every_call: Callable[[], None] | None = None
         self._held: dict[type, Callable[[], None]] = {}
@@ -69,15 +71,14 @@ class Patches:
             register_optimizer_step_pre_hook(self._before_step()),
             register_optimizer_step_post_hook(self._after_step()),
         ):
-            self._undo.append(handle.remove)
+            self._replaced.later(handle.remove)
 
     def remove(self) -> None:
         """Put everything back."""
         self.every_call(False)
         self.release()
         self._direct.restore()
-        while self._undo:
-            self._undo.pop()()
+        self._replaced.restore()
 
     def release(self) -> None:
         """Let go of the classes that were held."""
@@ -113,11 +114,6 @@ class Patches:
         self._held[kind] = lambda: (
             delattr(kind, "__call__") if old is None else setattr(kind, "__call__", old)
         )
-
-    def _patch(self, owner: Any, name: str, new: Any) -> None:
-        old = owner.__dict__[name]
-        setattr(owner, name, new)
-        self._undo.append(lambda: setattr(owner, name, old))
 
     def _module_call(self, original: Any) -> Any:
         watch = self.watch

@@ -40,7 +40,7 @@ class Plateau:
         numbers = [v for v in self.numbers if math.isfinite(v)]
         moves = [b - a for a, b in itertools.pairwise(numbers) if b != a]
         better = [m < 0 if self.mode == "min" else m > 0 for m in moves]
-        worst_first = bool(numbers) and numbers[0] == (min(numbers) if self.mode == "min" else max(numbers))
+        best_first = bool(numbers) and numbers[0] == (min(numbers) if self.mode == "min" else max(numbers))
         early = [v for v in losses[: self.steps[0]] if math.isfinite(v)] if self.steps else []
         late = [v for v in losses[self.steps[-2] :] if math.isfinite(v)] if len(self.steps) > 1 else []
         fell = (
@@ -55,7 +55,7 @@ class Plateau:
             "first": numbers[0] if numbers else math.nan,
             "last": numbers[-1] if numbers else math.nan,
             "better": sum(better) / len(moves) if moves else math.nan,
-            "first_is_best": worst_first,
+            "first_is_best": best_first,
             "early": numbers[:3],
             "loss_ratio": fell,
         }

@@ -15,10 +15,9 @@ __all__ = ["Listener", "PrintedScore", "printed_scores", "score_to_judge_by", "v
 
 _HIGHER = (
     "acc", "accuracy", "auc", "auroc", "auprc", "f1", "r2", "r²", "precision", "recall", "ndcg", "mrr",
-    "hit", "hits",
-    "hr", "iou", "miou", "dice", "mcc", "kappa", "corr", "correlation", "spearman", "pearson", "psnr",
-    "ssim", "bleu",
-    "reward", "return", "success", "solved", "correct", "top1", "top5", "map", "ap", "score",
+    "hit", "hits", "hr", "iou", "miou", "dice", "mcc", "kappa", "corr", "correlation", "spearman",
+    "pearson", "psnr", "ssim", "bleu", "reward", "return", "success", "solved", "correct", "top1",
+    "top5", "map", "ap", "score",
 )  # fmt: skip
 _LOWER = (
     "rmse", "mae", "mse", "mape", "rmsle", "smape", "error", "err", "perplexity", "ppl", "wer", "cer",
@@ -27,8 +26,7 @@ _LOWER = (
 _LOSSES = ("loss", "nll", "elbo", "cost", "bce", "ce")
 _HELD_OUT = (
     "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation", "held", "heldout",
-    "holdout", "unseen",
-    "new", "oof", "cv", "te", "va",
+    "holdout", "unseen", "new", "oof", "cv", "te", "va",
 )  # fmt: skip
 _TRAINED = ("train", "training", "trn", "tr", "batch")
 _BOUNDED = frozenset(_HIGHER) - {"psnr", "bleu", "reward", "return", "score"}  # a share, or its percentage

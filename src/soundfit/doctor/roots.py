@@ -5,7 +5,6 @@ Knows modules and the names of changes; patches nothing of torch.
 
 from __future__ import annotations
 
-import copy
 import types
 from typing import Any
 
@@ -123,22 +122,11 @@ def _next_norm(kind: type[_Norm]) -> Any:
             return kind.forward(norm, x)
         name = f"use{use}"
         if name not in norm._modules:
-            another = copy.copy(norm)
-            another.__dict__ = {
-                k: v for k, v in norm.__dict__.items() if k not in ("forward", "_modules", "_use")
-            }
-            another._modules = {}
-            another._parameters = {k: _own(v) for k, v in norm._parameters.items()}
-            another._buffers = {k: _own(v) for k, v in norm._buffers.items()}
-            another.reset_parameters()
+            form = norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
+            like = next(norm.buffers(), x)
+            another = kind(*form).to(like.device, like.dtype)
             norm.add_module(name, another)
         norm._modules[name].training = norm.training
         return kind.forward(norm._modules[name], x)
 
     return forward
-
-
-def _own(value: Any) -> Any:
-    if isinstance(value, nn.Parameter):
-        return nn.Parameter(value.detach().clone(), requires_grad=value.requires_grad)
-    return value.clone() if isinstance(value, torch.Tensor) else value

@@ -9,13 +9,14 @@ import contextlib
 import io
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
 from soundfit.doctor.neutral import neutral_draws
+from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task
@@ -90,14 +91,19 @@ def _fetched(dataset: Any, seen: Rows, seconds: float) -> Rows | None:
         if all(torch.equal(a[0], b[0]) for a, b in pairs if a is not None and b is not None):
             return None
         found: list[tuple[Tensor, Tensor]] = []
-        with _neutral():
+        replaced = Replaced()
+        neutral_draws(replaced.put, lambda: True)
+        try:
             for i in places:
                 row = _row(dataset[i], seen)
-                if row is None or (time.process_time() > deadline and len(found) < _FEWEST):
+                late = time.process_time() > deadline
+                if row is None or (late and len(found) < _FEWEST):
                     return None
-                if time.process_time() > deadline:
+                if late:
                     break
                 found.append(row)
+        finally:
+            replaced.restore()
     return Rows((torch.stack([x for x, _ in found]),), torch.stack([y for _, y in found]))
 
 
@@ -116,20 +122,3 @@ def _row(item: Any, seen: Rows) -> tuple[Tensor, Tensor] | None:
 
 def _able(x: Any) -> bool:
     return isinstance(x, Tensor | int | float) or hasattr(x, "__array__")
-
-
-@contextlib.contextmanager
-def _neutral() -> Iterator[None]:
-    undo: list[Any] = []
-
-    def patch(owner: Any, name: str, new: Any) -> None:
-        own, old = name in owner.__dict__, getattr(owner, name)
-        setattr(owner, name, new)
-        undo.append((lambda: setattr(owner, name, old)) if own else (lambda: delattr(owner, name)))
-
-    neutral_draws(patch, lambda: True)
-    try:
-        yield
-    finally:
-        while undo:
-            undo.pop()()
