@@ -523,3 +523,11 @@ def test_a_scheduler_that_watches_the_wrong_way(
     n = len(made.series["learning_rate"])
     made.series["learning_rate"] = np.where(np.arange(n) < n // 3, 1e-3, 1e-5 if fell else 1e-3)
     assert (codes(made)[:1] == ["schedule"]) == named
+
+
+def test_dropouts_that_leave_hardly_anything_are_named_where_the_model_fits_worse() -> None:
+    drops = [{"p": 0.8, "name": "drop", "place": Place()} for _ in range(2)]
+    assert codes(trace(got=0.9, possible=0.96, modules__dropout=drops))[:1] == ["over-regularised"]
+    assert "over-regularised" not in codes(trace(got=0.96, possible=0.96, modules__dropout=drops))
+    mild = [{**drops[0], "p": 0.7}]
+    assert "over-regularised" not in codes(trace(got=0.9, possible=0.96, modules__dropout=mild))

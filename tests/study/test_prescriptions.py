@@ -82,6 +82,25 @@ def test_what_is_proposed_changes_the_configuration_and_says_how(code, config):
         assert given[0].change["weight_decay"] > config.weight_decay
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_a_thorough_training_is_tried_first_where_it_is_wanted_and_never_for_a_linear_model(code):
+    config = BASE.with_(width=64, depth=2, dropout=0.3, weight_decay=0.02, epochs=40, patience=20)
+    first = proposals(Verdict(code, ""), config, thorough=True)[0]
+    assert first.change == {"epochs": 120, "patience": 60, "dropout": 0.3, "weight_decay": 0.3}
+    assert "120" in first.text
+    assert first not in proposals(Verdict(code, ""), config)
+    assert proposals(Verdict(code, ""), LINEAR, thorough=True) == proposals(Verdict(code, ""), LINEAR)
+
+
+def test_strong_decay_is_tried_at_a_rate_that_makes_it_felt():
+    config = BASE.with_(width=64, depth=2, dropout=0.15, weight_decay=0.3, learning_rate=0.03)
+    assert {"weight_decay": 1.0, "learning_rate": 0.1} in [
+        p.change for p in proposals(Verdict("overfitting", ""), config)
+    ]
+    for other in (config.with_(learning_rate=0.1), config.with_(weight_decay=0.02)):
+        assert not any("rate of" in p.text for p in proposals(Verdict("overfitting", ""), other)[:1])
+
+
 def test_labels_are_smoothed_where_there_are_classes_and_once():
     config = BASE.with_(width=64, depth=2)
 

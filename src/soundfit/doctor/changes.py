@@ -19,11 +19,12 @@ from soundfit.doctor.by_hand import ByHand
 from soundfit.doctor.call import Call, call_of
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
-from soundfit.doctor.guards import divided, guarded, unclipped
+from soundfit.doctor.guards import bounded, divided, unclipped
 from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.neutral import neutral_draws
+from soundfit.doctor.once import copied_states, turned_distances
 from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
@@ -37,6 +38,9 @@ __all__ = ["Changes"]
 Tensor = torch.Tensor
 F = nn.functional
 _SHAPING = ("squeeze", "unsqueeze", "view", "reshape", "flatten", "clamp", "clamp_min", "clip", "__getitem__")
+
+
+_PAIRED = ("__sub__", "__rsub__", "sub", "__mul__", "__rmul__", "mul")
 
 
 class Changes:
@@ -104,11 +108,18 @@ class Changes:
                 for name in _SHAPING:
                     if hasattr(owner, name):
                         self._patch(owner, name, self._reshaped(name, getattr(owner, name)))
+        if want.get("rows_first"):
+            for name in ("view", "reshape"):
+                self._patch(torch.Tensor, name, self._rows_first(getattr(torch.Tensor, name)))
+        if want.get("copied_state"):
+            copied_states(self._patch)
+        if want.get("turned_distance"):
+            turned_distances(self._patch)
         if want.get("float"):
             in_float(self._patch)
         if want.get("align"):
-            for name in ("__sub__", "__rsub__"):
-                self._patch(torch.Tensor, name, self._aligned(getattr(torch.Tensor, name)))
+            for owner, name in [(torch.Tensor, n) for n in _PAIRED] + [(torch, "sub"), (torch, "mul")]:
+                self._patch(owner, name, self._aligned(getattr(owner, name)))
         if want.get("activation") == "relu" and self.facts.get("activation") not in ("sigmoid", "tanh"):
             for owner in (torch, F, torch.Tensor):
                 for name in ("sigmoid", "tanh"):
@@ -122,12 +133,8 @@ class Changes:
         if want.get("activation") == "leaky":
             self._patch(F, "relu", lambda x, inplace=False: F.leaky_relu(x, 0.1))
             self._patch(torch, "relu", lambda x: F.leaky_relu(x, 0.1))
-        if want.get("guard") == "log":
-            self._patch(torch, "log", guarded(torch.log, 1e-8))
-            self._patch(torch.Tensor, "log", guarded(torch.Tensor.log, 1e-8))
-        if want.get("guard") in ("sqrt", "norm"):
-            self._patch(torch, "sqrt", guarded(torch.sqrt, 1e-12))
-            self._patch(torch.Tensor, "sqrt", guarded(torch.Tensor.sqrt, 1e-12))
+        for owner, name, stand_in in bounded(str(want.get("guard", ""))):
+            self._patch(owner, name, stand_in)
         if want.get("mode") or "dropout" in want:
             self._patch(F, "dropout", self._dropout(F.dropout))
         if want.get("unclip"):
@@ -151,7 +158,10 @@ class Changes:
             rejoined(self._patch, lambda: bool(self.depth) or want["connected"] == "all")
         if want.get("neutral"):
             neutral_draws(self._patch, lambda: self.root is not None and not self.depth)
-        if any(want.get(name) for name in ("shuffle", "longer", "go_on", "turn_pairs")):
+        if any(
+            want.get(name)
+            for name in ("shuffle", "longer", "go_on", "turn_pairs", "kept_rows", "row_weights")
+        ):
             data = torch.utils.data.DataLoader
             self._patch(data, "__init__", self._loaders.built(data.__init__))
             self._patch(data, "__iter__", self._loaders.iterated(data.__iter__))
@@ -280,17 +290,31 @@ class Changes:
     def _aligned(self, original: Any) -> Any:
         @functools.wraps(original)
         def minus(a: Any, b: Any) -> Any:
+            both = isinstance(a, Tensor) and isinstance(b, Tensor)
             if (
-                isinstance(b, Tensor)
+                both
                 and a.numel() == b.numel()
                 and a.shape != b.shape
                 and a.dim()
                 and b.dim()
+                and not self.depth
             ):
                 b = b.reshape(a.shape)
             return original(a, b)
 
         return minus
+
+    def _rows_first(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def reshape(x: Tensor, *shape: Any, **kwargs: Any) -> Tensor:
+            """Bring the axis of rows to the front where a view would cut through it."""
+            n = len(self._texts) if self.depth and self._texts is not None else 0
+            sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+            if n > 1 and x.dim() > 2 and x.shape[0] != n == x.shape[1] and sizes and sizes[0] == n:
+                return x.transpose(0, 1).reshape(*shape, **kwargs)
+            return original(x, *shape, **kwargs)
+
+        return reshape
 
     def _dropout(self, original: Any) -> Any:
         @functools.wraps(original)

@@ -41,6 +41,7 @@ from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
+from soundfit.doctor.stored import changes_when_read
 from soundfit.doctor.unaltered import unaltered
 from soundfit.doctor.units import UnitScan
 from soundfit.doctor.watch import Watch
@@ -97,7 +98,7 @@ class Examination:
         self.kind = self._loss_kind()
         self.optimiser = optimiser_of(self.root, watch.optimisers.values())
         trained = [r for r in watch.roots.values() if r.train_calls]
-        self.together = play_together(trained, watch.optimisers.values())
+        self.together = play_together(trained, watch.optimisers.values()) or "reversed" in watch.custom
         self.rows = self.root.train_rows.joined() if self.root else None
         self.eval_rows = self.root.eval_rows.joined() if self.root else None
         self.task: Task | None = None
@@ -182,6 +183,7 @@ class Examination:
         self._possible(out)
         some = max(0.5, 0.2 * (self.deadline - time.process_time()))
         drawn = self.watch.datasets, self.recipe(), self.task, self.rows, self.eval_rows
+        out["stored_rows_change"] = changes_when_read(self.watch.datasets)
         out["unaltered"] = unaltered(*drawn, seconds=some)
         return out
 

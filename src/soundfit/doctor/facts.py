@@ -129,6 +129,7 @@ def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         if isinstance(owner, nn.Embedding):
             out["embeddings"].append({
                 "name": name, "std": float(start.std()) if start.numel() > 1 else 0.0, "width": start.shape[1],
+                "moved": delta > 0 or not math.isfinite(delta),
                 "place": watch.births.get(id(owner)),
             })  # fmt: skip
             continue

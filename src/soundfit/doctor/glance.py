@@ -20,6 +20,7 @@ from soundfit.doctor.likelihood import half_likelihood, is_likelihood
 from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
+from soundfit.doctor.reversal import listen_for_reversal
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.series import Recording
 from soundfit.doctor.straight import straight_maps
@@ -62,6 +63,8 @@ def glance(
         facts["gains"], facts["alike"] = leaf_gains(loss), alike_leaves(loss)
     if loss.grad_fn is not None and "steep" not in facts and (steep := infinite_slope(loss)) is not None:
         facts["steep"] = steep
+    if loss.grad_fn is not None and not facts.get("reversed"):
+        listen_for_reversal(loss, facts)
     if not calls and loss.grad_fn is not None:
         facts["half"] = half_likelihood(loss) or facts.get("half")
     if not window and "reach" not in facts:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.guards import Endless
+from soundfit.doctor.stored import Kept, by_row
 
 __all__ = ["Loaders"]
 
@@ -30,6 +31,10 @@ class Loaders:
 
         @functools.wraps(first)
         def __init__(loader: Any, dataset: Any, *args: Any, **kwargs: Any) -> None:
+            if self.wanted.get("kept_rows"):
+                dataset = Kept.of(dataset)
+            if self.wanted.get("row_weights") and "sampler" in kwargs:
+                kwargs["sampler"] = by_row(dataset, kwargs["sampler"])
             plain = not args and "sampler" not in kwargs and "batch_sampler" not in kwargs
             if self.wanted.get("shuffle") and plain and hasattr(dataset, "__len__"):
                 kwargs["shuffle"] = True

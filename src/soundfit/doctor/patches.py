@@ -18,8 +18,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.light import light_backward, light_step
 from soundfit.doctor.lines import user_place
+from soundfit.doctor.once import hear_distances, hear_states
 from soundfit.doctor.plateau import hear_plateaus
 from soundfit.doctor.replaced import Replaced
+from soundfit.doctor.stored import too_few_weights
 
 __all__ = ["LOSSES", "Patches"]
 
@@ -67,6 +69,9 @@ class Patches:
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
         around = hear_plateaus(self.watch, lambda: user_place(self.watch.step))
         self._patch(plateau, "step", around(plateau.step))
+        told, here = self.watch.custom, lambda: user_place(self.watch.step)
+        hear_states(self._patch, told, lambda: self.watch.step, here)
+        hear_distances(self._patch, told, here)
         for handle in (
             register_optimizer_step_pre_hook(self._before_step()),
             register_optimizer_step_post_hook(self._after_step()),
@@ -238,6 +243,9 @@ class Patches:
         @functools.wraps(original)
         def __init__(loader: Any, *args: Any, **kwargs: Any) -> None:
             original(loader, *args, **kwargs)
+            few = too_few_weights(loader)
+            if few is not None:
+                watch.custom.setdefault("few_weights", {**few, "place": user_place(watch.step)})
             known = any(loader.dataset is one for one in watch.datasets)
             if not known and len(watch.datasets) < _MOST_DATASETS:
                 watch.datasets.append(loader.dataset)

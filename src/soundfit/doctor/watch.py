@@ -37,6 +37,7 @@ from soundfit.records import Place
 
 __all__ = ["Watch"]
 
+_ADDING = ("add", "__add__")
 _EVALUATIONS = ("eq", "__eq__", "ne", "__ne__", "sub", "__sub__", "rsub")
 
 
@@ -257,11 +258,16 @@ class Watch:
     def met(self, name: str, prediction: torch.Tensor, target: torch.Tensor, place: Place) -> None:
         """Receive a tensor without history that met one made by a model, outside of modules."""
         if prediction.requires_grad:
-            if self._met is None:
+            # What is only added to a prediction is an offset where a target comes after it.
+            offset = self._met is not None and self._met[0] in _ADDING and name not in _ADDING
+            if self._met is None or offset:
                 self._met = (name, prediction, target)
+                shapes = tuple(prediction.shape), tuple(target.shape)
+                if offset and self.custom.get("first_meeting") in _ADDING:
+                    self.custom.update(place=place, first_meeting=name, shapes=shapes)
                 self.custom.setdefault("place", place)
                 self.custom.setdefault("first_meeting", name)
-                self.custom.setdefault("shapes", (tuple(prediction.shape), tuple(target.shape)))
+                self.custom.setdefault("shapes", shapes)
         elif name in _EVALUATIONS:
             self.evaluation.met(target, prediction if name in ("eq", "__eq__", "ne", "__ne__") else None)
 

@@ -25,6 +25,9 @@ __all__ = ["fewer_inputs", "join_studies", "proposals", "with_scores"]
 Array = NDArray[np.float64]
 
 MOST = 4
+# A thorough training is that many times as long.
+_LONG = 3
+_STRONG_DECAY, _FAST = 1.0, 0.1
 _OF_STEPS = {"epochs", "patience", "learning_rate", "label_smoothing"}
 # Inputs whose gradients make up this share of all are kept where fewer features are tried.
 _KEEP_IMPORTANCE = 0.9
@@ -34,7 +37,12 @@ _ROWS_FOR_IMPORTANCE = 512
 
 
 def proposals(
-    verdict: Verdict, config: Config, *, keep: Sequence[int] | None = None, classes: bool = False
+    verdict: Verdict,
+    config: Config,
+    *,
+    keep: Sequence[int] | None = None,
+    classes: bool = False,
+    thorough: bool = False,
 ) -> list[Prescription]:
     """Return what to try next to a configuration, most promising first.
 
@@ -43,12 +51,16 @@ def proposals(
         config: the chosen configuration.
         keep: inputs that carry most; None where fewer features are not worth a trial.
         classes: whether classes are told apart, so that labels can be smoothed.
+        thorough: also a training of several times the length under more restraint, whatever the verdict: a
+            short search cannot see what only both together bring.
     """
     decay, dropout, rate = config.weight_decay, config.dropout, config.learning_rate
     longer = _epochs(config, 2 * config.epochs)
     faster, slower = _rate(rate, 3 * rate), _rate(rate, rate / 3)
     firmer, looser = [_decay(decay, max(4 * decay, 0.1))], []
     if config.depth > 0:
+        if _STRONG_DECAY > decay >= 0.3 and rate < _FAST:
+            firmer.insert(0, _strong_decay(decay))
         if classes and config.label_smoothing == 0:
             firmer.append(_smoothing(config.label_smoothing, 0.05))
         firmer.append(_dropout(dropout, min(dropout + 0.15, 0.5)))
@@ -86,6 +98,8 @@ def proposals(
         "good-fit": [longer, *firmer, *looser, *fewer],
     }
     wanted = orders[verdict.code]
+    if thorough and config.depth > 0:
+        wanted = [_thorough(config), *wanted]
     if is_solved(config):
         # A solution knows no steps: neither their number nor their size changes it.
         wanted = [p for p in wanted if not set(p.change) <= _OF_STEPS]
@@ -96,6 +110,31 @@ def _epochs(config: Config, after: int) -> Prescription:
     text = say("Train for {after} epochs instead of {before}", before=config.epochs, after=after)
     # Patience is a share of the epochs: it grows with them.
     return Prescription(text, change={"epochs": after, "patience": config.patience * after // config.epochs})
+
+
+def _thorough(config: Config) -> Prescription:
+    epochs = _LONG * config.epochs
+    dropout, decay = max(config.dropout, 0.15), max(config.weight_decay, 0.3)
+    text = say(
+        "{after} epochs instead of {before}, with dropout {dropout:.2g} and weight decay {decay:.2g}",
+        after=epochs,
+        before=config.epochs,
+        dropout=dropout,
+        decay=decay,
+    )
+    change = _epochs(config, epochs).change
+    return Prescription(text, change={**change, "dropout": dropout, "weight_decay": decay})
+
+
+def _strong_decay(before: float) -> Prescription:
+    # Decoupled decay shrinks weights by rate times decay a step: both grow.
+    text = say(
+        "Weight decay {after:.2g} instead of {before:.2g}, at a learning rate of {rate:.2g}",
+        after=_STRONG_DECAY,
+        before=before,
+        rate=_FAST,
+    )
+    return Prescription(text, change={"weight_decay": _STRONG_DECAY, "learning_rate": _FAST})
 
 
 def _rate(before: float, after: float) -> Prescription:

@@ -11,14 +11,14 @@ import torch
 from soundfit.records import Config, Prescription, Verdict
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
 from soundfit.study.prescriptions import fewer_inputs, join_studies, proposals, with_scores
-from soundfit.study.views import StudyViews, median_rows, trained_cost
+from soundfit.study.views import StudyViews, TableViews, median_rows, trained_cost
 
 __all__ = ["prescribe", "untried"]
 
 # A further round only where the one before changed the choice and left something to cure.
 _MOST_ROUNDS = 3
 # All trials together may cost this share of what the search cost, or this much: a second or two on one core.
-_SHARE = 0.2
+_SHARE = 0.5
 _COST = 1.5e10
 _CURABLE = ("underfitting", "overfitting", "not-learning", "unstable")
 
@@ -48,7 +48,13 @@ def prescribe(
         known = set(map(_key, study.result.configurations))
         wanted = [
             p
-            for p in proposals(verdict, config, keep=fewer_inputs(views, study), classes=classes)
+            for p in proposals(
+                verdict,
+                config,
+                keep=fewer_inputs(views, study),
+                classes=classes,
+                thorough=number == 0 and isinstance(views, TableViews),
+            )
             if _key(config.with_(**p.change)) not in known and _of_family(p, model)
         ]
         prices = [len(views.folds) * views.cost(config.with_(**p.change), n_train) for p in wanted]

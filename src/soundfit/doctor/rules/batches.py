@@ -55,6 +55,18 @@ def order(case: Case) -> list[Diagnosis]:
     return []
 
 
+def sampled(case: Case) -> list[Diagnosis]:
+    """A weighted sampler with fewer weights than rows: those beyond are never drawn."""
+    found = case["custom.few_weights"]
+    if not found:
+        return []
+    fix = say("The sampler has {weights} weights, one a class perhaps, for {rows} rows: it draws the first {weights} rows alone. Give it a weight for each row: weights[labels].", weights=found["weights"], rows=found["rows"])  # fmt: skip
+    return [
+        case.diagnose("class-imbalance", say("the sampler draws from the first {weights} of {rows} rows alone", weights=found["weights"], rows=found["rows"]),
+                      0.95, fix, place=found["place"], change={"row_weights": True}, weights=found["weights"], rows=found["rows"])
+    ]  # fmt: skip
+
+
 def imbalance(case: Case) -> list[Diagnosis]:
     """The rare class is given up though the inputs tell it."""
     shares = [s for s in case["target.shares"] or [] if s > 0]
@@ -154,8 +166,8 @@ def mixed(case: Case) -> list[Diagnosis]:
     fix = say("Changing one row's input changes other rows' outputs ({others:.0%} of them), and its own in {own:.0%} of the cases: the batch axis was taken for another. Use permute or transpose instead of view or reshape, or batch_first=True.", own=own, others=others)  # fmt: skip
     return [
         case.diagnose("shape-broadcast", "rows of a batch are mixed inside the model", sure, fix, place=place,
-                      change={"batch_first": True}, own_input_counts=own, other_rows_that_count=others)
+                      change={"batch_first": True} if case["modules.sequence_first"] else {"rows_first": True}, own_input_counts=own, other_rows_that_count=others)
     ]  # fmt: skip
 
 
-rules = (order, imbalance, weights, mixed)
+rules = (order, sampled, imbalance, weights, mixed)

@@ -14,6 +14,13 @@ __all__ = ["rules"]
 
 def ascent(case: Case) -> list[Diagnosis]:
     """The loss is climbed instead of descended."""
+    found = case["custom.nearness"]
+    if found:
+        fix = say("The triplet loss takes a distance: 0 for the same, growing with difference. This function gives {same:.3g} for the same rows and {other:.3g} for others, so that rows of one kind are pushed apart: pass lambda a, b: 1 - similarity(a, b).", same=found["same"], other=found["other"])  # fmt: skip
+        return [
+            case.diagnose("gradient-ascent", "a similarity is taken for a distance", 0.96, fix, place=found["place"],
+                          change={"turned_distance": True}, of_the_same=found["same"], of_others=found["other"])
+        ]  # fmt: skip
     negated = bool(case["custom.structure.negated"]) and case["loss.kind"] in (
         "cross_entropy",
         "mse_loss",

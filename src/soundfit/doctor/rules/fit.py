@@ -111,6 +111,18 @@ def overfitting(case: Case) -> list[Diagnosis]:
     return []
 
 
+def lost_checkpoint(case: Case) -> list[Diagnosis]:
+    """The best weights were kept by reference: loading them changes nothing."""
+    found = case["custom.own_state"]
+    if not found:
+        return []
+    fix = say("state_dict() gives references to the weights: what was kept {steps} steps before has changed with them, and loading it restores nothing. Keep a copy: copy.deepcopy(model.state_dict()).", steps=found["steps"])  # fmt: skip
+    return [
+        case.diagnose("overfitting", "the kept weights are the last ones, not the best: no checkpoint is restored", 0.9, fix, place=found["place"],
+                      change={"copied_state": True}, severity="warning", steps_since=found["steps"])
+    ]  # fmt: skip
+
+
 def noise(case: Case) -> list[Diagnosis]:
     """The possible score itself is low, and the training reached it."""
     if case.sick or not case.judged or case["task.kind"] == "copy":
@@ -128,4 +140,4 @@ def noise(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (leak, selection, overfitting, noise)
+rules = (leak, selection, lost_checkpoint, overfitting, noise)

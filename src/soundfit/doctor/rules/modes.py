@@ -15,6 +15,9 @@ from soundfit.records.said import say
 
 __all__ = ["rules"]
 
+# What outlives all dropouts together; a model seldom learns all it can from less.
+_HARDLY_ANY = 0.2 + 1e-9
+
 
 def modes(case: Case) -> list[Diagnosis]:
     """Training in eval mode; evaluation in train mode where that changes the output."""
@@ -187,21 +190,28 @@ def _stale_copy(case: Case) -> Diagnosis:
     )  # fmt: skip
 
 
+def _fits_worse_than_others_hold(case: Case) -> bool:
+    """Return whether the model, without dropout, errs more on its training rows than another kind does on new rows."""
+    fitted, held = case.number("score.train"), case.number("reference.held_out")
+    return bool(1 - fitted > 1.25 * max(1 - held, 0.01))
+
+
 def regularised(case: Case) -> list[Diagnosis]:
     """Dropout or weight decay that takes away more than noise."""
-    if not case.sick:
-        return []
-    out = []
-    # One layer that leaves little, or several that leave little together.
     modules = case["modules.dropout"] or []
     calls = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad]
     every = rates(modules, case["dropouts"] or [])
+    starved = len(every) > 0 and left(every) <= _HARDLY_ANY and _fits_worse_than_others_hold(case)
+    if not (case.sick or starved):
+        return []
+    out = []
+    # One layer that leaves little, or several that leave little together.
     least = STRONG / 2 if len(every) > 1 and left(every) < 0.2 else STRONG
     drops = [d for d in modules if d["p"] >= least]
     functional = [(rate, p) for rate, p in calls if rate >= least]
     cured = case.cure("no-dropout")
     if (drops or functional) and (
-        cured > 0.4 or max([d["p"] for d in drops] + [r for r, _ in functional]) >= 0.85
+        starved or cured > 0.4 or max([d["p"] for d in drops] + [r for r, _ in functional]) >= 0.85
     ):
         worst = (
             max(drops, key=lambda d: d["p"])

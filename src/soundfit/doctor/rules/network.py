@@ -51,6 +51,7 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
     # The function itself, whatever was called on its way; one that says the same of every row tells nothing.
     straight = case.number("behaviour.bend", 1.0) < 1e-4 and not case.number("outputs.std", 1.0) < 1e-4
     curved = any(s in _CURVED for s in inner) or case["modules.handmade"] or case["modules.recurrent"]
+    curved = curved or case["custom.own_functions"]
     if count < 2 or (curved and not straight):
         return []
     by_model = case["reference.by_model"] or {}

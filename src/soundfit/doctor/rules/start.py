@@ -18,7 +18,7 @@ def initial(case: Case) -> list[Diagnosis]:
     """Weights that are constant, far too large or far too small before the first step."""
     matrices = case["weights.matrices"] or []
     if not matrices:
-        return _stuck_by_hand(case) or _wild_by_hand(case) or _wild_factors(case)
+        return _still_factors(case) or _stuck_by_hand(case) or _wild_by_hand(case) or _wild_factors(case)
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
     # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
@@ -152,6 +152,19 @@ def _wild_by_hand(case: Case) -> list[Diagnosis]:
     return [
         case.diagnose("bad-init", "weights start far too large", 0.8, fix, place=case["places.backward"], change={"fresh": True},
                       gain=max(gains), loss_at_start=float(first), loss_of_a_blind_guess=blind)
+    ]  # fmt: skip
+
+
+def _still_factors(case: Case) -> list[Diagnosis]:
+    """Factors that all start at zero stay there: the slope of their product by each is the other."""
+    tables = case["weights.embeddings"] or []
+    still = [t for t in tables if t["width"] >= 2 and t["std"] == 0 and not t["moved"]]
+    if not still or case.number("steps", 0) < 10:
+        return []
+    fix = say("All values of {name} are equal and never move: multiplied with others at zero they get no gradient. Draw them at random, nn.init.normal_(embedding.weight, std=0.1).", name=still[0]["name"])  # fmt: skip
+    return [
+        case.diagnose("bad-init", "embeddings start at zero and stay there", 0.95, fix, place=still[0]["place"], module=still[0]["name"],
+                      change={"factors": 0.1}, embeddings=[t["name"] for t in still])
     ]  # fmt: skip
 
 
