@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler
 
+import soundfit
 from soundfit.doctor.changes import Changes
 from soundfit.doctor.guards import bounded
 from soundfit.doctor.script import watched_run
@@ -205,6 +208,33 @@ def test_a_cache_is_no_fault_and_looking_changes_nothing() -> None:
     assert not changes_when_read([Stored(20, in_place=False)])
     assert not changes_when_read([Stored(20, in_place=True, cached=True)])
     assert not changes_when_read([TensorDataset(torch.randn(9, 2)), [1, 2, 3], object()])
+
+
+def test_looking_at_a_dataset_that_draws_changes_no_later_draw() -> None:
+    class Drawing(Stored):
+        def __getitem__(self, i: int) -> Any:
+            noise = random.random() + np.random.rand() + torch.rand(()).item()  # noqa: NPY002 as scripts do
+            return super().__getitem__(i) + noise, torch.tensor(i % 2)
+
+    def trained() -> list[float]:
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 as scripts do
+        torch.manual_seed(0)
+        net = nn.Linear(4, 2)
+        opt = torch.optim.SGD(net.parameters(), lr=0.01)
+        with soundfit.doctor(net, opt) if watched else nullcontext():
+            for _ in range(3):
+                for x, y in DataLoader(Drawing(300, in_place=False), batch_size=20, shuffle=True):
+                    loss = F.cross_entropy(net(x), y)
+                    opt.zero_grad()
+                    loss.backward()
+                    opt.step()
+        return [random.random(), np.random.rand(), float(torch.rand(())), float(net.weight.detach().sum())]  # noqa: NPY002
+
+    watched = False
+    alone = trained()
+    watched = True
+    assert trained() == alone
 
 
 def test_weights_of_classes_become_weights_of_rows() -> None:

@@ -20,6 +20,7 @@ from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
 from soundfit.doctor.dense import dense_facts
 from soundfit.doctor.doubts import doubtful
+from soundfit.doctor.draws import same_draws
 from soundfit.doctor.facts import (
     idle_facts,
     input_facts,
@@ -59,20 +60,14 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
         watch: a detached watch.
         seconds: soft limit for reference models and replays.
     """
-    state = torch.get_rng_state()
-    grad = torch.is_grad_enabled()
-    try:
-        torch.set_grad_enabled(True)
-        looked: Examination | None = None
+    looked: Examination | None = None
+    with same_draws(), torch.enable_grad():
         try:
             looked = Examination(watch, time.process_time() + seconds)
             facts = looked.facts()
         except Exception as error:  # a script of a kind nobody thought of ends as it would without a doctor
             watch.stumble(error)
             facts = {} if looked is None else looked.found
-    finally:
-        torch.set_grad_enabled(grad)
-        torch.set_rng_state(state)
     return watch.recording.trace(facts)
 
 
