@@ -22,6 +22,8 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, Weighte
 import soundfit
 from soundfit.doctor.changes import Changes
 from soundfit.doctor.guards import bounded
+from soundfit.doctor.once import hear_distances
+from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.stored import Kept, by_row, changes_when_read, too_few_weights
 
@@ -296,6 +298,36 @@ def test_a_similarity_is_turned_into_a_distance_once(facts: dict[str, Any]) -> N
     before = loss(a, p, n)
     assert torch.allclose(under({"turned_distance": True}, lambda: loss(a, p, n), facts), right(a, p, n))
     assert torch.equal(loss(a, p, n), before)
+
+
+def test_hearing_a_distance_draws_nothing_and_breaks_nothing() -> None:
+    told: dict[str, Any] = {}
+    replaced = Replaced()
+    hear_distances(replaced.put, told, lambda: None)
+    try:
+        a, p, n = torch.randn(3, 8, 4)
+        noisy = nn.TripletMarginWithDistanceLoss(
+            distance_function=lambda x, y: torch.rand(8) + (x - y).norm(dim=1)
+        )
+        torch.manual_seed(0)
+        heard = noisy(a, p, n)
+    finally:
+        replaced.restore()
+    torch.manual_seed(0)
+    assert torch.equal(noisy(a, p, n), heard)
+    assert told["distance_heard"]
+    assert "nearness" not in told
+
+
+def test_a_dataset_without_a_length_breaks_no_loader() -> None:
+    class Unknown(Dataset[int]):
+        def __getitem__(self, i: int) -> int:
+            return i
+
+        def __len__(self) -> int:
+            raise NotImplementedError
+
+    assert too_few_weights(DataLoader(Unknown(), sampler=WeightedRandomSampler([1.0, 1.0], 4))) is None
 
 
 def test_states_are_copies_while_that_is_wanted() -> None:

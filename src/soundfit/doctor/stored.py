@@ -111,9 +111,12 @@ def _equal(a: Any, b: Any) -> bool:
 def too_few_weights(loader: Any) -> dict[str, int] | None:
     """Return ``weights`` and ``rows`` of a loader whose sampler has fewer weights than there are rows."""
     sampler = getattr(loader, "sampler", None)
-    if not isinstance(sampler, WeightedRandomSampler) or not hasattr(loader.dataset, "__len__"):
+    if not isinstance(sampler, WeightedRandomSampler):
         return None
-    weights, rows = len(sampler.weights), len(loader.dataset)
+    try:
+        weights, rows = len(sampler.weights), len(loader.dataset)
+    except Exception:  # a dataset that does not know its length
+        return None
     return {"weights": weights, "rows": rows} if weights < rows else None
 
 
