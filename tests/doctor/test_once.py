@@ -361,6 +361,8 @@ def test_an_axis_of_rows_behind_another_is_brought_to_the_front() -> None:
 def test_weights_of_rows_meet_errors_of_rows() -> None:
     w, e = torch.rand(6), torch.rand(6, 1)
     assert torch.allclose(under({"align": True}, lambda: (w * e**2).mean()), (w * e[:, 0] ** 2).mean())
+    halved = under({"align": True}, lambda: torch.sub(w, e, alpha=0.5))
+    assert torch.allclose(halved, w - 0.5 * e[:, 0])
 
 
 REVERSED = """

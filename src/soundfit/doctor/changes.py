@@ -38,8 +38,6 @@ __all__ = ["Changes"]
 Tensor = torch.Tensor
 F = nn.functional
 _SHAPING = ("squeeze", "unsqueeze", "view", "reshape", "flatten", "clamp", "clamp_min", "clip", "__getitem__")
-
-
 _PAIRED = ("__sub__", "__rsub__", "sub", "__mul__", "__rmul__", "mul")
 
 
@@ -289,7 +287,7 @@ class Changes:
 
     def _aligned(self, original: Any) -> Any:
         @functools.wraps(original)
-        def minus(a: Any, b: Any) -> Any:
+        def paired(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
             both = isinstance(a, Tensor) and isinstance(b, Tensor)
             if (
                 both
@@ -300,9 +298,9 @@ class Changes:
                 and not self.depth
             ):
                 b = b.reshape(a.shape)
-            return original(a, b)
+            return original(a, b, *args, **kwargs)
 
-        return minus
+        return paired
 
     def _rows_first(self, original: Any) -> Any:
         @functools.wraps(original)

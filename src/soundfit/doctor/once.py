@@ -35,7 +35,7 @@ def hear_states(
     @functools.wraps(state)
     def state_dict(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         made = state(module, *args, **kwargs)
-        if not args and kwargs.get("destination") is None and not kwargs.get("prefix"):
+        if _is_whole(args, kwargs):
             if len(taken) >= _MOST_STATES:
                 taken.pop(next(iter(taken)))
             taken.pop(id(made), None)
@@ -51,6 +51,11 @@ def hear_states(
 
     patch(nn.Module, "state_dict", state_dict)
     patch(nn.Module, "load_state_dict", load_state_dict)
+
+
+def _is_whole(args: Any, kwargs: Any) -> bool:
+    """Return whether ``state_dict`` was asked of a module by itself: of its parts it asks with a prefix."""
+    return not args and kwargs.get("destination") is None and not kwargs.get("prefix")
 
 
 def _own(module: nn.Module, given: Any) -> bool:
@@ -69,7 +74,7 @@ def copied_states(patch: Patch) -> None:
     @functools.wraps(state)
     def state_dict(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         made = state(module, *args, **kwargs)
-        if not args and kwargs.get("destination") is None and not kwargs.get("prefix"):
+        if _is_whole(args, kwargs):
             for name, value in made.items():
                 if isinstance(value, Tensor):
                     made[name] = value.clone()
