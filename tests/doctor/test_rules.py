@@ -525,6 +525,33 @@ def test_a_scheduler_that_watches_the_wrong_way(
     assert (codes(made)[:1] == ["schedule"]) == named
 
 
+def test_outputs_that_move_away_while_an_even_error_falls_are_no_predictions() -> None:
+    told = {
+        "loss__kind": None,
+        "task__classification": False,
+        "task__kind": "regression",
+        "score__constant": 0.0,
+    }
+    one = trace(
+        got=-0.5,
+        possible=0.99,
+        score__train_at_start=0.9,
+        custom={"structure": {"even": True, "negated": False}},
+        **told,
+    )
+    assert not Case(one).sick
+    assert not [d for d in diagnose(one) if d.severity != "note"]
+    for start, even, negated in ((-0.4, True, False), (0.9, None, False), (0.9, True, True)):
+        other = trace(
+            got=-0.5,
+            possible=0.99,
+            score__train_at_start=start,
+            custom={"structure": {"even": even, "negated": negated}},
+            **told,
+        )
+        assert Case(other).sick
+
+
 def test_dropouts_that_leave_hardly_anything_are_named_where_the_model_fits_worse() -> None:
     drops = [{"p": 0.8, "name": "drop", "place": Place()} for _ in range(2)]
     assert codes(trace(got=0.9, possible=0.96, modules__dropout=drops))[:1] == ["over-regularised"]

@@ -81,7 +81,7 @@ class Case:
         """Whether something keeps the training from its possible result, by its score."""
         if self.nonfinite:
             return True
-        if math.isnan(self.got) or math.isnan(self.possible):
+        if math.isnan(self.got) or math.isnan(self.possible) or self.contradicted:
             return False
         if self.learned_nothing:
             return True
@@ -89,6 +89,16 @@ class Case:
         if self.gap < 2 * self.tolerance and self.cure("same") >= 0.5:
             return False
         return self.gap > self.tolerance or self.coarse
+
+    @cached_property
+    def contradicted(self) -> bool:
+        """Whether an error that the loss measures fell while outputs left what was taken for targets.
+
+        Then outputs are a step on the way (the slope of a curve that is followed), not what is predicted.
+        """
+        error = self["custom.structure.even"] is True and not self["custom.structure.negated"]
+        fell = self.smooth(1.0) < 0.8 * self.smooth(0.0)
+        return error and fell and self.number("score.train_at_start") - self.got > 0.5
 
     @cached_property
     def coarse(self) -> bool:
