@@ -1,5 +1,7 @@
 """Prescriptions that training tries: what is proposed, what they change, and a study joined from two."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import soundfit as sf
 from soundfit.models.net import build
 from soundfit.records import Config, Verdict
 from soundfit.study.cross_validation import Hooks, cross_validate_views
-from soundfit.study.prescriptions import fewer_inputs, join_studies, proposals
+from soundfit.study.prescriptions import best_net, fewer_inputs, join_studies, proposals
 from soundfit.study.views import table_views
 from soundfit.workflow.prescribe import prescribe
 
@@ -83,13 +85,37 @@ def test_what_is_proposed_changes_the_configuration_and_says_how(code, config):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_thorough_training_is_tried_first_where_it_is_wanted_and_never_for_a_linear_model(code):
+def test_a_thorough_training_is_tried_first_where_it_is_wanted(code):
     config = BASE.with_(width=64, depth=2, dropout=0.3, weight_decay=0.02, epochs=40, patience=20)
-    first = proposals(Verdict(code, ""), config, thorough=True)[0]
-    assert first.change == {"epochs": 120, "patience": 60, "dropout": 0.3, "weight_decay": 0.3}
+    first = proposals(Verdict(code, ""), config, thorough=config)[0]
+    assert first.change == {"epochs": 120, "patience": 60, "weight_decay": 0.3}
     assert "120" in first.text
     assert first not in proposals(Verdict(code, ""), config)
-    assert proposals(Verdict(code, ""), LINEAR, thorough=True) == proposals(Verdict(code, ""), LINEAR)
+
+
+def test_where_a_linear_model_was_chosen_the_best_net_is_trained_thoroughly():
+    net = BASE.with_(width=64, depth=2, learning_rate=0.03, epochs=40, patience=20, periodic=[0, 1])
+    solved = LINEAR.with_(solver="ridge", penalty=0.1)
+    first = proposals(Verdict("good-fit", ""), solved, thorough=net)[0]
+    after = solved.with_(**first.change)
+    assert (after.model, after.width, after.depth, after.epochs) == ("mlp", 64, 2, 120)
+    assert (after.learning_rate, after.dropout, after.weight_decay) == (0.03, 0.15, 0.3)
+    assert after.get("periodic") == [0, 1]
+    assert after.get("solver") is None
+    assert all(number in first.text for number in ("64", "120"))
+
+
+def test_the_net_to_train_thoroughly_is_the_chosen_one_or_else_the_best():
+    views = _views()
+    nets = [BASE.with_(model="mlp", width=w, depth=1, epochs=2) for w in (2, 16)]
+    study = cross_validate_views(views, (LINEAR, *nets))
+    chosen_net = replace(study.result, chosen=1)
+    assert best_net(chosen_net) == nets[0]
+    linear = replace(study.result, chosen=0)
+    means = study.result.scores_CK.mean(1)
+    assert best_net(linear) == nets[int(np.argmin(means[1:]))]
+    alone = cross_validate_views(views, (LINEAR,))
+    assert best_net(alone.result) is None
 
 
 def test_strong_decay_is_tried_at_a_rate_that_makes_it_felt():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from soundfit.study.selection import one_se_rule
 from soundfit.study.solved import is_solved
 from soundfit.study.views import StudyViews, TableViews
 
-__all__ = ["fewer_inputs", "join_studies", "proposals", "with_scores"]
+__all__ = ["best_net", "fewer_inputs", "join_studies", "proposals", "with_scores"]
 
 Array = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ def proposals(
     *,
     keep: Sequence[int] | None = None,
     classes: bool = False,
-    thorough: bool = False,
+    thorough: Config | None = None,
 ) -> list[Prescription]:
     """Return what to try next to a configuration, most promising first.
 
@@ -51,8 +52,8 @@ def proposals(
         config: the chosen configuration.
         keep: inputs that carry most; None where fewer features are not worth a trial.
         classes: whether classes are told apart, so that labels can be smoothed.
-        thorough: also a training of several times the length under more restraint, whatever the verdict: a
-            short search cannot see what only both together bring.
+        thorough: a net to train several times as long under more restraint as well, whatever the verdict (see
+            :func:`best_net`): a short search cannot see what only both together bring.
     """
     decay, dropout, rate = config.weight_decay, config.dropout, config.learning_rate
     longer = _epochs(config, 2 * config.epochs)
@@ -98,12 +99,24 @@ def proposals(
         "good-fit": [longer, *firmer, *looser, *fewer],
     }
     wanted = orders[verdict.code]
-    if thorough and config.depth > 0:
-        wanted = [_thorough(config), *wanted]
     if is_solved(config):
         # A solution knows no steps: neither their number nor their size changes it.
         wanted = [p for p in wanted if not set(p.change) <= _OF_STEPS]
+    if thorough is not None:
+        wanted = [_thorough(config, thorough), *wanted]
     return wanted[:MOST]
+
+
+def best_net(result: StudyResult) -> Config | None:
+    """Return the chosen configuration if it is a net with hidden layers, else the net that validates best.
+
+    None where no net got through all folds.
+    """
+    if result.chosen_config.depth > 0:
+        return result.chosen_config
+    loss_C = (-1.0 if result.greater_is_better else 1.0) * result.scores_CK.mean(axis=1)
+    nets = [i for i, c in enumerate(result.configurations) if c.depth > 0 and np.isfinite(loss_C[i])]
+    return result.configurations[min(nets, key=lambda i: loss_C[i])] if nets else None
 
 
 def _epochs(config: Config, after: int) -> Prescription:
@@ -112,18 +125,35 @@ def _epochs(config: Config, after: int) -> Prescription:
     return Prescription(text, change={"epochs": after, "patience": config.patience * after // config.epochs})
 
 
-def _thorough(config: Config) -> Prescription:
-    epochs = _LONG * config.epochs
-    dropout, decay = max(config.dropout, 0.15), max(config.weight_decay, 0.3)
-    text = say(
-        "{after} epochs instead of {before}, with dropout {dropout:.2g} and weight decay {decay:.2g}",
-        after=epochs,
-        before=config.epochs,
-        dropout=dropout,
-        decay=decay,
-    )
-    change = _epochs(config, epochs).change
-    return Prescription(text, change={**change, "dropout": dropout, "weight_decay": decay})
+def _thorough(config: Config, net: Config) -> Prescription:
+    epochs = _LONG * net.epochs
+    dropout, decay = max(net.dropout, 0.15), max(net.weight_decay, 0.3)
+    after = net.with_(**_epochs(net, epochs).change, dropout=dropout, weight_decay=decay)
+    if net == config:
+        text = say(
+            "{after} epochs instead of {before}, with dropout {dropout:.2g} and weight decay {decay:.2g}",
+            after=epochs,
+            before=config.epochs,
+            dropout=dropout,
+            decay=decay,
+        )
+    else:
+        text = say(
+            "A net of {depth} hidden layers of {width} units, trained for {after} epochs with dropout "
+            "{dropout:.2g} and weight decay {decay:.2g}",
+            depth=net.depth,
+            width=net.width,
+            after=epochs,
+            dropout=dropout,
+            decay=decay,
+        )
+    return Prescription(text, change=_difference(config, after))
+
+
+def _difference(before: Config, after: Config) -> dict[str, Any]:
+    """Return the change that makes one configuration another; an option that the other lacks becomes None."""
+    names = {*before.to_dict(), *before.options, *after.options} - {"options"}
+    return {name: after.get(name) for name in sorted(names) if after.get(name) != before.get(name)}
 
 
 def _strong_decay(before: float) -> Prescription:

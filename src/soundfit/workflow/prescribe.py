@@ -10,7 +10,7 @@ import torch
 
 from soundfit.records import Config, Prescription, Verdict
 from soundfit.study.cross_validation import Hooks, StudyRun, cross_validate_views
-from soundfit.study.prescriptions import fewer_inputs, join_studies, proposals, with_scores
+from soundfit.study.prescriptions import best_net, fewer_inputs, join_studies, proposals, with_scores
 from soundfit.study.views import StudyViews, TableViews, median_rows, trained_cost
 
 __all__ = ["prescribe", "untried"]
@@ -53,7 +53,7 @@ def prescribe(
                 config,
                 keep=fewer_inputs(views, study),
                 classes=classes,
-                thorough=number == 0 and isinstance(views, TableViews),
+                thorough=best_net(study.result) if number == 0 and isinstance(views, TableViews) else None,
             )
             if _key(config.with_(**p.change)) not in known and _of_family(p, model)
         ]
