@@ -38,8 +38,10 @@ def watched(path: Path) -> dict[str, Any]:
     from soundfit.doctor.script import watched_run
 
     with contextlib.redirect_stdout(io.StringIO()):
-        _, verdict = watched_run(path, [], seconds=SECONDS)
+        status, verdict = watched_run(path, [], seconds=SECONDS)
     case = Case(verdict.trace)
+    if status:
+        return {"error": f"the script ended with status {status}"}
     named = [d for d in verdict.diagnoses if d.severity != "note"]
     return {
         "healthy": verdict.healthy,

@@ -178,7 +178,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "weights that even classes out": {"target__shares": [0.9, 0.1], "loss__weights": [0.55, 5.0], "loss__weighted": True},
     "a class left out": {"target__shares": [0.02, 0.5, 0.48], "loss__weights": [0.0, 1.0, 1.0], "loss__weighted": True},
     "a loss that weighs classes costs accuracy": {"got": 0.4, "possible": 0.85, "loss__weighted": True, "target__shares": [0.85, 0.15],
-        "score__balanced": 0.8, "reference__balanced": 0.5, "reference__constant": 0.85, "score__constant": 0.85},
+        "score__balanced": 0.8, "reference__balanced": 0.5, "score__evened": 0.8, "reference__evened": 0.5, "reference__constant": 0.85, "score__constant": 0.85},
     "rows that speak to each other and learn": {"behaviour": {"own": 1.0, "others": 0.4, "later": False, "bend": 0.4}, "input__dims": 3},
     "a straight map that is enough": {"behaviour": {"own": 1.0, "others": 0.0, "later": True, "bend": 0.0}},
     "a sigmoid before one target below": {"loss__kind": "mse_loss", "loss__activation": "sigmoid", "got": 0.5, "possible": 0.52, "score__constant": 0.0,

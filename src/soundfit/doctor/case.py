@@ -70,11 +70,20 @@ class Case:
     @cached_property
     def tolerance(self) -> float:
         """The gap that is put down to noise or taste."""
-        se = self.number("reference.se", 0.02)
-        rows = self.number("rows", 100)
+        se, rows = self.number("reference.se", 0.02), self.number("rows", 100)
+        if weighs_classes(self.facts):
+            se = max(se, self._rare_error)
         floor = 0.07 if self["task.classification"] else 0.10
         room = max(0.0, self.possible - self.constant)
         return max(floor if rows >= 30 else 0.2, 2.5 * min(se, 0.1), 0.12 * room)
+
+    @cached_property
+    def _rare_error(self) -> float:
+        """The standard error of the share found of the rarest class, and so of the mean over classes."""
+        shares = [s for s in self["target.shares"] or [] if s > 0] or [1.0]
+        held = max(0.3 * min(shares) * self.number("rows", 100), 1.0)
+        p = min(max(self.possible, 0.1), 0.9)
+        return math.sqrt(p * (1 - p) / held) / len(shares)
 
     @cached_property
     def sick(self) -> bool:
@@ -88,7 +97,17 @@ class Case:
         # The same training from the same weights got there: its last steps happened to be bad ones.
         if self.gap < 2 * self.tolerance and self.cure("same") >= 0.5:
             return False
-        return self.gap > self.tolerance or self.coarse
+        return self.gap > self.tolerance or self.coarse or self.hardly_learned
+
+    @cached_property
+    def hardly_learned(self) -> bool:
+        """Whether less than two fifths of what is surely possible was learned, and again when run once more.
+
+        Where labels are told only a little better than by a constant, that little is what counts.
+        """
+        sure = self.gap > max(0.05, 3.5 * max(self.number("reference.se", 0.05), 0.005))
+        share = (self.got - self.constant) / max(self.possible - self.constant, 1e-9)
+        return sure and share < 0.4 and self.number("rows", 0) >= 300 and self.reproduced
 
     @cached_property
     def contradicted(self) -> bool:
@@ -169,17 +188,22 @@ class Case:
         part = part[np.isfinite(part)]
         return float(part.mean()) if len(part) else math.nan
 
+    @cached_property
+    def _replayed(self) -> str:
+        """The score of a replay that is of the kind of ``got`` and ``possible``."""
+        return "evened" if weighs_classes(self.facts) else "held_out"
+
     def cure(self, name: str) -> float:
         """Return the share of the gap that a replay with one change closed (from below 0 to about 1).
 
         What the replay without any change closes is no merit of the change.
         """
-        one = self[f"replays.{name}.held_out"]
+        one = self[f"replays.{name}.{self._replayed}"]
         if one is None or not self.judged or self.gap <= 0:
             return 0.0
         base = self.got
         if name != "same" and not name.startswith("sound-"):
-            same = self.number("replays.same.held_out", self.got)
+            same = self.number(f"replays.same.{self._replayed}", self.got)
             base = max(base, same) if not math.isnan(same) else base
         return float((one - base) / self.gap)
 
@@ -191,7 +215,7 @@ class Case:
     @cached_property
     def own_best(self) -> float:
         """The best that the script's own architecture reached when trained soundly."""
-        found = [v["held_out"] for k, v in (self["replays"] or {}).items() if k.startswith("sound")]
+        found = [v[self._replayed] for k, v in (self["replays"] or {}).items() if k.startswith("sound")]
         found = [v for v in found if not math.isnan(v)]
         return max(found) if found else math.nan
 

@@ -22,6 +22,7 @@ from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.guards import bounded, divided, unclipped
 from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
+from soundfit.doctor.left_out import LeftOut
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.neutral import neutral_draws
 from soundfit.doctor.once import copied_states, turned_distances
@@ -79,6 +80,7 @@ class Changes:
         self._patch = self._replaced.put
         self._direct = DirectForwards()
         self._by_hand = ByHand(wanted)
+        self._left_out = LeftOut(bool(wanted.get("all_losses")))
         self.bare = Bare(wanted, facts, hold_back) if facts.get("bare") else None
 
     @property
@@ -324,7 +326,6 @@ class Changes:
         return dropout
 
     # -- the loss -----------------------------------------------------------------------------------
-
     def _loss(self, kind: str, original: Any) -> Any:
         @functools.wraps(original)
         def loss(prediction: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
@@ -372,6 +373,7 @@ class Changes:
                 self.inside_loss = False
             if want.get("own_loss") and prediction.requires_grad:
                 self._own = made
+            self._left_out.saw(made)
             return made
 
         return loss
@@ -399,6 +401,7 @@ class Changes:
             self.backed = loss
             if isinstance(self._own, Tensor) and self._own.numel() == 1:
                 loss, self._own = self._own, None  # without what was made of it
+            loss = self._left_out.whole(loss)
             if self.bare is not None:
                 loss = self._met(self.bare, loss)
             if want.get("zero_grad") and self.fresh_backward:

@@ -38,9 +38,9 @@ from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_ra
 from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
-from soundfit.doctor.replay import Recipe, replay
-from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
-from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
+from soundfit.doctor.replay import Recipe, arguments, replay
+from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, retargeted, unseen
+from soundfit.doctor.scores import Task, balanced, chance, evened, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
 from soundfit.doctor.stored import changes_when_read
 from soundfit.doctor.unaltered import unaltered
@@ -172,6 +172,7 @@ class Examination:
         out["task"] = {"kind": self.task.kind, "classes": self.task.classes, "columns": self.task.columns,
                        "classification": self.task.is_classification, "width": width}  # fmt: skip
         out["target"] = target_facts(self.task, self.rows.targets)
+        out["target"] |= dict(zip(("retargeted", "retargeted_spread"), retargeted(self.rows), strict=True))
         out["order"] = order_facts(self.task, root)
         out["score"] = self._scores(out)
         out["units"] = self._units()
@@ -255,8 +256,11 @@ class Examination:
             out["train"] = score(task, p, rows.targets)
             out["train_z"] = agreement_z(task, p, rows.targets)
             out["outputs_z"] = outputs_z(task, p, rows.targets)
-            if task.kind in ("classes", "binary", "one-hot"):
-                out["balanced"] = balanced(task, p, rows.targets)
+            if task.has_one_class:
+                out["balanced"], out["evened"] = (
+                    balanced(task, p, rows.targets),
+                    evened(task, p, rows.targets),
+                )
                 out["rare_found"], out["balanced_if_even"] = given_up(task, p, rows.targets)
             facts["outputs"] = {
                 "std": float(p.std(0).mean()), "mean": float(p.mean()), "min": float(p.min()), "max": float(p.max()),
@@ -388,7 +392,7 @@ class Examination:
         if reference is not None:
             out["reference"] = {
                 "held_out": reference.held_out, "constant": reference.constant, "se": reference.standard_error,
-                "balanced": reference.balanced, "by_model": reference.by_model,
+                "balanced": reference.balanced, "evened": reference.evened, "by_model": reference.by_model,
                 "evaluation_gain": reference.other_rows, "rows": reference.rows, "agreement": reference.agreement,
                 "surest": reference.surest,
             }  # fmt: skip
@@ -471,7 +475,8 @@ class Examination:
         made = replay(recipe, self.task, rows, change, seconds=min(3.0, left / 2))
         if made is not None:
             into[name] = {
-                "held_out": made.held_out, "fitted": made.fitted, "steps": made.steps, "cut": float(made.cut)
+                "held_out": made.held_out, "evened": made.evened,
+                "fitted": made.fitted, "steps": made.steps, "cut": float(made.cut)
             }  # fmt: skip
 
     def prepare(self) -> None:
@@ -507,7 +512,7 @@ class Examination:
         activation = one.get("activation") if self.kind else watch.custom.get("activation")
         return Recipe(
             module=root.module, call=root.call, initial=root.initial, training=root.initial_training, loss=self.kind,
-            reduction=one.get("reduction", "mean"), loss_kwargs={**one.get("kwargs", {})}, activation=activation,
+            reduction=one.get("reduction", "mean"), loss_kwargs=arguments(self.kind, one), activation=activation,
             optimiser=type(record.optimiser), settings=settings, names=frozenset(inside),
             batch_size=max(1, round(size * max(1.0, min(calls, 8.0)))), steps=max(record.steps, 1),
             rates=[r / base for r in rates], negated=bool(structure.get("negated")),

@@ -280,6 +280,18 @@ def idle_facts(watch: Watch) -> dict[str, Any] | None:
     return None
 
 
+def _untaught(watch: Watch) -> dict[str, Any] | None:
+    """Return an optimiser of torch's that steps on, and none of whose parameters ever has a gradient."""
+    for one in watch.optimisers.values():
+        taught = [p for p in one.parameters if p.requires_grad]
+        plain = type(one.optimiser).__module__.startswith("torch.optim")
+        if plain and one.steps >= 20 and taught and not any(id(p) in watch.reached for p in taught):
+            names = {id(p): n for r in watch.roots.values() for n, p in r.module.named_parameters()}
+            return {"class": type(one.optimiser).__name__, "place": one.place, "steps": one.steps,
+                    "parameters": [names[id(p)] for p in taught if id(p) in names][:8]}  # fmt: skip
+    return None
+
+
 def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:
     """Return settings of the main optimiser, and which parameters of the trained models any of them holds."""
     out: dict[str, Any] = {"known": bool(watch.optimisers)}
@@ -290,12 +302,13 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
     late = [o for o in watch.optimisers.values() if o is main or not o.steps or o.ended > main.began]
     held = {id(p) for o in late for p in o.parameters}
     ever = {id(p) for o in watch.optimisers.values() for p in o.parameters}
+    stepped = {id(p) for o in watch.optimisers.values() if o.steps >= 20 for p in o.parameters}
     # Nor is a model of an earlier phase, a fold's say, still taught.
     trained = [
         r for r in watch.roots.values()
         if r.train_calls and (any_of(r.module.parameters(), held) or not any_of(r.module.parameters(), ever))
     ]  # fmt: skip
-    unreached, unreached_elements = [], 0
+    unreached, aimed, unreached_elements = [], [], 0
     inside, frozen, forgotten, forgotten_elements, total, frozen_elements = 0, [], [], 0, 0, 0
     counted: set[int] = set()  # models may share parts
     for root in trained:
@@ -312,6 +325,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
                 if id(p) not in watch.reached:
                     unreached.append(name)
                     unreached_elements += p.numel()
+                    aimed += [name] if id(p) in watch.aimed and id(p) in stepped else []
             else:
                 forgotten.append(name)
                 forgotten_elements += p.numel()
@@ -323,7 +337,8 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
         "momentum": float(first.get("momentum", 0.0) or 0.0), "maximize": bool(first.get("maximize", False)),
         "inside": inside, "total": total, "frozen": frozen[:20], "forgotten": forgotten[:20],
         "forgotten_elements": forgotten_elements, "frozen_elements": frozen_elements,
-        "unreached": unreached[:20], "unreached_elements": unreached_elements,
+        "unreached": unreached[:20], "unreached_elements": unreached_elements, "left_out": aimed[:20],
+        "untaught": _untaught(watch),
         "stale": bool(main_held) and bool(trained) and not any(id(p) in known for p in main_held) and inside == 0,
         "taught": any(id(p) in watch.reached for p in main_held), "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
         "betas": first.get("betas"), "handmade": not type(main.optimiser).__module__.startswith("torch.optim"),

@@ -66,7 +66,7 @@ def usual_rates(optimiser: str, momentum: float = 0.0) -> tuple[float, float]:
 def weighs_classes(facts: Mapping[str, Any]) -> bool:
     """Return whether the loss weighs uneven classes: then the mean over classes is what was trained for."""
     shares = facts.get("target", {}).get("shares") or [0.0]
-    both = facts.get("score", {}).get("balanced"), facts.get("reference", {}).get("balanced")
+    both = facts.get("score", {}).get("evened"), facts.get("reference", {}).get("evened")
     known = all(b is not None and not math.isnan(b) for b in both)
     return bool(facts.get("loss", {}).get("weighted")) and known and max(shares) >= 0.6
 
@@ -78,7 +78,7 @@ def best_score(facts: Mapping[str, Any]) -> float:
     """
     found = facts.get("score", {})
     if weighs_classes(facts):
-        return float(found["balanced"])
+        return float(found["evened"])
     train, other = found.get("train", math.nan), found.get("evaluation", math.nan)
     if other > train and facts.get("evaluation", {}).get("rows", 0) >= 50:
         return float(other)
@@ -91,10 +91,9 @@ def best_score(facts: Mapping[str, Any]) -> float:
 
 def possible_score(facts: Mapping[str, Any]) -> float:
     """Return the best held-out score that anything sound reached on the training's rows."""
-    if weighs_classes(facts):
-        return float(facts["reference"]["balanced"])
-    values = [facts["reference"]["held_out"]] if "reference" in facts else []
-    values += [r["held_out"] for k, r in facts.get("replays", {}).items() if k.startswith("sound-1e")]
+    kind = "evened" if weighs_classes(facts) else "held_out"
+    values = [facts["reference"][kind]] if "reference" in facts else []
+    values += [r.get(kind, math.nan) for k, r in facts.get("replays", {}).items() if k.startswith("sound-1e")]
     # Of an autoencoder that tells no more than the mean; far less is told in other units, in logits say.
     copied = facts.get("linear_copy", math.nan)
     wide = facts.get("task", {}).get("columns", 0) >= 8 and facts.get("trained_steps", 0) >= 100

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.rows import Rows, exhaustive
-from soundfit.doctor.scores import Task, balanced, chance, permutation_z, predicted_labels, score
+from soundfit.doctor.scores import Task, balanced, chance, evened, permutation_z, predicted_labels, score
 
 __all__ = ["Reference", "fit_reference", "linear_copy", "parted", "signal_z"]
 
@@ -30,6 +30,7 @@ class Reference:
     constant: float
     standard_error: float
     balanced: float = float("nan")
+    evened: float = float("nan")
     by_model: dict[str, float] = field(default_factory=dict)
     other_rows: float = float("nan")
     agreement: float = float("nan")
@@ -136,8 +137,9 @@ def fit_reference(
     out = Reference(value, constant, se, by_model=by_model, rows=len(rows))
     target = _design(task, y)[0][held]
     out.surest = max(permutation_z(p[held], target) for p in candidates.values())
-    if task.kind in ("classes", "binary", "one-hot"):
+    if task.has_one_class:
         out.balanced = balanced(task, candidates[best][held], rows.targets[held])
+        out.evened = evened(task, candidates[best][held], rows.targets[held])
     if other is not None and len(other) >= 20:
         out.other_rows, out.agreement = _score_elsewhere(task, rows, other, pictures=value < 0.9)
     return out

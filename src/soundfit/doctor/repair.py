@@ -166,7 +166,9 @@ def repair(
         out["why"] = _no_plan(visit)
         return out
     # What a copy of the model makes of rows, no row held back from the model tells.
-    known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy"))
+    # Nor do the rows of one loss tell what the others teach.
+    one_loss = not (trace.facts.get("optimiser") or {}).get("left_out")
+    known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy") and one_loss)
     if not known:
         facts, judges = _named(looked), "printed"
     else:

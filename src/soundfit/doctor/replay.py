@@ -19,12 +19,19 @@ from soundfit.doctor.call import Call, output_of
 from soundfit.doctor.reference import parted
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.rows import Rows
-from soundfit.doctor.scores import Task, row_scores, score
+from soundfit.doctor.scores import Task, evened, row_scores, score
 
-__all__ = ["Recipe", "Replayed", "replay"]
+__all__ = ["Recipe", "Replayed", "arguments", "replay"]
 
 Tensor = torch.Tensor
 F = nn.functional
+
+# Arguments of losses that weigh classes.
+_WEIGHT = {
+    "cross_entropy": "weight",
+    "nll_loss": "weight",
+    "binary_cross_entropy_with_logits": "pos_weight",
+}
 
 
 @dataclass
@@ -58,7 +65,18 @@ class Replayed:
     steps: int
     cut: bool
     outputs_spread: float = math.nan
+    evened: float = math.nan
     parts: Tensor | None = None
+
+
+def arguments(kind: str | None, described: dict[str, Any]) -> dict[str, Any]:
+    """Return the loss's arguments as its first call had them, the weights of classes among them."""
+    made = dict(described.get("kwargs", {}))
+    name = _WEIGHT.get(kind or "")
+    listed = described.get(f"{name}s") if name else None
+    if name and listed:
+        made[name] = torch.tensor(listed)
+    return made
 
 
 def replay(
@@ -161,6 +179,7 @@ def _replay(
         done,
         done < steps,
         float(p.std(0).mean()) if len(p) > 1 else math.nan,
+        evened(task, p[held], rows.targets[held]) if task.has_one_class else math.nan,
         row_scores(task, p[held], rows.targets[held]),
     )
 
@@ -202,11 +221,13 @@ def _optimiser(recipe: Recipe, net: nn.Module, change: dict[str, Any]) -> torch.
 
 
 def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: bool) -> Tensor:
-    if sound:
-        return sound_loss(task, recipe.activation, out, target)
     kind, kwargs = recipe.loss, recipe.loss_kwargs
+    if sound:
+        return sound_loss(task, recipe.activation, out, target, kwargs.get(_WEIGHT.get(str(kind), "")))
     kwargs = {
-        k: v for k, v in kwargs.items() if k in ("reduction", "label_smoothing", "beta", "delta", "weight")
+        k: v
+        for k, v in kwargs.items()
+        if k in ("reduction", "label_smoothing", "beta", "delta", "weight", "pos_weight")
     }
     inside = _applied_outside(recipe, out)
     if inside is not None:
@@ -233,8 +254,13 @@ def _applied_outside(recipe: Recipe, out: Tensor) -> Tensor | None:
     return None
 
 
-def sound_loss(task: Task, activation: str | None, out: Tensor, target: Tensor) -> Tensor:
-    """Return the loss that fits task and output: cross-entropy on classes, squared error on numbers."""
+def sound_loss(
+    task: Task, activation: str | None, out: Tensor, target: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """Return the loss that fits task and output: cross-entropy on classes, squared error on numbers.
+
+    ``weight``: of the classes, or of the positive one, where the script weighs them.
+    """
     probabilities = activation in ("softmax", "sigmoid") and bool(
         (out.detach() >= 0).all() & (out.detach() <= 1).all()
     )
@@ -246,7 +272,8 @@ def sound_loss(task: Task, activation: str | None, out: Tensor, target: Tensor) 
         labels = task.labels(target)
         if probabilities:
             return F.nll_loss((out / out.sum(-1, keepdim=True)).clamp(min=1e-9).log(), labels)
-        return F.cross_entropy(out, labels)
+        fits = weight is not None and weight.numel() == out.shape[-1]
+        return F.cross_entropy(out, labels, weight if fits else None)
     if task.kind == "sequence":
         return F.cross_entropy(out, target)
     if task.kind in ("binary", "multilabel"):
@@ -255,6 +282,6 @@ def sound_loss(task: Task, activation: str | None, out: Tensor, target: Tensor) 
         y = target.float().reshape(out.shape)
         if probabilities:
             return F.binary_cross_entropy(out.clamp(1e-7, 1 - 1e-7), y)
-        return F.binary_cross_entropy_with_logits(out, y)
+        return F.binary_cross_entropy_with_logits(out, y, pos_weight=weight)
     y = target.float()
     return F.mse_loss(out.reshape(y.shape) if out.numel() == y.numel() else out, y)

@@ -23,6 +23,7 @@ __all__ = [
     "mirrored",
     "overlap",
     "recur",
+    "retargeted",
     "row_keys",
     "unseen",
 ]
@@ -216,6 +217,25 @@ def recur(rows: Rows) -> bool:
         if flat.shape[1] <= 256:
             return True
     return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
+
+
+def retargeted(rows: Rows) -> tuple[int, float]:
+    """Return how many inputs came with several targets, and how far those lie apart: 1 as of any two rows.
+
+    The spread within an input's targets over that of all, each once; 0 inputs where most have one target.
+    """
+    once = rows.unique()
+    _, group, size = row_keys(once.inputs).unique(return_inverse=True, return_counts=True)
+    several = size[group] > 1
+    if not 2 * int(several.sum()) > len(once):
+        return 0, 0.0
+    y, group = once.targets[several].reshape(int(several.sum()), -1).double(), group[several]
+    if not bool(torch.isfinite(y).all()) or not float(y.var(0).sum()) > 0:
+        return 0, 0.0
+    total, seen = torch.zeros(len(size), y.shape[1], dtype=y.dtype), size.double().clamp_min(1)
+    mean = total.index_add(0, group, y) / seen[:, None]
+    within = ((y - mean[group]) ** 2).sum() / (seen[group] - 1).div(seen[group]).sum()
+    return int((size > 1).sum()), float(within / y.var(0, correction=0).sum())
 
 
 def exhaustive(rows: Rows) -> bool:

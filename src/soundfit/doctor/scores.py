@@ -45,17 +45,22 @@ class Task:
         return self.kind in ("classes", "binary", "one-hot", "sequence", "multilabel")
 
     @property
+    def has_one_class(self) -> bool:
+        """Return whether each row belongs to one class."""
+        return self.kind in ("classes", "binary", "one-hot")
+
+    @property
     def is_numbers(self) -> bool:
         """Return whether outputs are compared with targets as amounts."""
         return self.kind in ("regression", "copy")
 
     def labels(self, targets: Tensor) -> Tensor:
-        """Return class numbers, one per row."""
+        """Return class numbers: one per row, one per place of a sequence, 0 or 1 per column of several."""
         if self.kind == "one-hot":
             return targets.argmax(-1)
         if self.kind in ("binary", "classes"):
             return targets.reshape(targets.shape[0], -1)[:, 0].long()
-        return targets
+        return targets.reshape(targets.shape[0], -1) if self.kind == "multilabel" else targets
 
 
 def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outputs: int) -> Task:
@@ -191,6 +196,16 @@ def given_up(task: Task, predictions: Tensor, targets: Tensor) -> tuple[float, f
     recall = float((found[labels == rare] == rare).float().mean())
     parts = [(even[labels == c] == c).float().mean() for c in labels.unique()]
     return recall, float(torch.stack(parts).mean())
+
+
+def evened(task: Task, predictions: Tensor, targets: Tensor) -> float:
+    """Return the balanced accuracy of outputs as they are, or with all classes weighed alike if better.
+
+    Where a loss weighs classes, this is what its outputs tell of them, whatever the weights are exactly.
+    """
+    found = balanced(task, predictions, targets), given_up(task, predictions, targets)[1]
+    known = [value for value in found if not math.isnan(value)]
+    return max(known) if known else math.nan
 
 
 def chance(task: Task, targets: Tensor) -> float:

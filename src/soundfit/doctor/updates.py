@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch.optim import Optimizer
 
+from soundfit.doctor.left_out import upstream
 from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.series import Recording
 
@@ -26,7 +27,13 @@ class Updates:
         self.recording = recording
         self.before: list[torch.Tensor] = []
         self.reached: set[int] = set()  # parameters that were seen with a gradient
+        self.aimed: set[int] = set()  # parameters that losses of the first steps hang on
         self._names: tuple[int, dict[int, str]] = (-1, {})
+
+    def aim(self, loss: torch.Tensor) -> None:
+        """Take note of what a loss would teach, were its gradient asked for."""
+        variables = (getattr(node, "variable", None) for node in upstream(loss))
+        self.aimed.update(id(variable) for variable in variables if variable is not None)
 
     def look_at_gradients(self, optimiser: Optimizer, step: int, roots: dict[int, RootRecord]) -> None:
         """Record the gradients' norms, whole and by layer, and keep the weights for the comparison."""

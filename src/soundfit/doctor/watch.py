@@ -285,6 +285,8 @@ class Watch:
                 if prediction.shape[:1] == target.shape[:1]:
                     self.evaluation.met(target)
             return
+        if self.step < 2:
+            self._updates.aim(out)
         call = LossCall(kind, prediction, target, out, kwargs.get("reduction", "mean"), kwargs)
         self._calls.append(call)
         if len(self._calls) > 32:
@@ -345,6 +347,11 @@ class Watch:
     def reached(self) -> set[int]:
         """Parameters that were seen with a gradient."""
         return self._updates.reached
+
+    @property
+    def aimed(self) -> set[int]:
+        """Parameters that losses of the first steps hang on, also of those that nobody takes backward."""
+        return self._updates.aimed
 
     def hear(self, loss: torch.Tensor) -> None:
         """Record a step's loss; see what went wrong where it is not finite."""

@@ -306,6 +306,14 @@ def labels(case: Case) -> list[Diagnosis]:
                           0.9, fix, place=behind, change=_one_order(case),
                           evaluation_in_standard_deviations=case["score.evaluation_z"])
         )  # fmt: skip
+    several, spread = case.number("target.retargeted", 0), case.number("target.retargeted_spread", 0.0)
+    unlearned = case.got - case.constant < 0.05 and _tells_nothing(case)
+    if not out and several >= 50 and spread > 0.8 and unlearned and _labelled(case):
+        fix = say("The same row comes with another target each time that it is trained on, as far apart as those of any two rows: targets are drawn or put into another order apart from their inputs, in each batch or epoch. Index both with one order.")  # fmt: skip
+        out.append(
+            case.diagnose("labels-damaged", "the same rows come with other targets each time", 0.9, fix, place=place,
+                          inputs_with_several_targets=several, spread_within_an_input=spread)
+        )  # fmt: skip
     if not out and not _has_signal(case):
         fix = say(
             "Labels carry no information on these inputs: shuffled against each other, or pure noise. Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
@@ -384,22 +392,27 @@ def _tells_nothing(case: Case) -> bool:
     return gain < max(0.04, 2 * reference["se"]) and case.number("score.evaluation_z", 0.0) < 2.33
 
 
+def _labelled(case: Case) -> bool:
+    """Return whether rows of numbers come back with a target each for the outputs of one model.
+
+    Rows that never come back (a policy's, a generator's) or a loss on something computed from the output (a
+    chosen action's value, a similarity of pairs) have no labels in this sense.
+    """
+    shape = case["loss.prediction_shape"] or (case["custom.shapes"] or ((),))[0]
+    if case.number("epochs", 0.0) < 2 or math.prod(shape[1:]) != case.number("outputs.width", 0):
+        return False
+    return case.number("roots", 1) == 1 and case["input.kind"] == "float"
+
+
 def _has_signal(case: Case) -> bool:
     """Return False where enough rows were looked at and nothing told anything of the labels.
 
     No reference, no out-of-fold fit, no sound training of the script's own model, and not the script's own
     evaluation is above chance, each by a one-sided test at the 1 % level.
     """
-    rows = case.number("signal.rows", 0)
-    # Rows that never come back (a policy's, a generator's) or a loss on something computed from the output
-    # (a chosen action's value, a similarity of pairs) have no labels in this sense.
-    shape = case["loss.prediction_shape"] or (case["custom.shapes"] or ((),))[0]
-    if case.number("epochs", 0.0) < 2 or math.prod(shape[1:]) != case.number("outputs.width", 0):
-        return True
     if (
-        case.number("roots", 1) > 1
-        or rows < 400
-        or case["input.kind"] != "float"
+        not _labelled(case)
+        or case.number("signal.rows", 0) < 400
         or case.number("input.dims", 9) not in (2, 4)
     ):
         return True

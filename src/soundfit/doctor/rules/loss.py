@@ -401,8 +401,9 @@ def broadcast(case: Case) -> list[Diagnosis]:
 
 
 def _squares(p: tuple[int, ...], y: tuple[int, ...]) -> bool:
+    # (N, N) against (N,): the square was made before, where the output was put together.
     one, two = sorted((p, y), key=len)
-    return len(one) == 1 and len(two) == 2 and two[1] == 1 and one[0] == two[0] and one[0] > 1
+    return len(one) == 1 and len(two) == 2 and two[1] in (1, one[0]) and one[0] == two[0] and one[0] > 1
 
 
 def _twice(case: Case) -> list[Diagnosis]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -125,9 +126,14 @@ def arrival(case: Case) -> list[Diagnosis]:
     """Gradients that are cleared before the step, or that never reach the parameters."""
     steps, moved = case.number("steps", 0), case.number("weights.moved", math.nan)
     at, after = case.trace.series.get("gradients_at_step"), case.trace.series.get("gradients_after_backward")
+    o, arrived = case["optimiser"] or {}, float(np.nanmean(at)) if at is not None else 1.0
+    untaught, left_out = o.get("untaught"), o.get("left_out")
+    if untaught and (moved != 0.0 or arrived != 0.0):
+        return [_untaught(case, untaught)]
+    if left_out and steps >= 20 and o["unreached_elements"] < o["inside"]:
+        return [_left_out(case, left_out)]
     if steps < 3 or case["together"]:
         return []
-    o, arrived = case["optimiser"] or {}, float(np.nanmean(at)) if at is not None else 1.0
     made = float(np.nanmean(after)) if after is not None else math.nan
     if moved == 0.0 and arrived == 0.0 and o.get("inside", 0) > 0:
         if made > 0.5:
@@ -165,6 +171,18 @@ def arrival(case: Case) -> list[Diagnosis]:
                           change={"connected": "inside"}, unreached=o["unreached"][:8])
         ]  # fmt: skip
     return []
+
+
+def _untaught(case: Case, found: dict[str, Any]) -> Diagnosis:
+    fix = say("None of this optimiser's parameters ever has a gradient at its steps, so that {steps} steps changed nothing: what its loss is made of is detached (detach(), .data, no_grad, numpy), or the loss of another part is asked for its gradient.", steps=found["steps"])  # fmt: skip
+    return case.diagnose("optimizer-params", "an optimiser steps on parameters that never get a gradient", 0.95, fix, place=found["place"],
+                         change={"connected": "all"}, steps=found["steps"], parameters=found["parameters"])  # fmt: skip
+
+
+def _left_out(case: Case, names: list[str]) -> Diagnosis:
+    fix = say("A loss on what {names} makes is computed, and its gradient is never asked for: it is overwritten or left out of the sum. Add the losses up (loss += one, not loss =+ one) before backward().", names=", ".join(names[:4]))  # fmt: skip
+    return case.diagnose("optimizer-params", "a loss is computed and never taken backward: its part of the model learns nothing", 0.95, fix,
+                         place=case["places.backward"], change={"all_losses": True}, left_out=names[:8])  # fmt: skip
 
 
 def zero_grad(case: Case) -> list[Diagnosis]:

@@ -1,0 +1,50 @@
+"""Losses that were computed and left out of what goes backward: a change that adds them up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+__all__ = ["LeftOut", "upstream"]
+
+_MOST_NODES = 20_000
+
+
+def upstream(loss: torch.Tensor) -> set[Any]:
+    """Return the nodes of the graph that a loss hangs on, its own among them."""
+    nodes: set[Any] = set()
+    waiting: list[Any] = [loss.grad_fn]
+    while waiting and len(nodes) < _MOST_NODES:
+        node = waiting.pop()
+        if node is not None and node not in nodes:
+            nodes.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return nodes
+
+
+class LeftOut:
+    """Remembers the losses of a step, and adds to what goes backward those that are no part of it.
+
+    Does nothing where it is not wanted.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+        self._made: list[torch.Tensor] = []
+
+    def saw(self, loss: torch.Tensor) -> None:
+        """Receive a loss; those that are no single number, or hang on no parameter, are nobody's sum."""
+        if self.wanted and loss.dim() == 0 and loss.requires_grad:
+            self._made.append(loss)
+
+    def whole(self, loss: torch.Tensor) -> torch.Tensor:
+        """Return the loss and the sum of those that it does not hang on, and forget them."""
+        if not self._made:
+            return loss
+        nodes = upstream(loss)
+        missing = [one for one in self._made if one.grad_fn not in nodes]
+        self._made.clear()
+        for one in missing:
+            loss = loss + one
+        return loss
