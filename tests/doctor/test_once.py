@@ -206,10 +206,21 @@ def test_stored_rows_stay_what_they_were_however_often_they_are_read(
 
 def test_a_cache_is_no_fault_and_looking_changes_nothing() -> None:
     faulty = Stored(20, in_place=True)
-    assert changes_when_read([faulty])
+    assert changes_when_read([faulty]) == "fixed"
     assert not changes_when_read([Stored(20, in_place=False)])
     assert not changes_when_read([Stored(20, in_place=True, cached=True)])
     assert not changes_when_read([TensorDataset(torch.randn(9, 2)), [1, 2, 3], object()])
+
+
+def test_augmentation_in_place_is_told_from_scaling_in_place() -> None:
+    class Jittered(Stored):
+        def __getitem__(self, i: int) -> torch.Tensor:
+            row = self.rows[i] if self.in_place else self.rows[i].copy()
+            row += 0.1 * torch.randn(4).numpy()
+            return torch.from_numpy(row)
+
+    assert changes_when_read([Jittered(20, in_place=True)]) == "drawn"
+    assert changes_when_read([Jittered(20, in_place=False)]) is None
 
 
 def test_looking_at_a_dataset_that_draws_changes_no_later_draw() -> None:

@@ -44,10 +44,12 @@ class Kept(Dataset[Any]):
         return dataset if next(_stores(dataset), None) is None else cls(dataset)
 
 
-def changes_when_read(datasets: Sequence[Any]) -> bool:
-    """Return whether a dataset's stored row is another one after it was read, though it was read before.
+def changes_when_read(datasets: Sequence[Any]) -> str | None:
+    """Return how a dataset's stored row becomes another one when it is read, though it was read before.
 
-    What is filled in at the first reading, as a cache is, changes no more at the second. Rows are put back.
+    ``drawn`` where it becomes another one each time, as by augmentation, else ``fixed``; None where it stays.
+    What is filled in at the first reading, as a cache is, changes no more at the second. Rows are put
+    back.
     """
     for dataset in datasets:
         while isinstance(dataset, Subset):
@@ -57,28 +59,29 @@ def changes_when_read(datasets: Sequence[Any]) -> bool:
             places = sorted({0, n // 3, n // 2, n - 1}) if n else []
             with contextlib.redirect_stdout(io.StringIO()):
                 if places and all(_read(dataset, i, keep_first=True)[1] for i in places):
-                    return True
+                    pairs = [(_read(dataset, i)[1], _read(dataset, i)[1]) for i in places]
+                    return "drawn" if any(_differ(a, b) for a, b in pairs) else "fixed"
         except Exception:  # a dataset that gives no rows outside of its script
             continue
-    return False
+    return None
 
 
-def _read(dataset: Any, place: Any, *, keep_first: bool = False) -> tuple[Any, bool]:
-    """Return a row and whether reading it changed what is stored, which is put back."""
+def _read(dataset: Any, place: Any, *, keep_first: bool = False) -> tuple[Any, list[Any]]:
+    """Return a row, and what reading it made of what is stored where that changed; it is put back."""
     if not isinstance(place, int | np.integer):
-        return dataset[place], False
+        return dataset[place], []
     if keep_first:
         dataset[place]
     stores = list(_stores(dataset))
     before = [copy.deepcopy(store[place]) for store in stores]
     row = dataset[place]
-    changed = [not _equal(b, store[place]) for b, store in zip(before, stores, strict=True)]
-    if any(changed):
+    changed = [(s, b) for s, b in zip(stores, before, strict=True) if not _equal(b, s[place])]
+    made = [_copied(store[place]) for store, _ in changed]
+    if changed:
         row = pytree.tree_map(_copied, row)  # what is put back may be what the row looks at
-        for store, b, other in zip(stores, before, changed, strict=True):
-            if other:
-                store[place] = b
-    return row, any(changed)
+        for store, b in changed:
+            store[place] = b
+    return row, made
 
 
 def _stores(dataset: Any) -> Iterator[Any]:
@@ -100,6 +103,10 @@ def _copied(leaf: Any) -> Any:
     if isinstance(leaf, torch.Tensor):
         return leaf.clone()
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
+def _differ(a: list[Any], b: list[Any]) -> bool:
+    return len(a) != len(b) or any(not _equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -454,8 +454,9 @@ def augmentation(case: Case) -> list[Diagnosis]:
     """Training rows are altered until they no longer tell what evaluation rows tell."""
     if case["stored_rows_change"]:
         fix = say("Each reading of a row changes what the dataset holds, so that the next reading changes it further: copy the row first (row = self.rows[i].copy() or .clone()), or do it once in __init__.")  # fmt: skip
+        code = "augmentation" if case["stored_rows_change"] == "drawn" else "input-scale"
         return [
-            case.diagnose("input-scale", "the dataset changes its own rows each time that they are read", 0.95, fix, place=case["places.model"],
+            case.diagnose(code, "the dataset changes its own rows each time that they are read", 0.95, fix, place=case["places.model"],
                           change={"kept_rows": True})
         ]  # fmt: skip
     made = _unaltered(case)
