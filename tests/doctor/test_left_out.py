@@ -113,6 +113,27 @@ for epoch in range(25):
         opt.zero_grad(); loss.backward(); opt.step()
 """
 
+# Batches of one class: batch norm takes away what tells it from the others.
+TRAIN_MODE = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(900, 4); Y = (X[:, 0] > 0).long(); X[:, 1] += Y
+net = nn.Sequential(nn.Linear(4, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 2))
+opt = torch.optim.Adam(net.parameters(), lr=1e-2)
+for epoch in range(10):
+    net.train()
+    for i in torch.randperm(600).split(50):
+        loss = nn.functional.cross_entropy(net(X[i]), Y[i])
+        opt.zero_grad(); loss.backward(); opt.step()
+hits = 0
+with torch.no_grad():
+    for k in (0, 1):
+        mine = Y[600:] == k
+        hits += (net(X[600:][mine]).argmax(1) == k).sum().item()
+print("test accuracy %.3f" % (hits / 300))
+"""
+
 CASES = {
     "an output of every pair of rows": (
         OUTER.replace("KEPT", ""),
@@ -161,6 +182,17 @@ def test_losses_that_are_left_out_are_added_by_the_repair(tmp_path: Path) -> Non
     assert found["accepted"], found
     assert found["change"] == {"all_losses": True}
     assert found["after"] > found["before"] + 0.1
+
+
+def test_a_mode_of_the_evaluation_is_judged_by_what_the_script_prints(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(TRAIN_MODE)
+    _, verdict = watched_run(path, [], seconds=25.0)
+    assert verdict.diagnoses[0].code == "train-eval-mode"
+    found = repair(path, [], verdict)
+    assert found["accepted"], found
+    assert "test accuracy" in str(found["rows"])
+    assert found["after"] > found["before"] + 0.05
 
 
 @settings(max_examples=25, deadline=None)

@@ -166,9 +166,9 @@ def repair(
         out["why"] = _no_plan(visit)
         return out
     # What a copy of the model makes of rows, no row held back from the model tells.
-    # Nor do the rows of one loss tell what the others teach.
-    one_loss = not (trace.facts.get("optimiser") or {}).get("left_out")
-    known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy") and one_loss)
+    # Nor do the rows of one loss tell what the others teach, nor rows that we judge what the script's mode costs.
+    hidden = (trace.facts.get("optimiser") or {}).get("left_out") or _evaluates_in_train_mode(visit)
+    known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy") and not hidden)
     if not known:
         facts, judges = _named(looked), "printed"
     else:
@@ -207,6 +207,16 @@ def repair(
         elif _stamps(script) != files:
             runner.final({}, quiet=True)
     return out
+
+
+def _evaluates_in_train_mode(visit: Visit) -> bool:
+    """Return whether the first cause is a mode, and the training itself ran in train mode."""
+    first = visit.diagnoses[0] if visit.diagnoses else None
+    mode = visit.trace.facts.get("mode", {}) if visit.trace is not None else {}
+    by_mode = (
+        first is not None and first.prescription is not None and first.prescription.change == {"mode": True}
+    )
+    return by_mode and not mode.get("in_eval_mode") and bool(mode.get("eval_in_train_mode"))
 
 
 def _named(looked: Examination) -> dict[str, Any]:
