@@ -21,19 +21,34 @@ from pathlib import Path
 from typing import Any
 
 
+def run_in(
+    scratch: str, command: list[str], seed: int, limit: float
+) -> subprocess.CompletedProcess[str] | str:
+    """Run a command in a folder of its own on one thread; return words where it took too long."""
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "SEED": str(seed)}
+    try:
+        return subprocess.run(
+            command, cwd=scratch, env=environment, timeout=limit, capture_output=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {limit:.0f} s"
+
+
+def place_of(named: list[str], codes: list[str]) -> str:
+    """Return where an accepted cause stands among those named: first, second or other."""
+    places = [i for i, code in enumerate(named) if code in codes]
+    return {0: "first", 1: "second"}.get(places[0], "other") if places else "other"
+
+
 def visit(folder: Path, entry: dict[str, Any], seed: int, limit: float, fix: bool) -> dict[str, Any]:
     """Run one script; return its manifest entry with what was found."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "found.json"
         options = ["--json", str(out), *(["--fix"] if fix else [])]
         command = [sys.executable, "-m", "soundfit", "doctor", *options, str(folder / f"{entry['name']}.py")]
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, "SEED": str(seed)}
-        try:
-            done = subprocess.run(
-                command, cwd=scratch, env=environment, timeout=limit, capture_output=True, text=True
-            )
-        except subprocess.TimeoutExpired:
-            return {**entry, "error": f"not done after {limit:.0f} s"}
+        done = run_in(scratch, command, seed, limit)
+        if isinstance(done, str):
+            return {**entry, "error": done}
         if not out.exists():
             return {**entry, "error": (done.stderr or done.stdout)[-2000:]}
         found = json.loads(out.read_text())
@@ -56,8 +71,7 @@ def told(result: dict[str, Any]) -> str:
         return "clean" if result["healthy"] else "accused"
     if result["healthy"]:
         return "missed"
-    places = [i for i, code in enumerate(result["named"]) if code in result["codes"]]
-    return {0: "first", 1: "second"}.get(places[0], "other") if places else "other"
+    return place_of(result["named"], result["codes"])
 
 
 def summary(results: list[dict[str, Any]]) -> str:

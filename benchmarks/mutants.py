@@ -15,9 +15,7 @@ import contextlib
 import io
 import json
 import math
-import os
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from exposure import place_of, run_in
 from mutations import OPERATORS
 
 COSTS = 0.05
@@ -61,13 +60,9 @@ def visit(source: str, seed: int, limit: float) -> dict[str, Any]:
         script, out = Path(scratch) / "train.py", Path(scratch) / "found.json"
         script.write_text(source)
         command = [sys.executable, __file__, "--one", str(script), "--out", str(out)]
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, "SEED": str(seed)}
-        try:
-            done = subprocess.run(
-                command, cwd=scratch, env=environment, timeout=limit, capture_output=True, text=True
-            )
-        except subprocess.TimeoutExpired:
-            return {"error": f"not done after {limit:.0f} s"}
+        done = run_in(scratch, command, seed, limit)
+        if isinstance(done, str):
+            return {"error": done}
         if not out.exists():
             return {"error": (done.stderr or done.stdout).strip()[-600:]}
         return dict(json.loads(out.read_text()))
@@ -78,14 +73,13 @@ def told(result: dict[str, Any]) -> str:
     if "error" in result["found"]:
         return "failed"
     found, sound = result["found"], result["sound"]
-    places = [i for i, code in enumerate(found["named"]) if code in result["codes"]]
     fell = sound["got"] - found["got"]
     costly = found["nonfinite"] or (fell > COSTS if math.isfinite(fell) else not math.isnan(sound["got"]))
     if not costly:
         return "harmless" if found["healthy"] else "harmless, named"
     if found["healthy"]:
         return "missed"
-    return {0: "first", 1: "second"}.get(places[0], "other") if places else "other"
+    return place_of(found["named"], list(result["codes"]))
 
 
 def scripts_of(folders: list[Path]) -> Iterator[tuple[str, str]]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundfit.doctor.changes import Changes
+from soundfit.doctor.graph import walk
 from soundfit.doctor.judge import best_score, possible_score
-from soundfit.doctor.left_out import LeftOut, upstream
+from soundfit.doctor.left_out import LeftOut
 from soundfit.doctor.repair import repair
 from soundfit.doctor.replay import arguments, sound_loss
 from soundfit.doctor.rows import Rows, retargeted
@@ -214,7 +215,7 @@ def test_a_loss_and_those_left_out_teach_as_their_sum(n_in: int, n_out: int, see
     whole = left_out.whole(torch.stack(made[:n_in]).sum())
     whole.backward()
     assert torch.allclose(added.grad, all_at_once.grad, atol=1e-5)
-    assert {one.grad_fn for one in made} <= upstream(whole)
+    assert {one.grad_fn for one in made} <= set(walk(whole.grad_fn))
     assert left_out.whole(whole) is whole
 
 

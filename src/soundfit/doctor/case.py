@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from soundfit.doctor.judge import best_score, possible_score, weighs_classes
+from soundfit.doctor.judge import HELD_SHARE, best_score, possible_score, weighs_classes
 from soundfit.records import Diagnosis, Place, Prescription, Severity, Trace
 
 __all__ = ["Case"]
@@ -81,7 +81,7 @@ class Case:
     def _rare_error(self) -> float:
         """The standard error of the share found of the rarest class, and so of the mean over classes."""
         shares = [s for s in self["target.shares"] or [] if s > 0] or [1.0]
-        held = max(0.3 * min(shares) * self.number("rows", 100), 1.0)
+        held = max(HELD_SHARE * min(shares) * self.number("rows", 100), 1.0)
         p = min(max(self.possible, 0.1), 0.9)
         return math.sqrt(p * (1 - p) / held) / len(shares)
 

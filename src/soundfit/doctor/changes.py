@@ -39,6 +39,7 @@ __all__ = ["Changes"]
 Tensor = torch.Tensor
 F = nn.functional
 _SHAPING = ("squeeze", "unsqueeze", "view", "reshape", "flatten", "clamp", "clamp_min", "clip", "__getitem__")
+_OF_LOADERS = ("shuffle", "longer", "go_on", "turn_pairs", "kept_rows", "row_weights")
 _PAIRED = ("__sub__", "__rsub__", "sub", "__mul__", "__rmul__", "mul")
 
 
@@ -158,10 +159,7 @@ class Changes:
             rejoined(self._patch, lambda: bool(self.depth) or want["connected"] == "all")
         if want.get("neutral"):
             neutral_draws(self._patch, lambda: self.root is not None and not self.depth)
-        if any(
-            want.get(name)
-            for name in ("shuffle", "longer", "go_on", "turn_pairs", "kept_rows", "row_weights")
-        ):
+        if any(want.get(name) for name in _OF_LOADERS):
             data = torch.utils.data.DataLoader
             self._patch(data, "__init__", self._loaders.built(data.__init__))
             self._patch(data, "__iter__", self._loaders.iterated(data.__iter__))
@@ -326,6 +324,7 @@ class Changes:
         return dropout
 
     # -- the loss -----------------------------------------------------------------------------------
+
     def _loss(self, kind: str, original: Any) -> Any:
         @functools.wraps(original)
         def loss(prediction: Any, target: Any, *args: Any, **kwargs: Any) -> Any:

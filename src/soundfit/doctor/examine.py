@@ -13,6 +13,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 
 from soundfit.doctor.attempts import single_changes, sound_trainings
@@ -40,7 +41,7 @@ from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, arguments, replay
 from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, retargeted, unseen
-from soundfit.doctor.scores import Task, balanced, chance, evened, given_up, other_units, score, task_of
+from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
 from soundfit.doctor.stored import changes_when_read
 from soundfit.doctor.unaltered import unaltered
@@ -257,11 +258,9 @@ class Examination:
             out["train_z"] = agreement_z(task, p, rows.targets)
             out["outputs_z"] = outputs_z(task, p, rows.targets)
             if task.has_one_class:
-                out["balanced"], out["evened"] = (
-                    balanced(task, p, rows.targets),
-                    evened(task, p, rows.targets),
-                )
+                out["balanced"] = balanced(task, p, rows.targets)
                 out["rare_found"], out["balanced_if_even"] = given_up(task, p, rows.targets)
+                out["evened"] = float(np.fmax(out["balanced"], out["balanced_if_even"]))
             facts["outputs"] = {
                 "std": float(p.std(0).mean()), "mean": float(p.mean()), "min": float(p.min()), "max": float(p.max()),
                 "finite": bool(torch.isfinite(p).all()),

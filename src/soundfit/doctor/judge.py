@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "ACTIVATION_RANGES",
+    "HELD_SHARE",
     "PRODUCTS",
     "USUAL_RATES",
     "best_score",
@@ -61,6 +62,10 @@ def usual_rates(optimiser: str, momentum: float = 0.0) -> tuple[float, float]:
     if optimiser in ("SGD", "ASGD") and 0.0 < momentum < 1.0:
         high = min(high, 2.0 * (1.0 - momentum))
     return min(low, 0.1 * high), high
+
+
+# Of the rows, so many are held out of what is fitted to them.
+HELD_SHARE = 0.3
 
 
 def weighs_classes(facts: Mapping[str, Any]) -> bool:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-__all__ = ["LeftOut", "upstream"]
+from soundfit.doctor.graph import walk
+
+__all__ = ["LeftOut"]
 
 _MOST_NODES = 20_000
-
-
-def upstream(loss: torch.Tensor) -> set[Any]:
-    """Return the nodes of the graph that a loss hangs on, its own among them."""
-    nodes: set[Any] = set()
-    waiting: list[Any] = [loss.grad_fn]
-    while waiting and len(nodes) < _MOST_NODES:
-        node = waiting.pop()
-        if node is not None and node not in nodes:
-            nodes.add(node)
-            waiting += [following for following, _ in node.next_functions]
-    return nodes
 
 
 class LeftOut:
@@ -42,7 +30,7 @@ class LeftOut:
         """Return the loss and the sum of those that it does not hang on, and forget them."""
         if not self._made:
             return loss
-        nodes = upstream(loss)
+        nodes = set(walk(loss.grad_fn, _MOST_NODES))
         missing = [one for one in self._made if one.grad_fn not in nodes]
         self._made.clear()
         for one in missing:

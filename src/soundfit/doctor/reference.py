@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from soundfit.doctor.judge import HELD_SHARE
 from soundfit.doctor.rows import Rows, exhaustive
 from soundfit.doctor.scores import Task, balanced, chance, evened, permutation_z, predicted_labels, score
 
@@ -38,7 +39,7 @@ class Reference:
     surest: float = float("nan")
 
 
-def halves(n: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
+def halves(n: int, share: float = HELD_SHARE) -> tuple[Tensor, Tensor]:
     """Return row numbers to fit on and to judge on; fixed for a given n."""
     generator = torch.Generator().manual_seed(20_011)
     order = torch.randperm(n, generator=generator)

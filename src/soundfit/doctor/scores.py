@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 __all__ = [
@@ -203,9 +204,8 @@ def evened(task: Task, predictions: Tensor, targets: Tensor) -> float:
 
     Where a loss weighs classes, this is what its outputs tell of them, whatever the weights are exactly.
     """
-    found = balanced(task, predictions, targets), given_up(task, predictions, targets)[1]
-    known = [value for value in found if not math.isnan(value)]
-    return max(known) if known else math.nan
+    by_class = balanced(task, predictions, targets), given_up(task, predictions, targets)[1]
+    return float(np.fmax(*by_class))
 
 
 def chance(task: Task, targets: Tensor) -> float:

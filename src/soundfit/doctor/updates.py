@@ -8,11 +8,14 @@ from collections.abc import Iterable
 import torch
 from torch.optim import Optimizer
 
-from soundfit.doctor.left_out import upstream
+from soundfit.doctor.graph import leaves_of
 from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.series import Recording
 
 __all__ = ["Updates", "has_gradient"]
+
+# Of a graph, for a loss of a deep model over many steps of time.
+_MOST_NODES = 20_000
 
 
 def has_gradient(params: Iterable[torch.Tensor]) -> bool:
@@ -32,8 +35,7 @@ class Updates:
 
     def aim(self, loss: torch.Tensor) -> None:
         """Take note of what a loss would teach, were its gradient asked for."""
-        variables = (getattr(node, "variable", None) for node in upstream(loss))
-        self.aimed.update(id(variable) for variable in variables if variable is not None)
+        self.aimed.update(id(leaf) for leaf in leaves_of(loss, _MOST_NODES))
 
     def look_at_gradients(self, optimiser: Optimizer, step: int, roots: dict[int, RootRecord]) -> None:
         """Record the gradients' norms, whole and by layer, and keep the weights for the comparison."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before
+from soundfit.doctor.judge import HELD_SHARE
 from soundfit.records import Diagnosis, Severity
 from soundfit.records.said import say
 
@@ -422,7 +423,7 @@ def _has_signal(case: Case) -> bool:
         return True
     constant = case.number("reference.constant", 0.0)
     own = case.own_best
-    held = 0.3 * case.number("rows", 0)
+    held = HELD_SHARE * case.number("rows", 0)
     spread = math.sqrt(max(constant * (1 - constant), 0.01) / held) if case["task.classification"] else 0.02
     return not math.isnan(own) and own > constant + 2.33 * spread
 
