@@ -323,7 +323,8 @@ class Examination:
         assert self.task is not None
         if self.kind is not None:
             one = self.watch.losses[self.kind]
-            return self.kind in _SCORED and not one["target_from_model"]
+            parts = self.kind == "kl_div" and self.task.kind in ("shares", "one-hot")
+            return (self.kind in _SCORED or parts) and not one["target_from_model"]
         if self.task.is_classification:
             return True
         if (

@@ -193,7 +193,7 @@ def _scaled(x: Tensor, fit: Tensor) -> Tensor:
 
 
 def _target_scale(task: Task, rows: Rows, fit: Tensor) -> tuple[float, float]:
-    if task.is_classification:
+    if not task.is_numbers:
         return 0.0, 1.0
     y = rows.targets[fit].float()
     return float(y.mean()), float(y.std()) + 1e-12
@@ -268,6 +268,9 @@ def sound_loss(
         task.kind == "classes" and task.classes == 2 and out.numel() == len(target)
     ):  # one unit for two classes
         return F.binary_cross_entropy_with_logits(out.reshape(-1), task.labels(target).float())
+    if task.kind == "shares":
+        logs = out.clamp(min=1e-9).log() if probabilities else out.log_softmax(-1)
+        return -(target.float() * logs).sum(-1).mean()
     if task.kind in ("classes", "one-hot") and out.dim() > 1 and out.shape[-1] > 1:
         labels = task.labels(target)
         if probabilities:

@@ -32,8 +32,9 @@ class Task:
     """What is to be predicted.
 
     ``kind``: ``classes`` (labels are integers from 0), ``binary`` (0 or 1 in one column), ``multilabel``,
-    ``one-hot`` (classes, one column each), ``regression``, ``sequence`` (a class per position),
-    ``copy`` (the target is the input). ``labels`` are class numbers per row for the first, second and fourth.
+    ``one-hot`` (classes, one column each), ``regression``, ``sequence`` (a class per position), ``shares``
+    (of a whole, one column each), ``copy`` (the target is the input). ``labels`` are class numbers per row
+    for the first, second and fourth.
     """
 
     kind: str
@@ -75,6 +76,8 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
     if same and loss not in ("cross_entropy", "nll_loss"):
         return Task("copy", columns=y.shape[1])
     integer = not targets.is_floating_point()
+    if loss == "kl_div" and not integer and y.shape[1] > 1 and _whole(y):
+        return Task("shares" if _differ(y) else "one-hot", y.shape[1], y.shape[1])
     if loss in ("cross_entropy", "nll_loss"):
         if integer and y.shape[1] == 1:
             low = int(y.min()) if n else 0
@@ -98,6 +101,17 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
     if y.shape[1] >= 8 and any(_restores(x.reshape(n, -1), y) for x in inputs if x.is_floating_point()):
         return Task("copy", columns=y.shape[1])
     return Task("regression", columns=y.shape[1])
+
+
+def _whole(y: Tensor) -> bool:
+    """Return whether every row's numbers are parts of 1."""
+    return bool((y >= 0).all()) and bool(((y.float().sum(1) - 1).abs() < 1e-3).all())
+
+
+def _differ(y: Tensor) -> bool:
+    """Return whether rows have largest parts of their own: a smoothed label's is the same in every row."""
+    top = (y.float().amax(1) * 1e4).round()
+    return len(y) > 0 and int(top.unique(return_counts=True)[1].max()) < 0.5 * len(y)
 
 
 def _several(y: Tensor) -> bool:
@@ -146,6 +160,7 @@ def score(task: Task, predictions: Tensor, targets: Tensor) -> float:
             return math.nan
         return float((found == labels).float().mean())
     p, y = predictions.float().reshape(n, -1), targets.float().reshape(n, -1)
+    p = _parts_of_one(p) if task.kind == "shares" else p
     if p.shape != y.shape:
         if p.shape[1] == 1:
             p = p.expand_as(y)
@@ -161,6 +176,12 @@ def score(task: Task, predictions: Tensor, targets: Tensor) -> float:
     if not bool(varied.any()):
         return math.nan
     return float((1 - residual[varied] / total[varied]).clamp(min=-1.0).mean())
+
+
+def _parts_of_one(p: Tensor) -> Tensor:
+    """Return the shares that outputs mean: as they are where they sum to 1, else by softmax."""
+    whole = bool(((p.sum(1) - 1).abs() < 1e-3).all()) and bool((p > -0.5).all())
+    return p.clamp(min=0.0) if whole else p.softmax(1)
 
 
 def balanced(task: Task, predictions: Tensor, targets: Tensor) -> float:
@@ -229,6 +250,7 @@ def row_scores(task: Task, predictions: Tensor, targets: Tensor) -> Tensor | Non
             return None
         return (found == labels).float().reshape(n, -1).mean(1) * (0.0 if bad else 1.0)
     q, t = p.reshape(n, -1), y.float().reshape(n, -1)
+    q = _parts_of_one(q) if task.kind == "shares" else q
     if q.shape != t.shape:
         return None
     variance = ((t - t.mean(0)) ** 2).mean() + 1e-12

@@ -52,7 +52,9 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
     straight = case.number("behaviour.bend", 1.0) < 1e-4 and not case.number("outputs.std", 1.0) < 1e-4
     curved = any(s in _CURVED for s in inner) or case["modules.handmade"] or case["modules.recurrent"]
     curved = curved or case["custom.own_functions"]
-    if count < 2 or (curved and not straight):
+    # What ran before may be another model, whose outputs this one reads: a single layer is straight by intent.
+    alone = len(case["weights.matrices"] or ()) == 1 and not case["modules.handmade"]
+    if count < 2 or (curved and not straight) or (curved and alone):
         return []
     by_model = case["reference.by_model"] or {}
     bent = max((v for k, v in by_model.items() if k != "linear"), default=math.nan)
