@@ -100,6 +100,33 @@ def test_shares_score_alike_as_logits_logarithms_and_shares(seed: int, k: int) -
     assert torch.allclose(torch.stack(same), same[0], atol=1e-4)
 
 
+CLASSES = """
+import torch
+from torch import nn
+torch.manual_seed(SEED)
+centres = torch.randn(6, 10) * 1.2
+Y = torch.randint(0, 6, (900,)); X = centres[Y] + torch.randn(900, 10)
+net = nn.Sequential(nn.Linear(10, 48), nn.ReLU(), nn.Linear(48, 6)LAST)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for epoch in range(15):
+    for i in torch.randperm(700).split(35):
+        opt.zero_grad()
+        nn.functional.cross_entropy(net(X[i]), Y[i]).backward()
+        opt.step()
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_relu_on_logits_is_named_where_classes_lie_behind_it(tmp_path: Path, seed: int) -> None:
+    text = CLASSES.replace("SEED", str(seed))
+    codes, case = _verdict(tmp_path, text.replace("LAST", ", nn.ReLU()"))
+    assert codes[0] == "output-activation"
+    assert case.number("outputs.own_zero") > 0.02
+    codes, case = _verdict(tmp_path, text.replace("LAST", ""))
+    assert codes == []
+    assert case.number("outputs.own_zero") == 0.0
+
+
 def test_smoothed_labels_under_kl_div_are_classes() -> None:
     labels = torch.nn.functional.one_hot(torch.randint(0, 5, (60,)), 5) * 0.9 + 0.02
     assert task_of("kl_div", (torch.randn(60, 3),), labels, 5) == Task("one-hot", 5, 5)

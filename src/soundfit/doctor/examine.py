@@ -41,7 +41,7 @@ from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, arguments, replay
 from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, retargeted, unseen
-from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, score, task_of
+from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, own_zero, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
 from soundfit.doctor.stored import changes_when_read
 from soundfit.doctor.unaltered import unaltered
@@ -78,9 +78,8 @@ _SCORED = {
 }  # fmt: skip
 
 
-_WAITING = (
-    3.0  # seconds by the clock for one of processor time: beyond, a crowded machine ends the examination
-)
+# Seconds by the clock for one of processor time: beyond, a crowded machine ends the examination.
+_WAITING = 3.0
 
 
 class Examination:
@@ -265,6 +264,7 @@ class Examination:
                 "std": float(p.std(0).mean()), "mean": float(p.mean()), "min": float(p.min()), "max": float(p.max()),
                 "finite": bool(torch.isfinite(p).all()),
                 "row_sum": float(p.reshape(len(p), -1).sum(1).mean()), "width": int(p.reshape(len(p), -1).shape[1]),
+                "own_zero": own_zero(task, p, rows.targets),
             }  # fmt: skip
             q = self._predict(rows, training=True)
             if q is not None:

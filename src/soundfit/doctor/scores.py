@@ -229,6 +229,16 @@ def evened(task: Task, predictions: Tensor, targets: Tensor) -> float:
     return float(np.fmax(*by_class))
 
 
+def own_zero(task: Task, predictions: Tensor, targets: Tensor) -> float:
+    """Return the share of rows whose own class has output 0: through a ReLU it learns nothing there."""
+    p = predictions.float().reshape(len(targets), -1)
+    if task.kind not in ("classes", "one-hot") or p.shape[1] < 2:
+        return math.nan
+    own = task.labels(targets).reshape(-1, 1)
+    known = ((own >= 0) & (own < p.shape[1])).reshape(-1)
+    return float((p[known].gather(1, own[known]) == 0).float().mean()) if bool(known.any()) else math.nan
+
+
 def chance(task: Task, targets: Tensor) -> float:
     """Return the score of the best constant prediction."""
     if not task.is_classification:

@@ -101,7 +101,8 @@ def output_activation(case: Case) -> list[Diagnosis]:
             )
             change = {"output": "drop"}
         sure = 0.98 if made in ("softmax", "sigmoid") else 0.9
-        if made in ("relu", "tanh") and not case.sick:
+        silent = made == "relu" and case.number("outputs.own_zero", 0.0) > 0.02
+        if made in ("relu", "tanh") and not (case.sick or silent):
             return []
         cause = say(
             "{made} on the output before {kind}, which expects {expected}",
@@ -120,6 +121,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
                 change=change,
                 activation=made,
                 loss=kind,
+                **({"rows_without_gradient": case.number("outputs.own_zero")} if silent else {}),
             )
         ]
     positive = min(case.number("outputs.max"), case.number("loss.prediction_max", math.inf)) > 0.01
