@@ -131,3 +131,47 @@ def test_smoothed_labels_under_kl_div_are_classes() -> None:
     labels = torch.nn.functional.one_hot(torch.randint(0, 5, (60,)), 5) * 0.9 + 0.02
     assert task_of("kl_div", (torch.randn(60, 3),), labels, 5) == Task("one-hot", 5, 5)
     assert task_of("kl_div", (torch.randn(60, 3),), torch.rand(60, 5) - 3, 5).kind == "regression"
+
+
+STRONG = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(900, 10); Y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).long()
+net = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Dropout(RATE), nn.Linear(64, 2))
+opt = torch.optim.Adam(net.parameters(), lr=5e-3)
+for epoch in range(40):
+    net.train()
+    for i in torch.randperm(900).split(45):
+        opt.zero_grad()
+        nn.functional.cross_entropy(net(X[i]), Y[i]).backward()
+        opt.step()
+"""
+
+LAST = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(900, 6); Y = (torch.sin(X[:, :1]) + X[:, 1:2] * X[:, 2:3] + 1.2 * torch.randn(900, 1))
+net = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 1))
+opt = torch.optim.Adam(PARAMETERS, lr=1e-2)
+for epoch in range(30):
+    for i in torch.randperm(900).split(30):
+        opt.zero_grad()
+        nn.functional.mse_loss(net(X[i]), Y[i]).backward()
+        opt.step()
+"""
+
+
+def test_a_sound_training_keeps_no_dropout_that_leaves_hardly_anything(tmp_path: Path) -> None:
+    codes, case = _verdict(tmp_path, STRONG.replace("RATE", "0.97"))
+    assert codes[0] == "over-regularised"
+    assert case["replays.sound-1e-2.held_out"] > 0.85
+    assert _verdict(tmp_path, STRONG.replace("RATE", "0.1"))[0] == []
+
+
+def test_parameters_that_get_gradients_for_nothing(tmp_path: Path) -> None:
+    codes, _ = _verdict(tmp_path, LAST.replace("PARAMETERS", "net[-1].parameters()"))
+    assert codes[:1] == ["optimizer-params"]
+    found, _ = _verdict(tmp_path, LAST.replace("PARAMETERS", "net.parameters()"))
+    assert found == []

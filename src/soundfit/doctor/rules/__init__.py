@@ -70,6 +70,8 @@ def diagnose(trace: Trace) -> list[Diagnosis]:
     made = _explained(list(found.values()))
     if case.sick and not any(d.severity != "note" for d in made):
         made.append(_unnamed(case))
+    if any(d.severity != "note" for d in made):  # what is wrong is no limit of the rows
+        made = [d for d in made if d.code != "noise-limited" or d.severity != "note"]
     return sorted(made, key=lambda d: (_RANK[d.severity], -d.confidence))
 
 

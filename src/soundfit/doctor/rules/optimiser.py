@@ -75,11 +75,13 @@ def coverage(case: Case) -> list[Diagnosis]:
                 change={"include": True, "foreign": True},
             )
         ]
-    if not case.sick:
-        return []
-    out = []
     cured = case.cure("all-parameters")
     missing = o["forgotten_elements"] / o["total"]
+    # Most parameters get gradients for nothing, and a replay that steps them does better: half the usual gap will do.
+    nearly = missing > 0.3 and cured > 0.4 and case.gap > 0.5 * case.tolerance
+    if not (case.sick or nearly):
+        return []
+    out = []
     if o["forgotten"] and (cured > 0.4 or missing > 0.3):
         fix = say(
             "These parameters get gradients but no step: {names}. Hand all of model.parameters() to the optimiser.",
