@@ -12,7 +12,7 @@ from soundfit.doctor.call import call_of, tensors
 from soundfit.doctor.graph import leads_to, outer_activation
 from soundfit.doctor.seen import LossCall, RootRecord
 
-__all__ = ["Matched", "matched", "put_maker_last"]
+__all__ = ["Matched", "judged_by", "matched", "put_maker_last"]
 
 Matched = tuple[tuple[torch.Tensor, ...] | None, torch.Tensor, torch.Tensor, RootRecord | None]
 
@@ -83,5 +83,18 @@ def _outer(out: Any, k: int | None, prediction: torch.Tensor) -> str | None:
 
 def _judged(out: Any, prediction: torch.Tensor) -> int | None:
     """Return which of several tensors that a model returns the loss judges, None where it is the first."""
+    return judged_by(out, prediction) or None
+
+
+def judged_by(out: Any, prediction: torch.Tensor) -> int | None:
+    """Return which of the tensors that a model returns a loss judges, None where that is not one of them.
+
+    The script may have changed its shape on the way.
+    """
     found = tensors(out)
-    return next((k for k, x in enumerate(found) if k and x is prediction), None)
+    same = next((k for k, x in enumerate(found) if x is prediction), None)
+    if same is not None or len(found) < 2 or prediction.grad_fn is None:
+        return same
+    node = prediction.grad_fn
+    made = [k for k, x in enumerate(found) if x.grad_fn is not None and leads_to(node, x.grad_fn)]
+    return made[0] if len(made) == 1 else None

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from soundfit.doctor.examine import Examination
+from soundfit.doctor.examination import Examination
 from soundfit.doctor.replay import replay
 from soundfit.doctor.rows import Rows
 from soundfit.records.said import say

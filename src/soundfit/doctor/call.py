@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-__all__ = ["Call", "call_of", "output_of", "tensors"]
+__all__ = ["Call", "call_of", "output_of", "tensors", "with_output"]
 
 Tensor = torch.Tensor
 _OUTER: dict[str | None, Callable[[Tensor], Tensor]] = {
@@ -121,3 +121,12 @@ def output_of(out: Any) -> Tensor:
     if not found:
         raise TypeError("a model must return a tensor")
     return next((x for x in found if x.dim()), found[0])
+
+
+def with_output(out: Any, which: int, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return nested tuples, lists and dicts as a model returns them, one of their tensors changed."""
+    leaves, spec = pytree.tree_flatten(out)
+    places = [k for k, x in enumerate(leaves) if isinstance(x, Tensor)]
+    if which < len(places):
+        leaves[places[which]] = change(leaves[places[which]])
+    return pytree.tree_unflatten(leaves, spec)

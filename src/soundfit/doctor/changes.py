@@ -16,7 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from soundfit.doctor.bare import Bare
 from soundfit.doctor.between import relu_before_maps
 from soundfit.doctor.by_hand import ByHand
-from soundfit.doctor.call import Call, call_of
+from soundfit.doctor.call import Call, call_of, with_output
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.guards import bounded, divided, unclipped
@@ -68,9 +68,7 @@ class Changes:
         self.call: Call | None = None
         self._loaders = Loaders(wanted)
         self.inside_loss = self.inside_backward = False
-        self.foreign: dict[
-            int, nn.Parameter
-        ] = {}  # of layers that run inside the model and are no part of it
+        self.foreign: dict[int, nn.Parameter] = {}  # of layers that run inside the model, no part of it
         self._extra = ExtraSteps(int(wanted.get("longer", 1)))
         self._adams: dict[int, Optimizer] = {}
         self._spans: dict[int, tuple[int, int]] = {}  # of each optimiser its first and last step
@@ -227,16 +225,18 @@ class Changes:
 
     def _output(self, out: Any) -> Any:
         if not isinstance(out, Tensor):
-            return out
+            mine = self.wanted.get("scale_targets") and "judged" in self.facts
+            return with_output(out, self.facts["output"] or 0, self._in_units) if mine else out
         wish = self.wanted.get("output")
         raw = getattr(out, "_raw", None)
         if wish == "sigmoid" and raw is not None:
             return raw.sigmoid()
         if wish == "drop" and raw is not None and not self.facts["task"].is_classification:
             out = raw
-        if self.wanted.get("scale_targets"):
-            out = out * self.facts["target_std"] + self.facts["target_mean"]
-        return out
+        return self._in_units(out) if self.wanted.get("scale_targets") else out
+
+    def _in_units(self, out: Tensor) -> Tensor:
+        return out * self.facts["target_std"] + self.facts["target_mean"]
 
     def _marked(self, original: Any) -> Any:
         @functools.wraps(original)
@@ -328,7 +328,7 @@ class Changes:
     def _loss(self, kind: str, original: Any) -> Any:
         @functools.wraps(original)
         def loss(prediction: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-            want = self.wanted
+            want = self.wanted if self.facts.get("judged", kind) == kind else {}
             if self.inside_loss or not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
                 return original(prediction, target, *args, **kwargs)
             if self._extra.times > 1 and prediction.requires_grad:

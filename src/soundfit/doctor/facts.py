@@ -331,6 +331,13 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
                 forgotten_elements += p.numel()
     known = {id(p) for r in watch.roots.values() for p in r.module.parameters()}
     main_held = main.parameters
+    lost = {tuple(p.shape) for p in main_held if id(p) not in known and p.grad is None and p.requires_grad}
+    anew = [
+        n
+        for r in trained
+        for n, p in r.module.named_parameters()
+        if n in forgotten and tuple(p.shape) in lost
+    ]
     out |= {
         "class": type(main.optimiser).__name__, "place": main.place, "steps": main.steps,
         "lr": float(first.get("lr", math.nan)), "weight_decay": float(first.get("weight_decay", 0.0) or 0.0),
@@ -338,7 +345,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
         "inside": inside, "total": total, "frozen": frozen[:20], "forgotten": forgotten[:20],
         "forgotten_elements": forgotten_elements, "frozen_elements": frozen_elements,
         "unreached": unreached[:20], "unreached_elements": unreached_elements, "left_out": aimed[:20],
-        "untaught": _untaught(watch),
+        "untaught": _untaught(watch), "replaced": anew[:20] if len(anew) > 1 or anew == forgotten else [],
         "stale": bool(main_held) and bool(trained) and not any(id(p) in known for p in main_held) and inside == 0,
         "taught": any(id(p) in watch.reached for p in main_held), "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
         "betas": first.get("betas"), "handmade": not type(main.optimiser).__module__.startswith("torch.optim"),

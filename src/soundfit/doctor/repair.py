@@ -24,7 +24,7 @@ from scipy.stats import t as student_t
 
 from soundfit.doctor.blind import blind, blind_by_print
 from soundfit.doctor.case import Case
-from soundfit.doctor.examine import Examination
+from soundfit.doctor.examination import Examination
 from soundfit.doctor.forks import Forks, shared_modules
 from soundfit.doctor.judge import possible_score
 from soundfit.doctor.rows import exhaustive
@@ -459,6 +459,8 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     if task is not None:
         facts |= class_facts(task, rows.targets)
     facts["through"] = looked.through
+    if root.heads or looked.watch.head is not None:
+        facts |= {"judged": looked.kind, "output": root.call.output if root.call is not None else None}
     return facts
 
 

@@ -96,6 +96,7 @@ class RootRecord:
     extra: dict[str, Any] = field(default_factory=dict)
     call: Call | None = None
     parts: dict[str, tuple[int, torch.Size]] = field(default_factory=dict)
+    heads: dict[int, Any] = field(default_factory=dict)
 
     def renewed(self) -> bool:
         """Return whether parameters are others than at the last look, as a head changed for a new task is.
@@ -108,7 +109,7 @@ class RootRecord:
             return False
         self.train_rows, self.eval_rows = RowStore(), RowStore(fewest=4)
         self.train_scores, self.eval_scores, self.eval_named = [], [], []
-        self.batch_sizes, self.call = {}, None
+        self.batch_sizes, self.call, self.heads = {}, None, {}
         now = weights_of(self.module)
         if now is not None:
             first = self.initial or {}

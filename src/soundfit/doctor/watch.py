@@ -20,6 +20,7 @@ from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.glance import described, glance
 from soundfit.doctor.graph import sign_to
 from soundfit.doctor.hand_steps import HandSteps
+from soundfit.doctor.heads import Head, keep_heads
 from soundfit.doctor.heard import Heard
 from soundfit.doctor.layers import Layers
 from soundfit.doctor.light import due_step
@@ -79,6 +80,7 @@ class Watch:
         self.births: dict[int, Place] = {}
         self.layers = Layers(self.recording)
         self.evaluation = Evaluation()
+        self.head: Head | None = None  # of several outputs the one that the examination is about
         self.thread = threading.get_ident()
         self._window: list[tuple[RootRecord, tuple[Any, ...], dict[str, Any], Any, bool]] = []
         self._calls: list[LossCall] = []
@@ -402,6 +404,9 @@ class Watch:
         if pair is None or pair[0] is None or pair[3] is None:
             return
         pair[3].keep(pair[0], pair[1], pair[2], self.step + 1)
+        if self._calls and pair[3] is root:
+            root.extra["kind"] = self._calls[-1].kind
+            keep_heads(root, self._window[-1][1:4], self._calls, self.step + 1)
 
     # -- evaluation ---------------------------------------------------------------------------------
 

@@ -140,4 +140,21 @@ def noise(case: Case) -> list[Diagnosis]:
     return []
 
 
-rules = (leak, selection, lost_checkpoint, overfitting, noise)
+def at_chance(case: Case) -> list[Diagnosis]:
+    """A loss over classes that ends where guessing begins, of outputs that have no score."""
+    kind, shape = case["loss.kind"], tuple(case["loss.prediction_shape"] or ())
+    plain = kind == "cross_entropy" and case["loss.reduction"] == "mean" and not case["loss.weighted"]
+    if case.judged or case["together"] or not plain or len(shape) < 2 or shape[1] < 2:
+        return []
+    guessing, steps = math.log(shape[1]), case.number("trained_steps", case.number("steps", 0))
+    first, last = case.smooth(0.0), case.smooth(1.0)
+    if steps < 300 or not 0.98 * guessing < last < 1.05 * guessing or first > 2 * guessing:
+        return []
+    fix = say("After {steps:.0f} steps the loss is {last:.3g}, what guessing among {classes} costs: look whether each target still stands beside its own input (two loaders shuffled apart, an index applied to one of both), and whether the rate lets anything be learned.", steps=steps, last=last, classes=shape[1])  # fmt: skip
+    return [
+        case.diagnose("labels-damaged", "the loss stays at what guessing costs", 0.5, fix, place=case["places.backward"],
+                      loss_of_guessing=guessing, last_loss=last, steps=steps)
+    ]  # fmt: skip
+
+
+rules = (leak, selection, lost_checkpoint, overfitting, at_chance, noise)

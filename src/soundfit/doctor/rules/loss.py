@@ -140,7 +140,9 @@ def output_activation(case: Case) -> list[Diagnosis]:
             )
         ]
     apart = case.number("target.off_simplex", 0.0) > 0.05 and not case.fine and case["task.kind"] != "copy"
-    many = case["task.kind"] == "multilabel" and case.sick
+    # Most rows have several ones or none: known of the loss even where rows have no score.
+    unscored = not case.judged and case.number("loss.many_hot", 0.0) > 0.2
+    many = (case["task.kind"] == "multilabel" and case.sick) or unscored
     shared = "softmax" in (made, case["custom.logged"] if kind is None else None)
     if shared and width > 1 and (apart or (many and kind == "binary_cross_entropy")):
         fix = say("Labels that do not exclude each other need a sigmoid each, not one softmax over all.")

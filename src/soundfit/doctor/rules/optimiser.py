@@ -42,6 +42,15 @@ def coverage(case: Case) -> list[Diagnosis]:
                 total=o["total"],
             )
         ]
+    if o.get("replaced"):
+        fix = say(
+            "The optimiser holds the layer that was there before: build it after {names} got its place in the model.",
+            names=", ".join(o["replaced"][:4]),
+        )
+        return [
+            case.diagnose("optimizer-params", "a layer was replaced after the optimiser had taken its parameters", 0.95, fix,
+                          place=place, change={"include": True}, forgotten=o["replaced"])
+        ]  # fmt: skip
     # What learned in an earlier phase is no part of the model any more, or frozen.
     lost = o["forgotten"] and case.sick
     if o["steps"] and o["inside"] == 0 and (strange or lost):
