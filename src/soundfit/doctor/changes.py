@@ -328,7 +328,8 @@ class Changes:
     def _loss(self, kind: str, original: Any) -> Any:
         @functools.wraps(original)
         def loss(prediction: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-            want = self.wanted if self.facts.get("judged", kind) == kind else {}
+            judged = self.facts.get("judged", kind) == kind
+            want = self.wanted if judged else {}
             if self.inside_loss or not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
                 return original(prediction, target, *args, **kwargs)
             if self._extra.times > 1 and prediction.requires_grad:
@@ -342,7 +343,7 @@ class Changes:
                 target = target.reshape(prediction.shape)
             if self.bare is not None:
                 prediction = self.bare.loss(kind, prediction, target)
-            prediction, target = self._without_held(prediction, target)
+            prediction, target = self._without_held(prediction, target, judged)
             if want.get("target") == "unit":
                 target = (target > self.facts["target_mean"]).to(target.dtype)
             if want.get("scale_targets"):
@@ -377,11 +378,11 @@ class Changes:
 
         return loss
 
-    def _without_held(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def _without_held(self, prediction: Tensor, target: Tensor, judged: bool) -> tuple[Tensor, Tensor]:
         mask = self.mask
         if mask is None or not prediction.requires_grad or not target.dim() or len(mask) != len(target):
             return prediction, target
-        if sum(len(y) for _, y in self.held) < 20_000:
+        if judged and sum(len(y) for _, y in self.held) < 20_000:
             held = tuple(x[mask].detach().clone() for x in self.inputs)
             self.held.append((held, target[mask].detach().clone()))
         keep = ~mask

@@ -458,9 +458,9 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     facts |= {"target_mean": float(y.mean()), "target_std": float(y.std()) + 1e-12}
     if task is not None:
         facts |= class_facts(task, rows.targets)
-    facts["through"] = looked.through
+    facts |= {"through": looked.through, "output": root.call.output if root.call is not None else None}
     if root.heads or looked.watch.head is not None:
-        facts |= {"judged": looked.kind, "output": root.call.output if root.call is not None else None}
+        facts["judged"] = looked.kind
     return facts
 
 

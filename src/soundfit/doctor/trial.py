@@ -12,6 +12,7 @@ import math
 import os
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,8 @@ def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any,
     if found is None or changes.root is None:
         return []
     rows, call = found
+    if call.output is None:
+        call = replace(call, output=changes.facts.get("output"))
     net = copy.deepcopy(changes.root).eval()
     changes.hold_back = 0.0
     changes.attach()
