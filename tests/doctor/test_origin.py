@@ -14,7 +14,7 @@ from torch import nn
 from soundfit.doctor.call import call_of
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.graph import sign_to
-from soundfit.doctor.origin import divides_bytes, shuffled_apart
+from soundfit.doctor.origin import divides_bytes, ranks_alone, shuffled_apart
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.reference import linear_copy
 from soundfit.doctor.rows import Rows, RowStore, by_chance, unseen
@@ -183,3 +183,19 @@ def test_several_ones_in_a_row_are_labels_that_stand_together() -> None:
     assert task_of("cross_entropy", (x,), one, 3).kind == "one-hot"
     assert task_of("cross_entropy", (x,), one * 0.8 + 0.2 / 3, 3).kind == "one-hot"
     assert task_of("cross_entropy", (x,), (torch.rand(50, 3) > 0.4).float(), 3).kind == "multilabel"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("p = model(x).sigmoid()\nprint(roc_auc_score(y, p))", 2),
+        ("print(metrics.average_precision_score(y, p), (p > 0.5).sum())", None),
+        ("print(roc_auc_score(y, p))\nprint(accuracy_score(y, logits.argmax(1)))", None),
+        ("print(log_loss(y, p))\nif hour > 0:\n    pass", 1),
+        ("print(((net(x) > 0) == y).float().mean(), brier_score_loss(y, p))", None),
+        ("print('roc_auc_score')", None),
+        ("def (", None),
+    ],
+)
+def test_scores_by_rank_alone(text: str, line: int | None) -> None:
+    assert ranks_alone(text) == line

@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from soundfit.doctor.origin import divides_bytes, dropped_result, left_behind, shuffled_apart, starts_anew
+from soundfit.doctor.origin import (
+    divides_bytes,
+    dropped_result,
+    left_behind,
+    ranks_alone,
+    shuffled_apart,
+    starts_anew,
+)
 from soundfit.doctor.scores import Task
 from soundfit.doctor.seen import OptimiserRecord, RootRecord, any_of
 from soundfit.doctor.source import selection_by_test
@@ -260,6 +267,7 @@ def origin_facts(place: Place) -> dict[str, Place]:
     found = {
         "shuffled_apart": shuffled_apart(text), "divides_bytes": divides_bytes(text),
         "dropped_result": dropped_result(text), "left_behind": left_behind(text), "starts_anew": starts_anew(text),
+        "ranks_alone": ranks_alone(text),
     }  # fmt: skip
     return {name: Place(file=place.file, line=line) for name, line in found.items() if line is not None}
 

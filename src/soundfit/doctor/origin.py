@@ -16,6 +16,7 @@ __all__ = [
     "dropped_result",
     "left_behind",
     "mixed",
+    "ranks_alone",
     "shuffled_apart",
     "shuffles_near",
     "starts_anew",
@@ -24,6 +25,14 @@ __all__ = [
 _MIXES = ("permutation", "randperm", "shuffle", "sample")
 _SEEDS = re.compile(r"seed|RandomState|default_rng|Generator|set_state|setstate|copy")
 _DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
+_BY_RANK = re.compile(
+    r"^(roc_auc|average_precision|brier)_score$|^(roc_curve|precision_recall_curve|log_loss|brier_score_loss)$"
+)
+_BY_CHOICE = re.compile(
+    r"^(accuracy|balanced_accuracy|f1|fbeta|recall|precision|matthews_corrcoef|cohen_kappa)(_score)?$|"
+    r"^(confusion_matrix|classification_report|argmax|round)$"
+)
+_OUTPUTS = re.compile(r"logit|pred|prob|out|model|net|sigmoid|score", re.IGNORECASE)
 _NEAR = 4  # statements between two shuffles of what belongs together
 
 
@@ -87,6 +96,25 @@ def starts_anew(text: str) -> int | None:
             if isinstance(inner, ast.Call) and _called(inner) == "iter":
                 return node.lineno
     return None
+
+
+def ranks_alone(text: str) -> int | None:
+    """Return the line of a score by rank or probability, None without one.
+
+    None too where outputs are cut into classes somewhere.
+    """
+    tree, found = parsed(text), None
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Call):
+            if _BY_CHOICE.match(_called(node)):
+                return None
+            found = node.lineno if found is None and _BY_RANK.match(_called(node)) else found
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Gt | ast.GtE):
+            at, left = node.comparators[0], ast.unparse(node.left)
+            cut = at.value if isinstance(at, ast.Constant) else None
+            if cut == 0.5 or (cut == 0 and _OUTPUTS.search(left)):
+                return None
+    return found
 
 
 def left_behind(text: str) -> int | None:

@@ -264,9 +264,8 @@ def _prepared(looked: Examination, found: Any) -> tuple[dict[str, Any], str]:
     assert looked.root is not None
     looked.prepare()
     other = found.get("evaluation", {})
-    own = (
-        bool(looked.root.eval_scores) and other.get("rows", 0) >= 20 and other["shared"] < 0.5 * other["rows"]
-    )
+    own = bool(looked.root.eval_scores) and other.get("rows", 0) >= 20 and not found.get("other_units")
+    own = own and other["shared"] < 0.5 * other["rows"]
     few = len(looked.rows) < FEWEST_ROWS or exhaustive(looked.rows)
     judges = "evaluation" if own else "all" if few else "held-out"
     return _facts(looked, found), judges

@@ -121,7 +121,7 @@ def output_activation(case: Case) -> list[Diagnosis]:
                 change=change,
                 activation=made,
                 loss=kind,
-                **({"rows_without_gradient": case.number("outputs.own_zero")} if silent else {}),
+                rows_without_gradient=case["outputs.own_zero"] if silent else None,
             )
         ]
     positive = min(case.number("outputs.max"), case.number("loss.prediction_max", math.inf)) > 0.01
