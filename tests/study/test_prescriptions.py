@@ -170,3 +170,25 @@ def test_a_family_that_was_asked_for_stays():
     )
     assert {c.model for c in cured.result.configurations} == {"linear"}
     assert tried
+
+
+@pytest.mark.parametrize(("few", "depth", "tried"), [(0, 1, True), (10**6, 1, False), (10**6, 0, True)])
+def test_a_thorough_training_needs_rows_unless_a_linear_model_was_chosen(monkeypatch, few, depth, tried):
+    monkeypatch.setattr("soundfit.workflow.prescribe._FEW", few)
+    views = _views(columns=2)
+    net = BASE.with_(width=16, depth=1)
+    configs = (net,) if depth else (LINEAR, net.with_(width=2, epochs=2, patience=2))
+    study = cross_validate_views(views, configs)
+    assert study.result.chosen_config.depth == depth
+    joined, _ = prescribe(
+        views,
+        study,
+        lambda study: Verdict("good-fit", ""),
+        model="auto",
+        seed=0,
+        device=torch.device("cpu"),
+        hooks=Hooks(),
+    )
+    long = 3 * configs[-1].epochs
+    thorough = [c for c in joined.result.configurations if c.epochs == long and c.dropout == 0.15]
+    assert bool(thorough) == tried

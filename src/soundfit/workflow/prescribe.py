@@ -20,6 +20,7 @@ _MOST_ROUNDS = 3
 # All trials together may cost this share of what the search cost, or this much: a second or two on one core.
 _SHARE = 0.5
 _COST = 1.5e10
+_FEW = 750
 _CURABLE = ("underfitting", "overfitting", "not-learning", "unstable")
 
 
@@ -40,6 +41,8 @@ def prescribe(
     told: list[Prescription] = []
     n_train = median_rows(views.folds)
     left = max(_SHARE * trained_cost(views, study.result), _COST)
+    # On a few hundred rows what a long training gains in cross-validation does not carry over to new ones.
+    pays = isinstance(views, TableViews) and (n_train >= _FEW or study.result.chosen_config.depth == 0)
     for number in range(_MOST_ROUNDS):
         verdict, before = judge(study), study.result.chosen
         if number > 0 and verdict.code not in _CURABLE:
@@ -53,7 +56,7 @@ def prescribe(
                 config,
                 keep=fewer_inputs(views, study),
                 classes=classes,
-                thorough=best_net(study.result) if number == 0 and isinstance(views, TableViews) else None,
+                thorough=best_net(study.result) if number == 0 and pays else None,
             )
             if _key(config.with_(**p.change)) not in known and _of_family(p, model)
         ]
