@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundfit.doctor.batch import judged_by
+from soundfit.doctor.blind import blind
 from soundfit.doctor.call import with_output
+from soundfit.doctor.examination import Examination
 from soundfit.doctor.heads import heads_of, keep_heads
 from soundfit.doctor.repair import repair
 from soundfit.doctor.rows import RowStore
@@ -198,3 +200,36 @@ def test_heads_keep_rows_of_their_own() -> None:
     assert head.size == pytest.approx(out[0].pow(2).mean().item() * 9)
     assert head.record.call is not None
     assert torch.allclose(head.record.call(net, [x]), out[0])
+
+
+COLUMNS = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(500, 4); Y = X[:, 0] + 0.5 * X[:, 1]
+net = nn.Linear(4, 1)
+opt = torch.optim.Adam(net.parameters(), lr=1e-5)
+for epoch in range(10):
+    for i in torch.randperm(400).split(40):
+        loss = nn.functional.mse_loss(net(X[i]), Y[i].unsqueeze(1))
+        opt.zero_grad(); loss.backward(); opt.step()
+    with torch.no_grad():
+        print(((net(X[400:]).squeeze(1) - Y[400:]) ** 2).mean().item())
+"""
+
+
+def test_blind_search_takes_evaluation_targets_of_another_shape(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(COLUMNS)
+    status, found = watched_run(script, [], seconds=25)
+    assert status == 0
+    looked = Examination(found.watch, float("inf"))
+    looked.prepare()
+    assert looked.eval_rows is not None
+    assert looked.eval_rows.targets.dim() == 1
+    assert looked.rows is not None
+    assert looked.rows.targets.dim() == 2
+    best = blind(looked, "evaluation")
+    assert best is not None
+    assert best["trials"] == 6
+    assert best["score"] > 0.5

@@ -41,10 +41,14 @@ def blind(looked: Examination, judges: str) -> dict[str, Any] | None:
         judges == "evaluation"
         and other is not None
         and [x.shape[1:] for x in other.inputs] == [x.shape[1:] for x in rows.inputs]
+        and other.targets[:1].numel() == rows.targets[:1].numel()
     ):
         n = len(rows)
+        judged = other.targets.reshape(
+            len(other), *rows.targets.shape[1:]
+        )  # (n,) where training had (n, 1), say
         inputs = tuple(torch.cat([x, z]) for x, z in zip(rows.inputs, other.inputs, strict=True))
-        rows = Rows(inputs, torch.cat([rows.targets, other.targets]))
+        rows = Rows(inputs, torch.cat([rows.targets, judged]))
         split = torch.arange(n), torch.arange(n, len(rows))
 
     def score(change: dict[str, Any]) -> float | None:

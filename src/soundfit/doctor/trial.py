@@ -223,8 +223,10 @@ def _held_rows(watch: Any, changes: Any) -> tuple[Any, Any] | None:
     from soundfit.doctor.rows import Rows
 
     if changes.held and changes.call is not None:
-        inputs = tuple(torch.cat(one) for one in zip(*(x for x, _ in changes.held), strict=True))
-        return Rows(inputs, torch.cat([y for _, y in changes.held])).unique(), changes.call
+        shape = changes.held[-1][1].shape[1:]  # outputs of the same kind of loss may have other widths
+        held = [(x, y) for x, y in changes.held if y.shape[1:] == shape]
+        inputs = tuple(torch.cat(one) for one in zip(*(x for x, _ in held), strict=True))
+        return Rows(inputs, torch.cat([y for _, y in held])).unique(), changes.call
     found = _all_rows(watch, changes)
     if found is not None and changes.facts.get("custom_loss"):
         index = held_back(found[0].inputs, changes.hold_back).nonzero().reshape(-1)
