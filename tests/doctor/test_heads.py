@@ -233,3 +233,13 @@ def test_blind_search_takes_evaluation_targets_of_another_shape(tmp_path: Path) 
     assert best is not None
     assert best["trials"] == 6
     assert best["score"] > 0.5
+
+
+def test_softmax_over_many_hot_labels_is_repaired_where_the_rows_are_not_known(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(BAGS.replace("OUTPUT", "self.top(self.bag(tokens, offsets)).softmax(1)"))
+    status, found = watched_run(script, [], seconds=25)
+    assert status == 0
+    made = repair(script, [], found)
+    assert made["accepted"], made
+    assert made["change"] == {"output": "sigmoid"}

@@ -24,6 +24,7 @@ from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
 from soundfit.doctor.left_out import LeftOut
 from soundfit.doctor.loaders import Loaders
+from soundfit.doctor.marks import marked_outputs
 from soundfit.doctor.neutral import neutral_draws
 from soundfit.doctor.once import copied_states, turned_distances
 from soundfit.doctor.packing import pack_texts
@@ -38,7 +39,6 @@ __all__ = ["Changes"]
 
 Tensor = torch.Tensor
 F = nn.functional
-_SHAPING = ("squeeze", "unsqueeze", "view", "reshape", "flatten", "clamp", "clamp_min", "clip", "__getitem__")
 _OF_LOADERS = ("shuffle", "longer", "go_on", "turn_pairs", "kept_rows", "row_weights")
 _PAIRED = ("__sub__", "__rsub__", "sub", "__mul__", "__rmul__", "mul")
 
@@ -61,7 +61,7 @@ class Changes:
         self._roots = Roots(wanted, facts)
         self.optimisers: list[Optimizer] = []
         self.fresh_backward = True
-        self.depth = 0
+        self.depth = self._nested = 0
         self.mask: Tensor | None = None
         self.backed: Tensor | None = None
         self.inputs: tuple[Tensor, ...] = ()
@@ -99,14 +99,7 @@ class Changes:
         self._replaced.later(register_optimizer_step_pre_hook(self._before_step).remove)
         self._replaced.later(register_optimizer_step_post_hook(self._after_step).remove)
         if want.get("output"):
-            for owner in (torch, F, torch.Tensor):
-                for name in ("softmax", "sigmoid", "relu", "tanh", "log_softmax"):
-                    if name in owner.__dict__ or hasattr(owner, name):
-                        self._patch(owner, name, self._marked(getattr(owner, name)))
-            for owner in (torch, torch.Tensor):
-                for name in _SHAPING:
-                    if hasattr(owner, name):
-                        self._patch(owner, name, self._reshaped(name, getattr(owner, name)))
+            marked_outputs(self._patch)
         if want.get("rows_first"):
             for name in ("view", "reshape"):
                 self._patch(torch.Tensor, name, self._rows_first(getattr(torch.Tensor, name)))
@@ -180,13 +173,13 @@ class Changes:
             if self.depth or first is None or not self._roots.knows(module, first):
                 if self.depth and self.wanted.get("foreign") and torch.is_grad_enabled():
                     self.foreign.update({id(p): p for p in module.parameters()})
-                return original(module, *args, **kwargs)
+                return self._within(original, module, args, kwargs)
             self.depth, self._texts = 1, first
             try:
                 x = self._input(module, first)
                 out = original(module, x, *args[1:], **kwargs)
             finally:
-                self.depth = 0
+                self.depth = self._nested = 0
             if torch.is_grad_enabled() and self.hold_back:
                 self._hold(args, kwargs, first)
             out = self._output(out)
@@ -197,6 +190,16 @@ class Changes:
             return out
 
         return __call__
+
+    def _within(self, original: Any, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        """Call a part of a model, or a whole one whose rows are not known: its output alone is changed."""
+        self._nested += 1
+        try:
+            out = original(module, *args, **kwargs)
+        finally:
+            self._nested -= 1
+        whole = self.bare is not None and not self._nested and self.wanted.get("output") == "sigmoid"
+        return self._output(out) if whole else out
 
     def _hold(self, args: Any, kwargs: Any, first: Tensor) -> None:
         """Choose which rows of a call are held back, by all that the call says of a row."""
@@ -237,28 +240,6 @@ class Changes:
 
     def _in_units(self, out: Tensor) -> Tensor:
         return out * self.facts["target_std"] + self.facts["target_mean"]
-
-    def _marked(self, original: Any) -> Any:
-        @functools.wraps(original)
-        def activation(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-            out = original(x, *args, **kwargs)
-            if isinstance(out, Tensor) and isinstance(x, Tensor):
-                out._raw = getattr(x, "_raw", x) if out is not x else x  # type: ignore[attr-defined]
-            return out
-
-        return activation
-
-    def _reshaped(self, name: str, original: Any) -> Any:
-        """Let what was there before the activation follow its output through reshaping; clamping it drops."""
-
-        @functools.wraps(original)
-        def shaped(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-            out, raw = original(x, *args, **kwargs), getattr(x, "_raw", None)
-            if isinstance(raw, Tensor) and isinstance(out, Tensor) and raw.shape == x.shape and out is not x:
-                out._raw = raw if name.startswith("cl") else original(raw, *args, **kwargs)  # type: ignore[attr-defined]
-            return out
-
-        return shaped
 
     def _relu_inside(self, original: Any) -> Any:
         @functools.wraps(original)
