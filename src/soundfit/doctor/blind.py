@@ -44,9 +44,8 @@ def blind(looked: Examination, judges: str) -> dict[str, Any] | None:
         and other.targets[:1].numel() == rows.targets[:1].numel()
     ):
         n = len(rows)
-        judged = other.targets.reshape(
-            len(other), *rows.targets.shape[1:]
-        )  # (n,) where training had (n, 1), say
+        # They are (n,) where training had (n, 1), say.
+        judged = other.targets.reshape(len(other), *rows.targets.shape[1:])
         inputs = tuple(torch.cat([x, z]) for x, z in zip(rows.inputs, other.inputs, strict=True))
         rows = Rows(inputs, torch.cat([rows.targets, judged]))
         split = torch.arange(n), torch.arange(n, len(rows))

@@ -179,7 +179,7 @@ class Changes:
                 x = self._input(module, first)
                 out = original(module, x, *args[1:], **kwargs)
             finally:
-                self.depth = self._nested = 0
+                self.depth = 0
             if torch.is_grad_enabled() and self.hold_back:
                 self._hold(args, kwargs, first)
             out = self._output(out)

@@ -45,10 +45,11 @@ def _with_heads(watch: Watch, looked: Examination, seconds: float) -> dict[str, 
         return looked.facts()
     ways: list[tuple[float, Head | None]] = [(h.size, h) for h in heads]
     ways.append((float(looked.root.extra["size"]), None))  # type: ignore[union-attr]
+    each = seconds * max(0.4, 1 / len(ways))
     main: dict[str, Any] = {}
     for _, head in sorted(ways, key=lambda way: -way[0]):
         watch.head = head
-        one = Examination(watch, time.process_time() + seconds)
+        one = Examination(watch, time.process_time() + each)
         found = one.facts()
         if Case(watch.recording.trace(found)).sick:
             looked.found = found

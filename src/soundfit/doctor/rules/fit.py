@@ -144,9 +144,8 @@ def at_chance(case: Case) -> list[Diagnosis]:
     """A loss over classes that ends where guessing begins, of outputs that have no score."""
     kind, shape = case["loss.kind"], tuple(case["loss.prediction_shape"] or ())
     plain = kind == "cross_entropy" and case["loss.reduction"] == "mean" and not case["loss.weighted"]
-    pairs = (
-        len(shape) == 2 and shape[0] == shape[1]
-    )  # each row's class is its place in the batch: no small model tells it
+    # Each row's class is its own place in the batch: no small model tells that.
+    pairs = len(shape) == 2 and shape[0] == shape[1] > 12
     if (case.judged and not pairs) or case["together"] or not plain or len(shape) < 2 or shape[1] < 2:
         return []
     guessing, steps = math.log(shape[1]), case.number("trained_steps", case.number("steps", 0))
