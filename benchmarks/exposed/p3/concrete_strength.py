@@ -14,7 +14,7 @@ random.seed(SEED); np.random.seed(SEED); torch.manual_seed(SEED)
 
 
 class ConcreteRegressor:
-    def __init__(self, hidden=128, lr=5e-3, epochs=200, batch=64, weight_decay=1e-3):
+    def __init__(self, hidden=128, lr=5e-3, epochs=200, batch=64, weight_decay=0.1):
         self.hidden, self.lr, self.epochs, self.batch, self.wd = hidden, lr, epochs, batch, weight_decay
         self.sx, self.sy = StandardScaler(), StandardScaler()
 
@@ -25,7 +25,7 @@ class ConcreteRegressor:
         Xs = self._tensor(self.sx.fit_transform(X))
         ys = self._tensor(self.sy.fit_transform(y.reshape(-1, 1)))
         h = self.hidden
-        self.net = nn.Sequential(nn.Linear(Xs.shape[1], h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 1))
+        self.net = nn.Sequential(nn.Linear(Xs.shape[1], h), nn.ReLU(), nn.Linear(h, h), nn.ReLU(), nn.Linear(h, 1))
         opt = torch.optim.AdamW(self.net.parameters(), lr=self.lr, weight_decay=self.wd)
         sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=self.epochs)
         mse = nn.MSELoss()

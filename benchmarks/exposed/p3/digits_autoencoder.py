@@ -12,7 +12,7 @@ SEED = int(os.environ.get("SEED", 0))
 random.seed(SEED)
 np.random.seed(SEED)
 torch.manual_seed(SEED)
-CODE, HIDDEN, EPOCHS, LR = 12, 256, 160, 6e-3
+CODE, HIDDEN, EPOCHS, LR = 12, 256, 240, 6e-3
 
 X = (load_digits().data / 16).astype(np.float32)
 X_train, X_test = train_test_split(X, test_size=0.25, random_state=SEED)

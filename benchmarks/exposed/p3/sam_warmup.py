@@ -50,7 +50,7 @@ y_tr, y_te = torch.tensor(y_tr), torch.tensor(y_te)
 net = nn.Sequential(nn.Linear(64, 128), nn.LayerNorm(128), nn.ReLU(), nn.Linear(128, 128), nn.LayerNorm(128), nn.ReLU(),
                     nn.Linear(128, 10))
 ema = copy.deepcopy(net).requires_grad_(False)
-PEAK, EPOCHS, BS = 0.3, 30, 64
+PEAK, EPOCHS, BS = 0.3, 60, 64
 opt = SAM(net.parameters(), torch.optim.SGD, rho=0.3, lr=PEAK, momentum=0.8, weight_decay=1e-3)
 loss_fn = nn.CrossEntropyLoss()
 total = EPOCHS * math.ceil(len(X_tr) / BS)
@@ -73,7 +73,7 @@ for epoch in range(EPOCHS):
                 pe.lerp_(p, 1 - decay)
         run += loss.item() * len(b)
         step += 1
-    if epoch % 5 == 4:
+    if epoch % 6 == 5:
         print(f"epoch {epoch + 1} lr {lr:.3f} loss {run / len(X_tr):.4f}")
 
 ema.eval()
