@@ -261,7 +261,7 @@ def test_few_numbers_on_a_line_are_told_by_leaving_one_out() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("where", ["examine.weight_facts", "examine.main_root", "visit.diagnose"])
+@pytest.mark.parametrize("where", ["examination.weight_facts", "examination.main_root", "visit.diagnose"])
 def test_a_script_of_an_unknown_kind_ends_as_it_would_without_a_doctor(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
