@@ -193,7 +193,10 @@ def test_heads_keep_rows_of_their_own() -> None:
     keep_heads(root, ((x,), {}, out), calls[:1], 1)
     assert heads_of(root) == []  # a single loss is the model's own
     keep_heads(root, ((x,), {}, out), calls, 1)
+    root.eval_calls = 3  # what is known of the model by now is known of its outputs
     (head,) = heads_of(root)
+    assert head.record.eval_calls == 3
+    assert head.record.eval_rows is not root.eval_rows
     assert head.kind == "mse_loss"
     assert torch.equal(head.record.train_rows.joined().targets, first)
     assert root.train_rows.batches == []

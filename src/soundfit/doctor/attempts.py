@@ -14,12 +14,9 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from soundfit.doctor.replay import Recipe
 from soundfit.doctor.steps import lengthened
-from soundfit.doctor.thinning import STRONG, left, rates
+from soundfit.doctor.thinning import HARDLY_ANY, STRONG, left, rates
 
 __all__ = ["single_changes", "sound_trainings"]
-
-# A dropout of that rate leaves so little that no sound training keeps it.
-_HARDLY_ANY = 0.8
 
 Changes = dict[str, dict[str, Any]]
 
@@ -27,9 +24,10 @@ Changes = dict[str, dict[str, Any]]
 def sound_trainings(recipe: Recipe) -> Changes:
     """Return sound trainings of the script's own architecture, whatever its settings were."""
     longer = min(40.0, max(1.0, 600 / max(recipe.steps, 1)))
-    drops = [m.p for m in recipe.module.modules() if isinstance(m, _DropoutNd)]
+    # No sound training keeps a single dropout that leaves hardly anything.
+    bare = any(left([m.p]) <= HARDLY_ANY for m in recipe.module.modules() if isinstance(m, _DropoutNd))
     shared = {"scale_inputs": True, "sound_loss": True, "fresh": True, "longer": longer, "scale_targets": True,
-              "descend": True, "zero_gradients": True, "train_mode": True, "no_dropout": max(drops, default=0.0) >= _HARDLY_ANY}  # fmt: skip
+              "descend": True, "zero_gradients": True, "train_mode": True, "no_dropout": bare}  # fmt: skip
     return {"sound-1e-3": {**shared, "adam": 1e-3}, "sound-1e-2": {**shared, "adam": 1e-2}}
 
 

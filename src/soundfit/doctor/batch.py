@@ -38,7 +38,7 @@ def matched(
         if made is not None:
             root.extra["composite"] = root is not last
             if root.call is None:
-                k = _judged(out, prediction)
+                k = judged_by(out, prediction) or None  # the first needs no choice
                 root.call = replace(made[0], output=k, outer=_outer(out, k, prediction))
             return made[1], prediction, target, root
     return None, prediction, target, None
@@ -79,11 +79,6 @@ def _are_pairs(target: torch.Tensor, out: Any) -> bool:
 def _outer(out: Any, k: int | None, prediction: torch.Tensor) -> str | None:
     found = tensors(out)
     return outer_activation(prediction, found[k or 0]) if found else None
-
-
-def _judged(out: Any, prediction: torch.Tensor) -> int | None:
-    """Return which of several tensors that a model returns the loss judges, None where it is the first."""
-    return judged_by(out, prediction) or None
 
 
 def judged_by(out: Any, prediction: torch.Tensor) -> int | None:

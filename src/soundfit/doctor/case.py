@@ -189,6 +189,15 @@ class Case:
         return float(part.mean()) if len(part) else math.nan
 
     @cached_property
+    def guessing(self) -> float:
+        """What a plain loss over classes costs that are guessed evenly; NaN where it is another."""
+        kind, shape = self["loss.kind"], tuple(self["loss.prediction_shape"] or ())
+        if kind == "cross_entropy" and len(shape) > 1:
+            return math.log(max(shape[1], 2))
+        both = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+        return math.log(2) if kind in both else math.nan
+
+    @cached_property
     def _replayed(self) -> str:
         """The score of a replay that is of the kind of ``got`` and ``possible``."""
         return "evened" if weighs_classes(self.facts) else "held_out"

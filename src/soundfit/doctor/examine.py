@@ -14,6 +14,7 @@ from soundfit.doctor.case import Case
 from soundfit.doctor.draws import same_draws
 from soundfit.doctor.examination import Examination
 from soundfit.doctor.heads import Head, heads_of
+from soundfit.doctor.seen import main_root
 from soundfit.doctor.watch import Watch
 from soundfit.records import Trace
 
@@ -28,32 +29,32 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
         seconds: soft limit for reference models and replays.
     """
     looked: Examination | None = None
+    facts: dict[str, Any] = {}
     with same_draws(), torch.enable_grad():
         try:
-            looked = Examination(watch, time.process_time() + seconds)
-            facts = _with_heads(watch, looked, seconds)
+            ways = _ways(watch)
+            for head in ways:
+                watch.head = head
+                looked = Examination(watch, time.process_time() + seconds * max(0.4, 1 / len(ways)))
+                found = looked.facts()
+                others = len(ways) > 1 and not looked.together
+                sick = others and Case(watch.recording.trace(found)).sick
+                facts = found if head is None or sick else facts
+                if sick:
+                    break
+            else:
+                watch.head = None
         except Exception as error:  # a script of a kind nobody thought of ends as it would without a doctor
             watch.stumble(error)
             facts = {} if looked is None else looked.found
     return watch.recording.trace(facts)
 
 
-def _with_heads(watch: Watch, looked: Examination, seconds: float) -> dict[str, Any]:
-    """Return the facts of what the last loss judges, or of an output that learned badly."""
-    heads = heads_of(looked.root)
-    if not heads or looked.together:
-        return looked.facts()
-    ways: list[tuple[float, Head | None]] = [(h.size, h) for h in heads]
-    ways.append((float(looked.root.extra["size"]), None))  # type: ignore[union-attr]
-    each = seconds * max(0.4, 1 / len(ways))
-    main: dict[str, Any] = {}
-    for _, head in sorted(ways, key=lambda way: -way[0]):
-        watch.head = head
-        one = Examination(watch, time.process_time() + each)
-        found = one.facts()
-        if Case(watch.recording.trace(found)).sick:
-            looked.found = found
-            return found
-        main = found if head is None else main
-    watch.head = None
-    return main
+def _ways(watch: Watch) -> list[Head | None]:
+    """Return the outputs to ask about, large losses first; None is what the last loss of a step judges."""
+    root = main_root(watch.roots.values())
+    heads = heads_of(root)
+    if root is None or not heads:
+        return [None]
+    larger = [h for h in heads if h.size > float(root.extra["size"])]
+    return [*larger, None, *heads[len(larger) :]]

@@ -13,7 +13,6 @@ from soundfit.doctor.batch import judged_by
 from soundfit.doctor.call import call_of, tensors
 from soundfit.doctor.glance import described
 from soundfit.doctor.lines import user_place
-from soundfit.doctor.rows import RowStore
 from soundfit.doctor.seen import LossCall, RootRecord
 
 __all__ = ["Head", "heads_of", "keep_heads"]
@@ -53,9 +52,7 @@ def keep_heads(root: RootRecord, entry: tuple[Any, Any, Any], calls: Sequence[Lo
         if made is None or call.target.requires_grad:
             continue
         if k not in root.heads:
-            own = replace(root, extra=dict(root.extra), heads={}, call=replace(made[0], output=k))
-            own.train_rows, own.eval_rows = RowStore(), RowStore(fewest=4)
-            own.train_scores, own.eval_scores, own.eval_named = [], [], []
+            own = RootRecord(root.module, root.place, call=replace(made[0], output=k))
             root.heads[k] = Head(own, call.kind, described(call, user_place(step)), _size(call))
         root.heads[k].record.keep(made[1], call.prediction, call.target, step)
 
@@ -68,9 +65,7 @@ def heads_of(root: RootRecord | None) -> list[Head]:
     """Return the heads of a model as it is by now, those with the largest losses first."""
     if root is None:
         return []
-    for head in root.heads.values():
-        mine = head.record
-        for name in ("initial", "initial_training", "train_calls", "train_calls_in_eval_mode", "batch_sizes"):
-            setattr(mine, name, getattr(root, name))
-    rows = [h for h in root.heads.values() if h.record.train_rows.batches]
-    return sorted(rows, key=lambda h: -h.size)
+    kept = [h for h in root.heads.values() if h.record.train_rows.batches]
+    own = ("train_rows", "train_scores", "eval_rows", "eval_scores", "eval_named", "call", "heads")
+    made = [replace(h, record=replace(root, **{name: getattr(h.record, name) for name in own})) for h in kept]
+    return sorted(made, key=lambda h: -h.size)

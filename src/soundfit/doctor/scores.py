@@ -204,12 +204,11 @@ def given_up(task: Task, predictions: Tensor, targets: Tensor) -> tuple[float, f
     if found.shape != labels.shape or int((shares > 0).sum()) < 2:
         return math.nan, math.nan
     p = torch.nan_to_num(predictions.float().reshape(n, -1))
-    sums = p.sum(1)
     if p.shape[1] == 1:
         bounded = bool((p >= 0).all()) and bool((p <= 1).all())
         one = (p if bounded else p.sigmoid()).clamp(1e-7, 1 - 1e-7)
         p = torch.cat([(1 - one).log(), one.log()], 1)
-    elif bool((p >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()):
+    elif _whole(p):
         p = p.clamp_min(1e-12).log()
     if p.shape[1] != len(shares):
         return math.nan, math.nan

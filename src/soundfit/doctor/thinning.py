@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["STRONG", "left", "rates"]
+__all__ = ["HARDLY_ANY", "STRONG", "left", "rates"]
 
 STRONG = 0.6
 """A dropout of that rate takes too much by itself."""
+
+HARDLY_ANY = 0.2 + 1e-9
+"""What outlives dropouts where a model seldom learns all it can."""
 
 
 def rates(modules: Iterable[dict[str, Any]], calls: Iterable[tuple[float, bool, bool, Any]]) -> list[float]:

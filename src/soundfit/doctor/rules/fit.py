@@ -148,7 +148,7 @@ def at_chance(case: Case) -> list[Diagnosis]:
     pairs = len(shape) == 2 and shape[0] == shape[1] > 12
     if (case.judged and not pairs) or case["together"] or not plain or len(shape) < 2 or shape[1] < 2:
         return []
-    guessing, steps = math.log(shape[1]), case.number("trained_steps", case.number("steps", 0))
+    guessing, steps = case.guessing, case.number("trained_steps", case.number("steps", 0))
     first, last = case.smooth(0.0), case.smooth(1.0)
     if steps < 300 or not 0.98 * guessing < last < 1.05 * guessing or first > 2 * guessing:
         return []

@@ -9,14 +9,11 @@ from typing import Any
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import added_before, changed, set_keyword, swap_name
-from soundfit.doctor.thinning import STRONG, left, rates
+from soundfit.doctor.thinning import HARDLY_ANY, STRONG, left, rates
 from soundfit.records import Diagnosis, Place
 from soundfit.records.said import say
 
 __all__ = ["rules"]
-
-# What outlives all dropouts together; a model seldom learns all it can from less.
-_HARDLY_ANY = 0.2 + 1e-9
 
 
 def modes(case: Case) -> list[Diagnosis]:
@@ -201,7 +198,7 @@ def regularised(case: Case) -> list[Diagnosis]:
     modules = case["modules.dropout"] or []
     calls = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad]
     every = rates(modules, case["dropouts"] or [])
-    starved = len(every) > 0 and left(every) <= _HARDLY_ANY and _fits_worse_than_others_hold(case)
+    starved = len(every) > 0 and left(every) <= HARDLY_ANY and _fits_worse_than_others_hold(case)
     if not (case.sick or starved):
         return []
     out = []

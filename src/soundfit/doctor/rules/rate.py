@@ -151,14 +151,11 @@ def stuck(case: Case) -> list[Diagnosis]:
     series = series[np.isfinite(series)]
     steps, lr = case.number("trained_steps", case.number("steps", 0)), case.number("optimiser.lr")
     kind, shape = case["loss.kind"], tuple(case["loss.prediction_shape"] or ())
-    if kind == "cross_entropy" and len(shape) == 2:
-        guessing = math.log(max(shape[1], 2))
-    elif kind in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
-        guessing = math.log(2)
-    else:
-        return []
+    guessing = case.guessing
     if (
-        len(series) < 3
+        math.isnan(guessing)
+        or (kind == "cross_entropy" and len(shape) != 2)
+        or len(series) < 3
         or steps < 100
         or not lr > 0
         or case.fine
