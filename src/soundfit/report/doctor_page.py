@@ -19,6 +19,8 @@ from soundfit.report.words import Words
 
 __all__ = ["doctor_page"]
 
+# Room beside the axis for a number of nine characters, as -1.23e+10.
+_LEFT = 70
 _COLOURS = (
     "var(--training)",
     "var(--validation)",
@@ -169,7 +171,7 @@ def _picture(title: str, at: Any, lines: Mapping[str, Any], _: Words) -> list[Pi
         if len(x) > 400:
             pick = np.linspace(0, len(x) - 1, 400).astype(int)
             x, y = x[pick], y[pick]
-        px = 50 + 340 * (x - 1) / max(last - 1, 1)
+        px = _LEFT + (390 - _LEFT) * (x - 1) / max(last - 1, 1)
         py = 150 - 135 * (scale(y) - low) / (high - low)
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px, py, strict=True))
         body.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{path}"/>')
@@ -177,8 +179,9 @@ def _picture(title: str, at: Any, lines: Mapping[str, Any], _: Words) -> list[Pi
     top, bottom = (10**high, 10**low) if log else (high, low)
     text = '<text fill="currentColor" font-size="12" text-anchor="end"'
     axis = (
-        '<path d="M50 15V150H390" fill="none" stroke="currentColor" opacity=".5"/>'
-        f'{text} x="45" y="20">{_short(top)}</text>{text} x="45" y="150">{_short(bottom)}</text>'
+        f'<path d="M{_LEFT} 15V150H390" fill="none" stroke="currentColor" opacity=".5"/>'
+        f'{text} x="{_LEFT - 5}" y="20">{_short(top)}</text>'
+        f'{text} x="{_LEFT - 5}" y="150">{_short(bottom)}</text>'
         f'{text} x="390" y="167">{_("step {n}").format(n=f"{last:,.0f}")}</text>'
     )
     told = title + (_(" (log scale)") if log else "")
