@@ -15,13 +15,14 @@ from torch import nn
 from soundfit.doctor.batch import judged_by
 from soundfit.doctor.blind import blind
 from soundfit.doctor.call import with_output
+from soundfit.doctor.constant_terms import ConstantTerms
 from soundfit.doctor.examination import Examination
 from soundfit.doctor.heads import heads_of, keep_heads
 from soundfit.doctor.repair import repair
 from soundfit.doctor.rows import RowStore
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import LossCall, RootRecord
-from soundfit.records import Place
+from soundfit.records import Diagnosis, Place
 
 TWO = """
 import torch
@@ -104,17 +105,79 @@ for epoch in range(12):
 """
 
 
-def _named(folder: Path, text: str) -> list[str]:
+def _found(folder: Path, text: str) -> list[Diagnosis]:
     script = folder / "train.py"
     script.write_text(text)
     status, found = watched_run(script, [], seconds=25)
     assert status == 0
-    return [d.code for d in found.diagnoses if d.severity != "note"]
+    return [d for d in found.diagnoses if d.severity != "note"]
+
+
+def _named(folder: Path, text: str) -> list[str]:
+    return [d.code for d in _found(folder, text)]
 
 
 def test_the_output_under_the_largest_loss_is_asked_first(tmp_path: Path) -> None:
     assert _named(tmp_path, TWO.replace("SCALE", "3e4"))[0] == "target-scale"
     assert _named(tmp_path, TWO.replace("SCALE", "0.3")) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_sick_output_is_named(tmp_path: Path, number: int) -> None:
+    text = TWO.replace("SCALE", "3e4")
+    if number == 2:
+        text = text.replace("self.amount(h), self.label(h)", "self.label(h), self.amount(h)").replace(
+            "a, k =", "k, a ="
+        )
+    seen = _found(tmp_path, text)[0].evidence
+    assert {k: seen[k] for k in ("judged_output", "outputs", "judged_by")} == {
+        "judged_output": number, "outputs": 2, "judged_by": "mse_loss"}  # fmt: skip
+
+
+@pytest.mark.parametrize("weight", ["", "0.3 * "])
+def test_a_loss_on_a_detached_output_is_named_and_mended(tmp_path: Path, weight: str) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(TWO.replace("SCALE", "0.3").replace("+ ce(k,", f"+ {weight}ce(k.detach(),"))
+    status, found = watched_run(script, [], seconds=25)
+    assert status == 0
+    (one,) = [d for d in found.diagnoses if d.severity != "note"]
+    assert one.code == "optimizer-params"
+    assert one.where.line is not None
+    assert "loss = mse" in script.read_text().splitlines()[one.where.line - 1]
+    assert one.evidence["weight"] == pytest.approx(0.3 if weight else 1.0, rel=1e-2)
+    made = repair(script, [], found)
+    assert made["accepted"], made
+
+
+def test_a_loss_that_is_only_printed_is_no_part_of_the_sum(tmp_path: Path) -> None:
+    text = TWO.replace("SCALE", "0.3").replace(
+        "        opt.zero_grad()",
+        "        seen = nn.functional.l1_loss(a.detach().squeeze(1), amount[i]); opt.zero_grad()",
+    )
+    assert _named(tmp_path, text) == []
+
+
+@given(st.integers(0, 3), st.integers(1, 2), st.integers(5, 12), st.floats(0.05, 20), st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_constant_terms_are_found_by_adding_up(
+    attached: int, cut: int, steps: int, weight: float, seed: int
+) -> None:
+    terms, draw = ConstantTerms(), torch.Generator().manual_seed(seed)
+    other = ConstantTerms()
+    for _ in range(steps + attached + cut):
+        made = [torch.rand((), generator=draw).requires_grad_() for _ in range(attached + 1)]
+        still = [torch.rand((), generator=draw) for _ in range(cut)]
+        calls = [LossCall("mse_loss", m, m, m, "mean", {}) for m in made]
+        for one in still:
+            for kept in (terms, other):
+                kept.saw("cross_entropy", one)
+                kept.saw("cross_entropy", one)  # a module tells of its function
+        terms.take(sum(made) + weight * sum(still), calls)
+        other.take(sum(made) * 1.0, calls)
+    found = terms.facts()["constant_term"]
+    assert found["loss"] == "cross_entropy"
+    assert found["weight"] == pytest.approx(weight, rel=1e-2, abs=1e-3)
+    assert other.facts() == {}
 
 
 def test_the_scale_of_one_output_is_repaired_and_the_other_loss_left_alone(tmp_path: Path) -> None:

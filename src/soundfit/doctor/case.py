@@ -252,6 +252,12 @@ class Case:
         out: dict[str, Any] = {}
         if self.judged:
             out = {"score": self.got, "possible_score": self.possible, "constant_score": self.constant}
+            if self["judged_output.number"] is not None:
+                out |= {
+                    "judged_output": self["judged_output.number"],
+                    "outputs": self["judged_output.count"],
+                    "judged_by": self["judged_output.loss"],
+                }
         return {k: _plain(v) for k, v in {**out, **more}.items()}
 
     def diagnose(

@@ -34,6 +34,7 @@ from soundfit.doctor.facts import (
     unregistered_facts,
     weight_facts,
 )
+from soundfit.doctor.heads import output_facts
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
 from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
@@ -113,6 +114,8 @@ class Examination:
             "stale_copy": stale_copy(watch),
             "together": self.together,
             **unregistered_facts(watch),
+            **output_facts(root, watch.head, self.kind),
+            **watch.terms.facts(),
             "selection": selection_facts(watch.backward_place),
             "origin": origin_facts(watch.backward_place),
         }

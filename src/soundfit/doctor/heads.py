@@ -15,7 +15,7 @@ from soundfit.doctor.glance import described
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.seen import LossCall, RootRecord
 
-__all__ = ["Head", "heads_of", "keep_heads"]
+__all__ = ["Head", "heads_of", "keep_heads", "output_facts"]
 
 _MOST = 4
 
@@ -44,6 +44,7 @@ def keep_heads(root: RootRecord, entry: tuple[Any, Any, Any], calls: Sequence[Lo
         return
     main = judged_by(out, calls[-1].prediction)
     root.extra["size"] = root.extra.get("size", _size(calls[-1]))
+    root.extra["outputs"] = (main, len(tensors(out)))
     for call in calls[:-1][-8:]:
         k = judged_by(out, call.prediction)
         if k is None or k == main or (k not in root.heads and len(root.heads) >= _MOST):
@@ -55,6 +56,15 @@ def keep_heads(root: RootRecord, entry: tuple[Any, Any, Any], calls: Sequence[Lo
             own = RootRecord(root.module, root.place, call=replace(made[0], output=k))
             root.heads[k] = Head(own, call.kind, described(call, user_place(step)), _size(call))
         root.heads[k].record.keep(made[1], call.prediction, call.target, step)
+
+
+def output_facts(root: RootRecord | None, head: Head | None, kind: str | None) -> dict[str, Any]:
+    """Return which of several judged outputs is examined, counted from 1, of how many and by which loss."""
+    main, count = root.extra.get("outputs", (None, 0)) if root is not None else (None, 0)
+    if root is None or (not root.heads and head is None):
+        return {}
+    at = main if head is None else head.record.call.output if head.record.call is not None else None
+    return {"judged_output": {"number": None if at is None else at + 1, "count": count, "loss": kind}}
 
 
 def _size(call: LossCall) -> float:

@@ -167,7 +167,8 @@ def repair(
         return out
     # What a copy of the model makes of rows, no row held back from the model tells.
     # Nor do the rows of one loss tell what the others teach, nor rows that we judge what the script's mode costs.
-    hidden = (trace.facts.get("optimiser") or {}).get("left_out") or _evaluates_in_train_mode(visit)
+    hidden = (trace.facts.get("optimiser") or {}).get("left_out") or "constant_term" in trace.facts
+    hidden = hidden or _evaluates_in_train_mode(visit)
     known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy") and not hidden)
     if not known:
         facts, judges = _named(looked), "printed"

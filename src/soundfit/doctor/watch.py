@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from soundfit.doctor.batch import matched, put_maker_last
 from soundfit.doctor.call import output_of
+from soundfit.doctor.constant_terms import ConstantTerms
 from soundfit.doctor.evaluation import Evaluation
 from soundfit.doctor.glance import described, glance
 from soundfit.doctor.graph import sign_to
@@ -87,7 +88,8 @@ class Watch:
         self._met: tuple[str, torch.Tensor, torch.Tensor] | None = None
         self._inner_target: torch.Tensor | None = None  # of a loss that a model computes inside itself
         self.ops = OpTrace(self)
-        self._updates = Updates(self.recording)
+        self.updates = Updates(self.recording)
+        self.terms = ConstantTerms()
         self.patches = Patches(self)
         self._known: dict[int, torch.Tensor] = {}
         self._heard = Heard(self.recording)
@@ -286,9 +288,11 @@ class Watch:
                     self.recording.put("validation_loss", max(self.step, 1), float(out))
                 if prediction.shape[:1] == target.shape[:1]:
                     self.evaluation.met(target)
+            elif self.full and torch.is_grad_enabled():
+                self.terms.saw(kind, out)
             return
         if self.step < 2:
-            self._updates.aim(out)
+            self.updates.aim(out)
         call = LossCall(kind, prediction, target, out, kwargs.get("reduction", "mean"), kwargs)
         self._calls.append(call)
         if len(self._calls) > 32:
@@ -318,6 +322,7 @@ class Watch:
             glance(*told, window=self._window, target=pair and pair[2])
             if self.ops.similarity is not None:
                 self.custom.setdefault("similarity", sign_to(loss, self.ops.similarity))
+            self.terms.take(loss, self._calls)
             self._look_for_old_gradients()
             if not self.optimisers or not self.roots:
                 self.hand_steps.before(loss)
@@ -343,17 +348,7 @@ class Watch:
                     if not record.steps and self.step >= 1 and has_gradient(record.parameters):
                         record.look()
             if self._stepping is not None:
-                self._updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
-
-    @property
-    def reached(self) -> set[int]:
-        """Parameters that were seen with a gradient."""
-        return self._updates.reached
-
-    @property
-    def aimed(self) -> set[int]:
-        """Parameters that losses of the first steps hang on, also of those that nobody takes backward."""
-        return self._updates.aimed
+                self.updates.look_at_gradients(self._stepping, self.step + 1, self.roots)
 
     def hear(self, loss: torch.Tensor) -> None:
         """Record a step's loss; see what went wrong where it is not finite."""
@@ -441,7 +436,7 @@ class Watch:
             self.ops.finish(self.recording.facts)
         started = time.perf_counter()
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            self._updates.look_at_gradients(optimiser, self.step + 1, self.roots)
+            self.updates.look_at_gradients(optimiser, self.step + 1, self.roots)
         self.spent_seconds += time.perf_counter() - started
 
     @unbroken
@@ -454,9 +449,9 @@ class Watch:
         if record is None:
             record = self.add_optimiser(optimiser, user_place(self.step))
         self._count(record)
-        if self.full and self._updates.before:
+        if self.full and self.updates.before:
             with torch.no_grad(), torch._C.DisableTorchFunction():
-                self._updates.look_at_updates(optimiser, self.step + 1, self.roots)
+                self.updates.look_at_updates(optimiser, self.step + 1, self.roots)
         groups = optimiser.param_groups
         self.recording.rate.append(float(groups[0]["lr"]))
         self.step += 1

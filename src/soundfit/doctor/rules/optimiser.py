@@ -143,6 +143,8 @@ def arrival(case: Case) -> list[Diagnosis]:
         return [_untaught(case, untaught)]
     if left_out and steps >= 20 and o["unreached_elements"] < o["inside"]:
         return [_left_out(case, left_out)]
+    if case["constant_term"] and o.get("unreached"):
+        return [_constant_term(case, case["constant_term"])]
     if steps < 3 or case["together"]:
         return []
     made = float(np.nanmean(after)) if after is not None else math.nan
@@ -194,6 +196,13 @@ def _left_out(case: Case, names: list[str]) -> Diagnosis:
     fix = say("A loss on what {names} makes is computed, and its gradient is never asked for: it is overwritten or left out of the sum. Add the losses up (loss += one, not loss =+ one) before backward().", names=", ".join(names[:4]))  # fmt: skip
     return case.diagnose("optimizer-params", "a loss is computed and never taken backward: its part of the model learns nothing", 0.95, fix,
                          place=case["places.backward"], change={"all_losses": True}, left_out=names[:8])  # fmt: skip
+
+
+def _constant_term(case: Case, found: dict[str, Any]) -> Diagnosis:
+    names = ", ".join(case["optimiser.unreached"][:4])
+    fix = say("This loss is added to the sum that goes backward and hangs on no parameter: what it judges was detached (detach(), .data, no_grad, numpy). {names} never get a gradient. Hand it the output itself.", names=names)  # fmt: skip
+    return case.diagnose("optimizer-params", "a loss counts in the sum and has no gradient: its part of the model learns nothing", 0.95, fix,
+                         place=found["place"], change={"connected": "all"}, loss=found["loss"], weight=found["weight"])  # fmt: skip
 
 
 def zero_grad(case: Case) -> list[Diagnosis]:
