@@ -14,11 +14,14 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from soundfit.doctor.replay import Recipe
 from soundfit.doctor.steps import lengthened
-from soundfit.doctor.thinning import HARDLY_ANY, STRONG, left, rates
+from soundfit.doctor.thinning import HARDLY_ANY, left, rates, thinned
 
-__all__ = ["single_changes", "sound_trainings"]
+__all__ = ["dropped", "is_unscaled", "single_changes", "sound_trainings"]
 
 Changes = dict[str, dict[str, Any]]
+
+_LARGE_BATCH, _USUAL_BATCH = 256, 64
+"""A sound training of a few hundred steps has no larger ones: they take the time, and leave few steps."""
 
 
 def sound_trainings(recipe: Recipe) -> Changes:
@@ -28,7 +31,20 @@ def sound_trainings(recipe: Recipe) -> Changes:
     bare = any(left([m.p]) <= HARDLY_ANY for m in recipe.module.modules() if isinstance(m, _DropoutNd))
     shared = {"scale_inputs": True, "sound_loss": True, "fresh": True, "longer": longer, "scale_targets": True,
               "descend": True, "zero_gradients": True, "train_mode": True, "no_dropout": bare}  # fmt: skip
+    if recipe.batch_size > _LARGE_BATCH:
+        shared["batch_size"] = _USUAL_BATCH
     return {"sound-1e-3": {**shared, "adam": 1e-3}, "sound-1e-2": {**shared, "adam": 1e-2}}
+
+
+def dropped(facts: Mapping[str, Any]) -> list[float]:
+    """Return the rates of a script's dropouts."""
+    return rates(facts.get("modules", {}).get("dropout", []), facts.get("dropouts", []))
+
+
+def is_unscaled(inputs: Mapping[str, Any]) -> bool:
+    """Return whether inputs are numbers far from unit scale."""
+    off = max(inputs.get("rms", 1.0), inputs.get("column_std_max", 1.0), inputs.get("column_mean_max", 0.0))
+    return inputs.get("kind", "float") == "float" and (off > 3 or inputs.get("rms", 1.0) < 0.1)
 
 
 def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = False) -> Changes:
@@ -40,12 +56,9 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
         violent: numbers grew or gradients were huge.
     """
     keep = {"zero_gradients": True} if recipe.keeps_gradients else {}
-    inputs, modules, mode = facts.get("input", {}), facts.get("modules", {}), facts.get("mode", {})
+    inputs, mode = facts.get("input", {}), facts.get("mode", {})
     numbers = not facts["task"]["classification"]
-    off = max(inputs.get("rms", 1.0), inputs.get("column_std_max", 1.0), inputs.get("column_mean_max", 0.0))
-    unscaled = off > 3 or inputs.get("rms", 1.0) < 0.1
-    drops = rates(modules.get("dropout", []), facts.get("dropouts", []))
-    thinned = max(drops, default=0.0) >= STRONG or left(drops) < 0.2
+    unscaled, drops = is_unscaled(inputs), dropped(facts)
     steps = recipe.rates
     scheduled = bool(steps) and (max(steps) > 1.05 * min(steps) or not 0.9 < max(steps) < 1.1)
     optimiser = facts.get("optimiser", {})
@@ -62,7 +75,7 @@ def single_changes(recipe: Recipe, facts: Mapping[str, Any], *, violent: bool = 
     table: list[tuple[str, dict[str, Any], float]] = [
         ("same", {}, 9.0),
         ("scale-inputs", {"scale_inputs": True}, 0 if inputs.get("kind") != "float" else 8 if unscaled else 1),
-        ("no-dropout", {"no_dropout": True}, 0 if not drops or max(drops) <= 0 else 7 if thinned else 0.5),
+        ("no-dropout", {"no_dropout": True}, 0 if not drops or max(drops) <= 0 else 7 if thinned(drops) else 0.5),
         ("no-decay", {"no_decay": True}, 0 if not optimiser.get("weight_decay") else 7 if optimiser["weight_decay"] > 0.01 else 0.5),
         ("flat-rate", {"flat_rate": True}, 7 if scheduled else 0),
         ("all-parameters", {"all_parameters": True}, 7 if optimiser.get("frozen") or optimiser.get("forgotten") else 0),

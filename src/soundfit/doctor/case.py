@@ -216,6 +216,17 @@ class Case:
             base = max(base, same) if not math.isnan(same) else base
         return float((one - base) / self.gap)
 
+    def gained(self, name: str, least: float, z: float = 3.0) -> dict[str, float] | None:
+        """Return what a change gained in pairs of trainings, None where it is less or may be luck.
+
+        Args:
+            name: of the change, see ``doubts``.
+            least: of the score.
+            z: standard errors.
+        """
+        found: dict[str, float] | None = self[f"gains.{name}"]
+        return found if found and found["gain"] >= least and found["z"] >= z else None
+
     @cached_property
     def reproduced(self) -> bool:
         """Whether replaying the training unchanged failed as the script did."""

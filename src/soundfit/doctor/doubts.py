@@ -1,47 +1,74 @@
 """Where a score alone cannot tell, changes are tried in pairs on held-out rows: which, and when.
 
-Knows recipes and rows; knows no rule and no watch.
+Knows recipes, rows and plain facts; knows no rule and no watch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from soundfit.doctor.judge import far_off
+from soundfit.doctor.attempts import dropped, is_unscaled
+from soundfit.doctor.judge import far_off, shrinks
 from soundfit.doctor.proof import folds, paired_gains
 from soundfit.doctor.replay import Recipe
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task
 from soundfit.doctor.series import Recording, spent_early, still_falling
 from soundfit.doctor.steps import lengthened
+from soundfit.doctor.thinning import HARDLY_ANY, left, thinned
 
-__all__ = ["doubtful"]
+__all__ = ["doubtful", "is_starved"]
+
+_FEW_ROWS = 300
+"""Of so few each is held out once: the luck of one third of them says little."""
+
+_FEWEST = 100
+
+
+def is_starved(facts: Mapping[str, Any]) -> bool:
+    """Return whether dropouts leave hardly anything, so that a good score is no reason not to ask."""
+    return left(dropped(facts)) <= HARDLY_ANY
 
 
 def doubtful(
-    recipe: Recipe,
-    task: Task,
-    rows: Rows,
-    matrices: Sequence[Mapping[str, Any]],
-    seen: Recording,
-    deadline: float,
+    recipe: Recipe, task: Task, rows: Rows, facts: Mapping[str, Any], seen: Recording, deadline: float
 ) -> dict[str, Any]:
-    """Return what fresh first weights, more steps and a rate that stays gain, where there is such a doubt.
+    """Return what changes gain for which there is a reason, over the same training without them.
+
+    Args:
+        recipe: how the script trained.
+        task: what is predicted.
+        rows: of the training.
+        facts: of the examination so far (``input``, ``modules``, ``dropouts``, ``optimiser``, ``weights``).
+        seen: what was recorded.
+        deadline: in processor seconds.
 
     Returns:
-        ``start_gains``, ``length_gains`` and ``schedule_gains``: see ``paired_gains``.
+        ``gains``: by change (``fresh``, ``longer``, ``flat-rate``, ``scale-inputs``, ``no-dropout``,
+        ``no-decay``), see ``paired_gains``.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, float]] = {}
     four: Any = [(seed, None) for seed in (3, 4, 5, 6)]
-    if far_off(matrices) and len(rows) >= 100:
-        fresh = {"fresh": {"fresh": True}}
-        found["start_gains"] = paired_gains(recipe, task, rows, fresh, deadline=deadline, runs=four)
-    if 30 <= len(rows) < 300 and still_falling(seen.loss):
-        longer = {"longer": {"longer": lengthened(recipe.steps)}}
+    changes = _reasons(recipe, facts, seen) if len(rows) >= _FEWEST else {}
+    longer = {"longer": {"longer": lengthened(recipe.steps)}} if still_falling(seen.loss) else {}
+    if len(rows) >= _FEW_ROWS:
+        changes |= longer
+    for name, change in changes.items():
+        found |= paired_gains(recipe, task, rows, {name: change}, deadline=deadline, runs=four) or {}
+    if longer and 30 <= len(rows) < _FEW_ROWS:
         ten = folds(len(rows))
-        found["length_gains"] = paired_gains(recipe, task, rows, longer, deadline=deadline, runs=ten)
-    if spent_early(recipe.rates) and len(rows) >= 100:
-        flat = {"flat": {"flat_rate": True}}
-        found["schedule_gains"] = paired_gains(recipe, task, rows, flat, deadline=deadline, runs=four)
-    return found
+        found |= paired_gains(recipe, task, rows, longer, deadline=deadline, runs=ten) or {}
+    return {"gains": found}
+
+
+def _reasons(recipe: Recipe, facts: Mapping[str, Any], seen: Recording) -> dict[str, dict[str, Any]]:
+    """Return the changes that settings of the script give a reason for, the surest first."""
+    asked = {
+        "fresh": ({"fresh": True}, bool(far_off(facts["weights"]["matrices"]))),
+        "flat-rate": ({"flat_rate": True}, spent_early(recipe.rates)),
+        "no-dropout": ({"no_dropout": True}, thinned(dropped(facts))),
+        "scale-inputs": ({"scale_inputs": True}, is_unscaled(facts.get("input", {}))),
+        "no-decay": ({"no_decay": True}, shrinks(facts.get("optimiser", {}))),
+    }
+    return {name: change for name, (change, reason) in asked.items() if reason}

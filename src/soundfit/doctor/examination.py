@@ -20,7 +20,7 @@ from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
 from soundfit.doctor.dense import dense_facts
-from soundfit.doctor.doubts import doubtful
+from soundfit.doctor.doubts import doubtful, is_starved
 from soundfit.doctor.facts import (
     idle_facts,
     input_facts,
@@ -160,6 +160,8 @@ class Examination:
                        "classification": self.task.is_classification, "width": width}  # fmt: skip
         out["target"] = target_facts(self.task, self.rows.targets)
         out["target"] |= dict(zip(("retargeted", "retargeted_spread"), retargeted(self.rows), strict=True))
+        again = retargeted(self.rows, most=False)
+        out["target"] |= dict(zip(("retargeted_once", "retargeted_once_spread"), again, strict=True))
         out["order"] = order_facts(self.task, root)
         out["score"] = self._scores(out)
         out["units"] = self._units()
@@ -404,10 +406,10 @@ class Examination:
         usual = usual_rates(recipe.optimiser.__name__, out["optimiser"].get("momentum", 0.0))[1]
         if possible - other > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
             out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
-        if possible - (got if math.isnan(other) else other) > 0.04:
+        if possible - (got if math.isnan(other) else other) > 0.04 or is_starved(out):
             # The rest of the time is for single changes.
             until = self.deadline - 0.55 * (self.deadline - time.process_time())
-            out |= doubtful(recipe, task, clean, out["weights"]["matrices"], self.watch.recording, until)
+            out |= doubtful(recipe, task, clean, out, self.watch.recording, until)
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
         for name, change in single_changes(recipe, out, violent=self._violent()).items():

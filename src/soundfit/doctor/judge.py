@@ -52,6 +52,20 @@ def far_off(matrices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return large if len(large) >= 0.3 * len(matrices) else []
 
 
+def shrinks(optimiser: Mapping[str, Any]) -> bool:
+    """Return whether an optimiser's weight decay may take more than noise.
+
+    Decoupled decay stands beside the rate, any other beside the gradients.
+
+    Args:
+        optimiser: its facts (``class``, ``lr``, ``weight_decay``).
+    """
+    decay = float(optimiser.get("weight_decay") or 0.0)
+    if optimiser.get("class") == "AdamW":
+        return decay >= 0.1 and decay * float(optimiser.get("lr", 0.0)) >= 5e-4
+    return decay >= 0.005
+
+
 def usual_rates(optimiser: str, momentum: float = 0.0) -> tuple[float, float]:
     """Return the lowest and highest usual rate of an optimiser.
 

@@ -219,15 +219,15 @@ def recur(rows: Rows) -> bool:
     return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
 
 
-def retargeted(rows: Rows) -> tuple[int, float]:
+def retargeted(rows: Rows, *, most: bool = True) -> tuple[int, float]:
     """Return how many inputs came with several targets, and how far those lie apart: 1 as of any two rows.
 
-    The spread within an input's targets over that of all, each once; 0 inputs where most have one target.
+    The spread within an input's targets over that of all, each once; 0 inputs where ``most`` have one target.
     """
     once = rows.unique()
     _, group, size = row_keys(once.inputs).unique(return_inverse=True, return_counts=True)
     several = size[group] > 1
-    if not 2 * int(several.sum()) > len(once):
+    if not 2 * int(several.sum()) > (len(once) if most else 2):
         return 0, 0.0
     y, group = once.targets[several].reshape(int(several.sum()), -1).double(), group[several]
     if not bool(torch.isfinite(y).all()) or not float(y.var(0).sum()) > 0:

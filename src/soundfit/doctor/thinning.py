@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["HARDLY_ANY", "STRONG", "left", "rates"]
+__all__ = ["HARDLY_ANY", "STRONG", "left", "rates", "thinned"]
 
 STRONG = 0.6
 """A dropout of that rate takes too much by itself."""
@@ -34,3 +34,12 @@ def left(rates: Sequence[float]) -> float:
     0.15
     """
     return math.prod(1 - rate for rate in rates)
+
+
+def thinned(rates: Sequence[float]) -> bool:
+    """Return whether one dropout, or all together, may take too much.
+
+    >>> thinned([0.2, 0.5]), thinned([0.7]), thinned([0.5, 0.5, 0.5])
+    (False, True, True)
+    """
+    return max(rates, default=0.0) >= STRONG or left(rates) < 0.2

@@ -19,6 +19,7 @@ from soundfit.doctor.rules import (
     optimiser,
     rate,
     sequences,
+    settings,
     start,
 )
 from soundfit.records import Diagnosis, Trace
@@ -30,7 +31,7 @@ Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
     *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *batches.rules, *start.rules, *network.rules, *modes.rules, *fit.rules,
-    *sequences.rules,
+    *sequences.rules, *settings.rules,
 )  # fmt: skip
 
 # A cause on the left explains the signs on the right: they stay, with less confidence.

@@ -310,11 +310,7 @@ def labels(case: Case) -> list[Diagnosis]:
     several, spread = case.number("target.retargeted", 0), case.number("target.retargeted_spread", 0.0)
     unlearned = case.got - case.constant < 0.05 and _tells_nothing(case)
     if not out and several >= 50 and spread > 0.8 and unlearned and _labelled(case):
-        fix = say("The same row comes with another target each time that it is trained on, as far apart as those of any two rows: targets are drawn or put into another order apart from their inputs, in each batch or epoch. Index both with one order.")  # fmt: skip
-        out.append(
-            case.diagnose("labels-damaged", "the same rows come with other targets each time", 0.9, fix, place=place,
-                          inputs_with_several_targets=several, spread_within_an_input=spread)
-        )  # fmt: skip
+        out.append(_drawn_targets(case, several, spread))
     if not out and not _has_signal(case):
         fix = say(
             "Labels carry no information on these inputs: shuffled against each other, or pure noise. Look at how inputs and labels are joined (a sort, a shuffle or an index on one side alone)."
@@ -451,6 +447,23 @@ def _unaltered(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
+def _relabelled(case: Case) -> list[Diagnosis]:
+    """Rows of which nothing can be learned come back as they were, with targets that are others each time."""
+    several, spread = (
+        case.number("target.retargeted_once", 0),
+        case.number("target.retargeted_once_spread", 0.0),
+    )
+    if several < 10 or spread < 0.6 or not case.number("reference.surest", 0.0) < 2.33:
+        return []
+    return [_drawn_targets(case, several, spread)]
+
+
+def _drawn_targets(case: Case, several: float, spread: float) -> Diagnosis:
+    fix = say("The same row comes with another target each time that it is trained on, as far apart as those of any two rows: targets are drawn or put into another order apart from their inputs, in each batch or epoch. Index both with one order.")  # fmt: skip
+    return case.diagnose("labels-damaged", "the same rows come with other targets each time", 0.9, fix, place=case["loss.place"] or case["places.backward"],
+                         inputs_with_several_targets=several, spread_within_an_input=spread)  # fmt: skip
+
+
 def augmentation(case: Case) -> list[Diagnosis]:
     """Training rows are altered until they no longer tell what evaluation rows tell."""
     if case["stored_rows_change"]:
@@ -462,7 +475,7 @@ def augmentation(case: Case) -> list[Diagnosis]:
         ]  # fmt: skip
     made = _unaltered(case)
     if made:
-        return made
+        return _relabelled(case) or made
     reference = case["reference"]
     if reference is None or not _altered(case):
         return []
@@ -479,6 +492,8 @@ def augmentation(case: Case) -> list[Diagnosis]:
     margin = 0.03 + 2 * case.number("reference.se", 0.05) if turned else 0.12
     if elsewhere < gain + margin or behind < 0.15:
         return []
+    if made := _relabelled(case):
+        return made
     place = case["places.model"]
     fix = say(
         "Evaluation rows can be learned (to {elsewhere:.2f}), training rows as the model sees them far less (to {here:.2f}): the augmentation or noise put on them destroys what the labels depend on. Weaken or drop it.",

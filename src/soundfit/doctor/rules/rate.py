@@ -231,8 +231,8 @@ def schedule(case: Case) -> list[Diagnosis]:
 
 def _proven_schedule(case: Case, rates: np.ndarray) -> list[Diagnosis]:
     """The rate is next to nothing for most steps, and the same training at its first rate does significantly better."""
-    found = (case["schedule_gains"] or {}).get("flat")
-    if not found or found["gain"] < 0.04 or found["z"] < 3.0:
+    found = case.gained("flat-rate", 0.04)
+    if not found:
         return []
     top, tiny = float(rates.max()), spent_share(list(rates))
     fix = say("The schedule brings the rate from {top:.2g} to {usual:.2g} for most of the training: at {top:.2g} throughout, held-out rows score {gain:.3f} more. Step it per epoch, or decay more slowly.",
@@ -280,13 +280,12 @@ def epochs(case: Case) -> list[Diagnosis]:
 
 
 def _proven_length(case: Case) -> list[Diagnosis]:
-    """Few rows, a loss that still fell, and the same training for longer does significantly better on new rows."""
-    found, steps = (
-        (case["length_gains"] or {}).get("longer"),
-        case.number("trained_steps", case.number("steps")),
-    )
-    if not found or found["gain"] < 0.07 or found["z"] < 2.58:
+    """A loss that still fell, and the same training for longer does significantly better on new rows."""
+    few = case.number("rows", 0) < 300
+    found = case.gained("longer", 0.07, 2.58) if few else case.gained("longer", 0.05)
+    if not found:
         return []
+    steps = case.number("trained_steps", case.number("steps"))
     times, count = lengthened(steps), case.number("epochs", 99)
     fix = say("{steps:.0f} steps ({count:.1f} epochs) are too few: {times:.0f} times as many score {gain:.3f} more on held-out rows.", steps=steps, count=count, times=times, gain=found["gain"])  # fmt: skip
     return [

@@ -108,8 +108,8 @@ def _proven_start(case: Case) -> list[Diagnosis]:
 
     Rows that were trained on may be learned from any start: they are told apart, and nothing is learned of others.
     """
-    found, large = (case["start_gains"] or {}).get("fresh"), far_off(case["weights.matrices"] or [])
-    if not found or not large or found["gain"] < 0.04 or found["z"] < 3.0:
+    found, large = case.gained("fresh", 0.04), far_off(case["weights.matrices"] or [])
+    if not found or not large:
         return []
     m = max(large, key=lambda m: m["gain"])
     fix = say("Initial weights of {name} are too large (gain {gain:.3g}, sound is about 1): from kaiming_ or xavier_ initialisation the same training scores {more:.3f} more on held-out rows.", name=m["name"], gain=m["gain"], more=found["gain"])  # fmt: skip
