@@ -34,6 +34,7 @@ from soundfit.doctor.rejoin import rejoined
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
+from soundfit.doctor.signed import signed_labels
 
 __all__ = ["Changes"]
 
@@ -107,6 +108,8 @@ class Changes:
             copied_states(self._patch)
         if want.get("turned_distance"):
             turned_distances(self._patch)
+        if want.get("signs"):
+            signed_labels(self._patch)
         if want.get("float"):
             in_float(self._patch)
         if want.get("align"):
@@ -232,8 +235,8 @@ class Changes:
             return with_output(out, self.facts["output"] or 0, self._in_units) if mine else out
         wish = self.wanted.get("output")
         raw = getattr(out, "_raw", None)
-        if wish == "sigmoid" and raw is not None:
-            return raw.sigmoid()
+        if wish in ("sigmoid", "softmax") and raw is not None:
+            return raw.sigmoid() if wish == "sigmoid" else raw.softmax(1)
         if wish == "drop" and raw is not None and not self.facts["task"].is_classification:
             out = raw
         return self._in_units(out) if self.wanted.get("scale_targets") else out

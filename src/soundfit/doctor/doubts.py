@@ -21,7 +21,7 @@ from soundfit.doctor.thinning import HARDLY_ANY, left, thinned
 __all__ = ["doubtful", "is_starved"]
 
 _FEW_ROWS = 300
-"""Of so few each is held out once: the luck of one third of them says little."""
+"""Of fewer, more are left to learn from where a tenth is held out at a time."""
 
 _FEWEST = 100
 
@@ -49,15 +49,14 @@ def doubtful(
         ``no-decay``), see ``paired_gains``.
     """
     found: dict[str, dict[str, float]] = {}
-    four: Any = [(seed, None) for seed in (3, 4, 5, 6)]
     changes = _reasons(recipe, facts, seen) if len(rows) >= _FEWEST else {}
     longer = {"longer": {"longer": lengthened(recipe.steps)}} if still_falling(seen.loss) else {}
     if len(rows) >= _FEW_ROWS:
         changes |= longer
+    four, ten = folds(len(rows), 4), folds(len(rows))
     for name, change in changes.items():
         found |= paired_gains(recipe, task, rows, {name: change}, deadline=deadline, runs=four) or {}
     if longer and 30 <= len(rows) < _FEW_ROWS:
-        ten = folds(len(rows))
         found |= paired_gains(recipe, task, rows, longer, deadline=deadline, runs=ten) or {}
     return {"gains": found}
 

@@ -288,12 +288,17 @@ def idle_facts(watch: Watch) -> dict[str, Any] | None:
     return None
 
 
+def _reached(watch: Watch, parameter: torch.Tensor, record: OptimiserRecord) -> bool:
+    """Return whether a gradient came to a parameter since an optimiser began: in an earlier phase is another matter."""
+    return watch.updates.reached.get(id(parameter), -1) >= record.began
+
+
 def _untaught(watch: Watch) -> dict[str, Any] | None:
     """Return an optimiser of torch's that steps on, and none of whose parameters ever has a gradient."""
     for one in watch.optimisers.values():
         taught = [p for p in one.parameters if p.requires_grad]
         plain = type(one.optimiser).__module__.startswith("torch.optim")
-        if plain and one.steps >= 20 and taught and not any(id(p) in watch.updates.reached for p in taught):
+        if plain and one.steps >= 20 and taught and not any(_reached(watch, p, one) for p in taught):
             names = {id(p): n for r in watch.roots.values() for n, p in r.module.named_parameters()}
             return {"class": type(one.optimiser).__name__, "place": one.place, "steps": one.steps,
                     "parameters": [names[id(p)] for p in taught if id(p) in names][:8]}  # fmt: skip
@@ -330,10 +335,11 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
                 frozen_elements += p.numel()
             elif id(p) in held:
                 inside += p.numel()
-                if id(p) not in watch.updates.reached:
+                if not _reached(watch, p, main):
                     unreached.append(name)
                     unreached_elements += p.numel()
-                    aimed += [name] if id(p) in watch.updates.aimed and id(p) in stepped else []
+                    never = id(p) not in watch.updates.reached
+                    aimed += [name] if never and id(p) in watch.updates.aimed and id(p) in stepped else []
             else:
                 forgotten.append(name)
                 forgotten_elements += p.numel()
@@ -355,7 +361,7 @@ def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any
         "unreached": unreached[:20], "unreached_elements": unreached_elements, "left_out": aimed[:20],
         "untaught": _untaught(watch), "replaced": anew[:20] if len(anew) > 1 or anew == forgotten else [],
         "stale": bool(main_held) and bool(trained) and not any(id(p) in known for p in main_held) and inside == 0,
-        "taught": any(id(p) in watch.updates.reached for p in main_held), "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
+        "taught": any(_reached(watch, p, main) for p in main_held), "groups": len(main.first), "zeroed": all(o.grads_were_zeroed for o in watch.optimisers.values()),
         "betas": first.get("betas"), "handmade": not type(main.optimiser).__module__.startswith("torch.optim"),
         "without_gradient": sum(1 for p in main_held if p.grad is None and p.requires_grad) / max(len(main_held), 1),
     }  # fmt: skip

@@ -14,6 +14,7 @@ from soundfit.doctor.graph import (
     logged_activation,
     loss_structure,
     output_activation,
+    shared_activation,
     softmax_axis,
 )
 from soundfit.doctor.likelihood import half_likelihood, is_likelihood
@@ -83,7 +84,8 @@ def glance(
             facts["margin"] = target.unique()[:3].tolist() if is_margin(loss, prediction) else []
         listen(prediction, target, facts.setdefault("pull", []))
         listen_to_pairs(window, target, facts.setdefault("pairs", []))
-    for name, look in (("activation", output_activation), ("logged", logged_activation)):
+    looks = ("activation", output_activation), ("logged", logged_activation), ("shared", shared_activation)
+    for name, look in looks:
         if name not in facts:
             facts[name] = look(prediction) if prediction.grad_fn else None
     if prediction.numel() and prediction.is_floating_point():

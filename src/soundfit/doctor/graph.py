@@ -31,6 +31,7 @@ __all__ = [
     "output_activation",
     "parents_of",
     "saved",
+    "shared_activation",
     "sign_to",
     "softmax_axis",
     "walk",
@@ -125,6 +126,25 @@ def logged_activation(tensor: torch.Tensor) -> str | None:
     """
     node = logged_node(tensor.grad_fn)
     return None if node is None else _ACTIVATIONS[kind_of(node)]
+
+
+def shared_activation(tensor: torch.Tensor) -> str | None:
+    """Return the activation whose shares of their sum ``tensor`` is the logarithm of, None if of none."""
+    node, under = tensor.grad_fn, False
+    for _ in range(12):
+        if node is None:
+            return None
+        kind, parents = kind_of(node), parents_of(node)
+        if kind == "Div" and under and len(parents) == 2:
+            found = activation_node(parents[0])
+            summed = next((n for n in walk(parents[1], 4) if kind_of(n) == "Sum"), None)
+            same = found is not None and summed is not None and parents[0] in parents_of(summed)
+            return found[0] if same and found is not None else None
+        under = under or kind in ("Log", "Log2")
+        if kind not in (*SHAPE_ONLY, "Neg", "Log", "Log2", "Clamp", "ClampMin", "Add"):
+            return None
+        node = parents[0] if len(parents) == 1 else None
+    return None
 
 
 def logged_node(node: Any, *, plain: bool = False) -> Any:

@@ -18,6 +18,7 @@ __all__ = ["HandSteps"]
 
 _LOOKS = 4
 _MOST_ELEMENTS = 5_000_000
+_ALONG = 0.3  # the cosine: a step of momentum follows gradients of several batches
 
 
 @dataclass
@@ -106,4 +107,4 @@ def _along(before: _Look, after: _Look) -> bool:
     if before.gradient is None:
         return False
     way, gradient = (after.value - before.value).double().reshape(-1), before.gradient.double().reshape(-1)
-    return float(way @ gradient) > 0.9 * float(way.norm() * gradient.norm()) > 0
+    return float(way @ gradient) > _ALONG * float(way.norm() * gradient.norm()) > 0

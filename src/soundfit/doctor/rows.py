@@ -31,6 +31,7 @@ __all__ = [
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
 _ROWS_A_GROUP = 64
+_ROWS_A_BATCH = 32  # as many speak for themselves: the next batch may be of a pass over other rows
 _SHORT_CODES = 24
 
 
@@ -160,7 +161,7 @@ def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
         if [x.shape[1:] for x in batch.inputs] != shapes:
             continue
         keys = row_keys(batch.inputs)
-        if groups and step == before and len(groups[-1]) < _ROWS_A_GROUP:
+        if groups and step == before and len(keys) < _ROWS_A_BATCH and len(groups[-1]) < _ROWS_A_GROUP:
             groups[-1] = torch.cat([groups[-1], keys])
         else:
             groups.append(keys)

@@ -29,7 +29,7 @@ class Updates:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.before: list[torch.Tensor] = []
-        self.reached: set[int] = set()  # parameters that were seen with a gradient
+        self.reached: dict[int, int] = {}  # parameters that had a gradient, and when last
         self.aimed: set[int] = set()  # parameters that losses of the first steps hang on
         self._names: tuple[int, dict[int, str]] = (-1, {})
 
@@ -42,7 +42,7 @@ class Updates:
         params = [p for g in optimiser.param_groups for p in g["params"]]
         names = self._parameter_names(roots.values())
         arrived = [p for p in params if p.grad is not None]
-        self.reached.update(id(p) for p in arrived)
+        self.reached.update((id(p), step) for p in arrived)
         self.recording.put("gradients_at_step", step, float(has_gradient(arrived)))
         with_grad = [p for p in params if p.grad is not None and not p.grad.is_sparse]
         if with_grad:

@@ -10,8 +10,10 @@ from soundfit.doctor.case import Case
 from soundfit.doctor.rules import (
     batches,
     data,
+    demands,
     descent,
     fit,
+    inputs,
     loss,
     modes,
     network,
@@ -30,7 +32,7 @@ __all__ = ["RULES", "diagnose", "is_healthy"]
 Rule = Callable[[Case], list[Diagnosis]]
 
 RULES: tuple[Rule, ...] = (
-    *loss.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *data.rules, *batches.rules, *start.rules, *network.rules, *modes.rules, *fit.rules,
+    *loss.rules, *demands.rules, *descent.rules, *numbers.rules, *optimiser.rules, *rate.rules, *inputs.rules, *data.rules, *batches.rules, *start.rules, *network.rules, *modes.rules, *fit.rules,
     *sequences.rules, *settings.rules,
 )  # fmt: skip
 
@@ -45,7 +47,7 @@ _EXPLAINS: dict[str, tuple[str, ...]] = {
     "missing-step": ("optimizer-params", "too-few-epochs", "lr-too-low", "missing-zero-grad"),
     "missing-zero-grad": ("lr-too-high", "exploding-gradient", "nonfinite", "dead-relu", "too-few-epochs"),
     "lr-too-high": ("dead-relu", "saturation", "exploding-gradient", "nonfinite", "bad-init"),
-    "input-scale": ("saturation", "dead-relu", "nonfinite", "exploding-gradient"),
+    "input-scale": ("saturation", "dead-relu", "nonfinite", "exploding-gradient", "too-few-epochs"),
     "target-scale": ("exploding-gradient", "nonfinite"),
     "bad-init": ("dead-relu", "saturation", "vanishing-gradient", "exploding-gradient", "nonfinite", "depth-without-residual"),
     "missing-nonlinearity": ("capacity-too-small",),

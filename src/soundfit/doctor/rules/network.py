@@ -82,7 +82,30 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
                 curved_reference=bent,
             )
         ]
+    if straight and not curved and _falls_short(case):
+        cause = say("{count} linear layers in a row, no activation between", count=count)
+        return [
+            case.diagnose(
+                "missing-nonlinearity",
+                cause,
+                0.75,
+                fix,
+                place=place,
+                patch=patch,
+                change={"activation": "relu"},
+            )
+        ]
     return []
+
+
+def _falls_short(case: Case) -> bool:
+    """Return whether a straight classifier of maps or sequences, which no small model judges, is far from right.
+
+    One that is right nearly always needs no curve, and what copies its inputs may be straight by intent.
+    """
+    dense = case.number("task.columns", 1) >= 16 and case["task.kind"] == "multilabel"
+    wrong, chance = 1 - case.got, 1 - case.constant
+    return dense and wrong > 0.05 and wrong > 0.2 * chance
 
 
 def _straight_by_hand(case: Case) -> list[Diagnosis]:

@@ -186,6 +186,8 @@ def schedule(case: Case) -> list[Diagnosis]:
     rates = rates[np.isfinite(rates)]
     if len(rates) < 10 or rates.max() <= 0:
         return []
+    if made := _unfinished_warmup(case, rates):
+        return made
     if not case.sick:
         return _proven_schedule(case, rates)
     early = rates[: max(1, len(rates) // 3)]
@@ -227,6 +229,20 @@ def schedule(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _unfinished_warmup(case: Case, rates: np.ndarray) -> list[Diagnosis]:
+    """A rate that rises to the last step and is nowhere near the one that the optimiser was given."""
+    asked, late = case.number("optimiser.lr"), rates[len(rates) // 2 :]
+    rising = bool((np.diff(rates) >= 0).all()) and late[-1] > late[0]
+    if not rising or rates[-1] > 0.5 * asked or case.got > 0.97:
+        return []
+    fix = say("The rate rises from {first:.2g} to {last:.2g} and the training ends there: it never comes to the {asked:.2g} that the optimiser was given. Step a warm-up that counts steps after each step, or give it as many epochs as there are.",
+              first=rates[0], last=rates[-1], asked=asked)  # fmt: skip
+    return [
+        case.diagnose("schedule", "the training ends before its warm-up does", 0.9, fix, place=case["optimiser.place"],
+                      change={"flat_rate": True}, first=rates[0], last=rates[-1], asked=asked)
+    ]  # fmt: skip
 
 
 def _proven_schedule(case: Case, rates: np.ndarray) -> list[Diagnosis]:
