@@ -35,6 +35,7 @@ from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
 from soundfit.doctor.signed import signed_labels
+from soundfit.doctor.slopes import sound_slopes
 
 __all__ = ["Changes"]
 
@@ -110,6 +111,8 @@ class Changes:
             turned_distances(self._patch)
         if want.get("signs"):
             signed_labels(self._patch)
+        if want.get("slopes"):
+            sound_slopes(self._replaced)
         if want.get("float"):
             in_float(self._patch)
         if want.get("align"):

@@ -114,7 +114,7 @@ class Examination:
             "stale_copy": stale_copy(watch),
             "together": self.together,
             **unregistered_facts(watch),
-            **output_facts(root, watch.head, self.kind),
+            **output_facts(watch, root, self.kind),
             **watch.terms.facts(),
             "selection": selection_facts(watch.backward_place),
             "origin": origin_facts(watch.backward_place),

@@ -22,6 +22,7 @@ from soundfit.doctor.once import hear_distances, hear_states
 from soundfit.doctor.plateau import hear_plateaus
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.signed import hear_labels
+from soundfit.doctor.slopes import hear_slopes
 from soundfit.doctor.stored import too_few_weights
 
 __all__ = ["LOSSES", "Patches"]
@@ -74,6 +75,7 @@ class Patches:
         hear_states(self._patch, told, lambda: self.watch.step, here)
         hear_distances(self._patch, told, here)
         hear_labels(self._patch, told, here)
+        hear_slopes(self._replaced, told, here)
         for handle in (
             register_optimizer_step_pre_hook(self._before_step()),
             register_optimizer_step_post_hook(self._after_step()),

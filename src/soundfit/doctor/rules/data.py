@@ -356,4 +356,21 @@ def augmentation(case: Case) -> list[Diagnosis]:
     ]
 
 
-rules = (target_scale, labels, pairs, augmentation)
+_OF_NUMBERS = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+
+
+def drowned(case: Case) -> list[Diagnosis]:
+    """An output that is learned where its loss stands alone, and not beside another loss many times as large."""
+    times, other = case.number("judged_output.times", 0.0), case["judged_output.largest"]
+    if not (case.sick and times >= 20 and case.cure("same") >= 0.5):
+        return []
+    place = case["judged_output.place"]
+    fix = say("The loss {other} is {times:.0f} times as large as the one on this output, which is learned where its loss stands alone. Standardise the targets of the large one (or divide it by its usual size), so that both are about 1.", other=other, times=times)  # fmt: skip
+    code = "target-scale" if other in _OF_NUMBERS else "loss-reduction"
+    return [
+        case.diagnose(code, "a loss many times as large drowns what this output is taught", 0.85, fix, place=place,
+                      times_as_large=times, cured=case.cure("same"))
+    ]  # fmt: skip
+
+
+rules = (target_scale, drowned, labels, pairs, augmentation)

@@ -37,4 +37,20 @@ def shares(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (signed, shares)
+def slopes(case: Case) -> list[Diagnosis]:
+    """A backward pass of the author's own that is not the slope of its forward pass."""
+    found = case["custom.slope"]
+    if not found or case.fine:
+        return []
+    times, name = found["times"], found["name"]
+    fix = say("backward() of {name} gives {times:.3g} times the slope of its forward(): compare both with torch.autograd.gradcheck. A mean in forward divides the gradient by the number of elements.", name=name, times=times)  # fmt: skip
+    if times < 0:
+        return [case.diagnose("gradient-ascent", "a backward pass of its own gives the opposite of the slope", 0.93, fix, place=found["place"],
+                              change={"slopes": True}, times=times)]  # fmt: skip
+    return [
+        case.diagnose("loss-reduction", say("a backward pass of its own gives {times:.3g} times the slope", times=times), 0.93, fix,
+                      place=found["place"], change={"slopes": True}, times=times)
+    ]  # fmt: skip
+
+
+rules = (signed, shares, slopes)

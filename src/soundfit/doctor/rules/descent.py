@@ -149,9 +149,12 @@ def _opposes(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
+_OF_SHARES = ("Log", "Log2", "Logsumexp", "LogSoftmax", "LogSigmoid")
+
+
 def _climbs(case: Case) -> list[Diagnosis]:
     """Updates by hand that follow the gradient of an error, which rises."""
-    error = case["loss.kind"] is not None or case["custom.structure.errs"]
+    error = case["loss.kind"] is not None or case["custom.structure.errs"] or _negates_logarithm(case)
     rises = case.smooth(1.0) > case.smooth(0.0) or case.nonfinite
     if not (case["hand_steps.climbs"] and error and rises):
         return []
@@ -161,6 +164,12 @@ def _climbs(case: Case) -> list[Diagnosis]:
         case.diagnose("gradient-ascent", "weights move along the gradient of an error", 0.95, fix, place=place,
                       change={"descend": True}, loss_at_start=case.smooth(0.0), loss_at_end=case.smooth(1.0))
     ]  # fmt: skip
+
+
+def _negates_logarithm(case: Case) -> bool:
+    """Return whether a loss by hand is minus a logarithm of shares: an error, whoever makes the steps."""
+    near = (case["custom.structure.operations"] or [])[:10]
+    return bool(case["custom.structure.negated"]) and any(name in _OF_SHARES for name in near)
 
 
 def _unlikely(case: Case) -> list[Diagnosis]:
