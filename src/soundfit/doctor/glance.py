@@ -22,8 +22,9 @@ from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.reversal import listen_for_reversal
-from soundfit.doctor.seen import LossCall
+from soundfit.doctor.seen import LossCall, first_tensor
 from soundfit.doctor.series import Recording
+from soundfit.doctor.shifts import shift_of
 from soundfit.doctor.straight import straight_maps
 from soundfit.records import Place
 
@@ -72,6 +73,9 @@ def glance(
         facts["reach"] = reach_of(loss, calls[-1] if calls else None)
         judged, given = (calls[-1].prediction, calls[-1].target) if calls else (prediction, target)
         facts["straight"] = 0 if judged is None else straight_maps(judged, given)
+    if calls and window and not calls[-1].target.is_floating_point():
+        given = first_tensor(window[-1][1:3])
+        facts.setdefault("shifts", []).append(None if given is None else shift_of(given, calls[-1].target))
     means = {float(c.output.detach()) for c in calls if c.output.numel() == 1}  # one call may be told twice
     if len(means) == 1 and (own := means.pop()) != 0:
         facts["factor"] = float(loss.detach()) / own

@@ -35,4 +35,17 @@ def apart(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (padded, apart)
+def shifted_twice(case: Case) -> list[Diagnosis]:
+    """Each token is to tell the one after the next: targets were shifted twice."""
+    seen = [k for k in case["custom.shifts"] or [] if k is not None]
+    if len(seen) < 3 or any(k != seen[0] for k in seen) or seen[0] < 2:
+        return []
+    place = case["loss.place"] or case["places.backward"]
+    fix = say("Each target is the token {k:.0f} places after its input: they were shifted where rows are put together and again where the loss is computed. Shift them once, by one place.", k=seen[0])  # fmt: skip
+    return [
+        case.diagnose("labels-damaged", "targets lie more than one place ahead of the tokens that tell them", 0.93, fix, place=place,
+                      places_ahead=seen[0], looks=len(seen))
+    ]  # fmt: skip
+
+
+rules = (padded, apart, shifted_twice)
