@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from doctor.test_rules import codes, trace
 from soundfit.doctor.graph import shared_activation
+from soundfit.doctor.remodel import relu_between
 from soundfit.doctor.repair import repair
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.rows import Rows, RowStore, overlap
@@ -69,7 +70,7 @@ for epoch in range(25):
 """
 
 PHASES = """
-import torch
+import contextlib, torch
 from torch import nn
 torch.manual_seed(0)
 X = torch.randn(1500, 12)
@@ -80,7 +81,7 @@ class Net(nn.Module):
         super().__init__()
         self.encoder, self.head, self.held = encoder, nn.Linear(8, 2), held
     def forward(self, x):
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
+        with torch.no_grad() if self.held else contextlib.nullcontext():
             h = self.encoder(x)
         return self.head(h)
 def train(net, y, epochs):
@@ -141,13 +142,20 @@ def test_the_fault_is_named_first_and_the_sound_twin_left_alone(
     assert _named(tmp_path, text.replace(old, sound)) == []
 
 
-def test_a_slope_of_its_own_is_mended(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "change", "value"),
+    [
+        (SLOPES.replace("BACK", "2 * d"), "slopes", True),
+        (PHASES.replace("HELD", "True"), "connected", "inside"),
+    ],
+)
+def test_the_fault_is_mended(tmp_path: Path, text: str, change: str, value: Any) -> None:
     script = tmp_path / "train.py"
-    script.write_text(SLOPES.replace("BACK", "2 * d"))
+    script.write_text(text)
     _, found = watched_run(script, [], seconds=25)
     made = repair(script, [], found)
     assert made["accepted"], made
-    assert made["change"]["slopes"] is True
+    assert made["change"][change] == value
 
 
 @given(
@@ -356,3 +364,12 @@ def test_a_module_tells_of_labels_through_its_function() -> None:
     nn.CosineEmbeddingLoss()(torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0.0, 1.0, 1.0, 0.0]))
     replaced.restore()
     assert told["unsigned"]["labels"] == [0.0, 1.0]
+
+
+def test_convolutions_get_an_activation_between_them() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(nn.Conv2d(4, 3, 1)), nn.Conv2d(3, 1, 1))
+    x = torch.randn(2, 1, 6, 6)
+    first, second, last = net[0], net[1][0], net[2]
+    expected = last(F.relu(second(F.relu(first(x)))))
+    relu_between(net)
+    assert torch.equal(net(x), expected)

@@ -30,7 +30,7 @@ from soundfit.doctor.once import copied_states, turned_distances
 from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
-from soundfit.doctor.rejoin import rejoined
+from soundfit.doctor.rejoin import rejoined, taught_inside
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
@@ -154,6 +154,7 @@ class Changes:
             pack_texts(self._patch, lambda: self._texts if self.depth else None)
         if want.get("connected"):
             rejoined(self._patch, lambda: bool(self.depth) or want["connected"] == "all")
+            taught_inside(self._patch, lambda: bool(self.depth))
         if want.get("neutral"):
             neutral_draws(self._patch, lambda: self.root is not None and not self.depth)
         if any(want.get(name) for name in _OF_LOADERS):

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["rejoined"]
+__all__ = ["rejoined", "taught_inside"]
 
 Tensor = torch.Tensor
 
@@ -25,6 +25,25 @@ class _List(list[Any]):
 
 class _Float(float):
     of: weakref.ref[Tensor] | None = None
+
+
+def taught_inside(patch: Callable[[Any, str, Any], None], inside: Callable[[], bool]) -> None:
+    """Let no_grad() in a model's own forward pass have no effect while the model is taught.
+
+    Args:
+        patch: called with owner, name and what to put there; it is the caller's to undo.
+        inside: whether a model's forward pass is running.
+    """
+    original = torch.no_grad.__enter__
+
+    @functools.wraps(original)
+    def __enter__(self: Any) -> None:
+        if torch.is_grad_enabled() and inside():
+            self.prev = True  # what is put back at the end
+        else:
+            original(self)
+
+    patch(torch.no_grad, "__enter__", __enter__)
 
 
 def rejoined(patch: Callable[[Any, str, Any], None], active: Callable[[], bool]) -> None:

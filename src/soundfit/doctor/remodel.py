@@ -22,6 +22,9 @@ F = nn.functional
 _KEEPS_WIDTH = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity)
 
 
+_MAPS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
 def draw_anew(model: nn.Module) -> None:
     """Draw first weights as torch's layers do; an author's own matrices as Glorot and Bengio (2010), if twice as large.
 
@@ -40,13 +43,13 @@ def draw_anew(model: nn.Module) -> None:
 
 
 def relu_between(model: nn.Module) -> None:
-    """Put ReLU in the place of sigmoid and tanh modules, or between linear layers where there is nothing."""
+    """Put ReLU in the place of sigmoid and tanh modules, or between linear maps where there is nothing."""
     parts = list(model.modules())
     for part in parts[:-1]:
         if isinstance(part, nn.Sigmoid | nn.Tanh):
             part.forward = F.relu  # type: ignore[method-assign]
     if not any(type(m).__module__ == "torch.nn.modules.activation" for m in parts[:-1]):
-        for linear in [m for m in parts if isinstance(m, nn.Linear)][:-1]:
+        for linear in [m for m in parts if isinstance(m, _MAPS)][:-1]:
             _around(linear, _then_relu)
 
 

@@ -26,6 +26,9 @@ def evidence_name(key: str, _: Translate) -> str:
         "score": _("score"),
         "possible_score": _("possible score"),
         "constant_score": _("constant score"),
+        "judged_output": _("judged output"),
+        "outputs": _("outputs"),
+        "judged_by": _("judged by"),
     }
     return shared.get(key) or _(key.replace("_", " "))
 
