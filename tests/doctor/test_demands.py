@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from doctor.test_rules import codes, trace
+from soundfit.doctor.changes import Changes
 from soundfit.doctor.graph import shared_activation
 from soundfit.doctor.remodel import relu_between
 from soundfit.doctor.repair import repair
@@ -373,3 +374,43 @@ def test_convolutions_get_an_activation_between_them() -> None:
     expected = last(F.relu(second(F.relu(first(x)))))
     relu_between(net)
     assert torch.equal(net(x), expected)
+
+
+PLAIN = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(300, 6); Y = (X[:, 0] * X[:, 1] > 0).long()
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = LIST([nn.Linear(6, 16), nn.Linear(16, 16)])
+        self.top = nn.Linear(16, 2)
+    def forward(self, x):
+        for layer in self.hidden:
+            x = torch.tanh(layer(x))
+        return self.top(x)
+net = Net()
+opt = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+for step in range(60):
+    i = torch.randint(0, 300, (30,))
+    loss = nn.functional.cross_entropy(net(X[i]), Y[i])
+    net.zero_grad()
+    loss.backward()
+    opt.step()
+"""
+
+
+def test_layers_in_a_plain_list_learn_as_their_registered_twins_do() -> None:
+    twin: dict[str, Any] = {}
+    exec(PLAIN.replace("LIST", "nn.ModuleList"), twin)
+    changes, made = Changes({"foreign": True, "include": True}, {"model": "Net", "row_shape": [6]}, hold_back=0.0), {}
+    changes.attach()
+    try:
+        exec(PLAIN.replace("LIST", ""), made)
+    finally:
+        changes.detach()
+    for mine, other in zip(
+        [*made["net"].hidden, made["net"].top], [*twin["net"].hidden, twin["net"].top], strict=True
+    ):
+        assert torch.allclose(mine.weight, other.weight, atol=1e-6)

@@ -19,6 +19,7 @@ from soundfit.doctor.by_hand import ByHand
 from soundfit.doctor.call import Call, call_of, with_output
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
+from soundfit.doctor.foreign import cleared_with
 from soundfit.doctor.guards import bounded, divided, unclipped
 from soundfit.doctor.half import in_float
 from soundfit.doctor.held_back import held_back, without_gradient
@@ -141,6 +142,8 @@ class Changes:
         if want.get("keep_gradients"):
             self._patch(Optimizer, "zero_grad", self._kept(Optimizer.zero_grad))
             self._patch(nn.Module, "zero_grad", self._kept(nn.Module.zero_grad))
+        if want.get("foreign"):
+            cleared_with(self._patch, self.foreign)
         if want.get("axis"):
             for owner in (torch, F, torch.Tensor):
                 for name in ("softmax", "log_softmax"):
