@@ -404,7 +404,10 @@ for step in range(60):
 def test_layers_in_a_plain_list_learn_as_their_registered_twins_do() -> None:
     twin: dict[str, Any] = {}
     exec(PLAIN.replace("LIST", "nn.ModuleList"), twin)
-    changes, made = Changes({"foreign": True, "include": True}, {"model": "Net", "row_shape": [6]}, hold_back=0.0), {}
+    changes, made = (
+        Changes({"foreign": True, "include": True}, {"model": "Net", "row_shape": [6]}, hold_back=0.0),
+        {},
+    )
     changes.attach()
     try:
         exec(PLAIN.replace("LIST", ""), made)

@@ -31,7 +31,7 @@ __all__ = [
 MAX_ROWS = 4096
 MAX_ELEMENTS = 6_000_000
 _ROWS_A_GROUP = 64
-_ROWS_A_BATCH = 32  # as many speak for themselves: the next batch may be of a pass over other rows
+_ROWS_A_BATCH = 40  # as many speak for themselves: the next batch may be of a pass over other rows
 _SHORT_CODES = 24
 
 

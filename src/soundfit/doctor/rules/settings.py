@@ -17,7 +17,7 @@ _SURE = 0.8
 def unscaled(case: Case) -> list[Diagnosis]:
     """Inputs far from unit scale, and the same training on scaled ones does significantly better on new rows."""
     found = case.gained("scale-inputs", 0.04)
-    if case.sick or not found:
+    if not found or case.sick:
         return []
     place = case["places.model"]
     fix = say(
@@ -37,9 +37,11 @@ def starved(case: Case) -> list[Diagnosis]:
 
     Where labels are told only a little better than by a constant, less is enough.
     """
+    if not case["gains"] or case.sick:
+        return []
     room = case.possible - case.constant
     found = case.gained("no-dropout", 0.04) or case.gained("no-dropout", max(0.01, 0.4 * room), 4.0)
-    if case.sick or not found:
+    if not found:
         return []
     made = [(d["p"], d["place"], d["name"]) for d in case["modules.dropout"] or []]
     made += [(p, place, "dropout") for p, on, grad, place in case["dropouts"] or [] if on and grad]
@@ -58,7 +60,7 @@ def starved(case: Case) -> list[Diagnosis]:
 def shrunk(case: Case) -> list[Diagnosis]:
     """Weight decay without which the same training does significantly better on new rows."""
     found = case.gained("no-decay", 0.04)
-    if case.sick or not found:
+    if not found or case.sick:
         return []
     decay, place = case.number("optimiser.weight_decay"), case["optimiser.place"]
     fix = say(
