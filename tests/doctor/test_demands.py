@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from doctor.test_rules import codes, trace
+from doctor.watched import named_in
 from soundfit.doctor.changes import Changes
 from soundfit.doctor.graph import shared_activation
 from soundfit.doctor.remodel import relu_between
@@ -119,14 +120,6 @@ for step in range(200):
 """
 
 
-def _named(folder: Path, text: str) -> list[str]:
-    script = folder / "train.py"
-    script.write_text(text)
-    status, found = watched_run(script, [], seconds=25)
-    assert status == 0
-    return [d.code for d in found.diagnoses if d.severity != "note"]
-
-
 @pytest.mark.parametrize(
     ("text", "old", "fault", "sound", "code"),
     [
@@ -139,8 +132,8 @@ def _named(folder: Path, text: str) -> list[str]:
 def test_the_fault_is_named_first_and_the_sound_twin_left_alone(
     tmp_path: Path, text: str, old: str, fault: str, sound: str, code: str
 ) -> None:
-    assert _named(tmp_path, text.replace(old, fault))[:1] == [code]
-    assert _named(tmp_path, text.replace(old, sound)) == []
+    assert named_in(tmp_path, text.replace(old, fault))[:1] == [code]
+    assert named_in(tmp_path, text.replace(old, sound)) == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from doctor.watched import found_in, named_in
 from soundfit.doctor.batch import judged_by
 from soundfit.doctor.blind import blind
 from soundfit.doctor.call import with_output
@@ -22,7 +23,7 @@ from soundfit.doctor.repair import repair
 from soundfit.doctor.rows import RowStore
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import LossCall, RootRecord
-from soundfit.records import Diagnosis, Place
+from soundfit.records import Place
 
 TWO = """
 import torch
@@ -105,21 +106,9 @@ for epoch in range(12):
 """
 
 
-def _found(folder: Path, text: str) -> list[Diagnosis]:
-    script = folder / "train.py"
-    script.write_text(text)
-    status, found = watched_run(script, [], seconds=25)
-    assert status == 0
-    return [d for d in found.diagnoses if d.severity != "note"]
-
-
-def _named(folder: Path, text: str) -> list[str]:
-    return [d.code for d in _found(folder, text)]
-
-
 def test_the_output_under_the_largest_loss_is_asked_first(tmp_path: Path) -> None:
-    assert _named(tmp_path, TWO.replace("SCALE", "3e4"))[0] == "target-scale"
-    assert _named(tmp_path, TWO.replace("SCALE", "0.3")) == []
+    assert named_in(tmp_path, TWO.replace("SCALE", "3e4"))[0] == "target-scale"
+    assert named_in(tmp_path, TWO.replace("SCALE", "0.3")) == []
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -129,7 +118,7 @@ def test_the_sick_output_is_named(tmp_path: Path, number: int) -> None:
         text = text.replace("self.amount(h), self.label(h)", "self.label(h), self.amount(h)").replace(
             "a, k =", "k, a ="
         )
-    seen = _found(tmp_path, text)[0].evidence
+    seen = found_in(tmp_path, text)[0].evidence
     assert {k: seen[k] for k in ("judged_output", "outputs", "judged_by")} == {
         "judged_output": number, "outputs": 2, "judged_by": "mse_loss"}  # fmt: skip
 
@@ -154,7 +143,7 @@ def test_a_loss_that_is_only_printed_is_no_part_of_the_sum(tmp_path: Path) -> No
         "        opt.zero_grad()",
         "        seen = nn.functional.l1_loss(a.detach().squeeze(1), amount[i]); opt.zero_grad()",
     )
-    assert _named(tmp_path, text) == []
+    assert named_in(tmp_path, text) == []
 
 
 @given(st.integers(0, 3), st.integers(1, 2), st.integers(5, 12), st.floats(0.05, 20), st.integers(0, 2**31))
@@ -203,18 +192,18 @@ def test_the_scale_of_one_output_is_repaired_and_the_other_loss_left_alone(tmp_p
 def test_a_layer_replaced_after_the_optimiser_was_built(
     tmp_path: Path, first: str, expected: list[str]
 ) -> None:
-    assert _named(tmp_path, REPLACED.replace("FIRST", first))[:1] == expected
+    assert named_in(tmp_path, REPLACED.replace("FIRST", first))[:1] == expected
 
 
 def test_two_orders_that_should_be_one_leave_the_loss_at_chance(tmp_path: Path) -> None:
-    assert _named(tmp_path, TOWERS.replace("ORDER", "torch.randperm(1000)")) == ["labels-damaged"]
-    assert _named(tmp_path, TOWERS.replace("ORDER", "order")) == []
+    assert named_in(tmp_path, TOWERS.replace("ORDER", "torch.randperm(1000)")) == ["labels-damaged"]
+    assert named_in(tmp_path, TOWERS.replace("ORDER", "order")) == []
 
 
 def test_softmax_over_many_hot_labels_is_named_without_a_score(tmp_path: Path) -> None:
     top = "self.top(self.bag(tokens, offsets))"
-    assert _named(tmp_path, BAGS.replace("OUTPUT", f"{top}.softmax(1)"))[0] == "output-activation"
-    assert _named(tmp_path, BAGS.replace("OUTPUT", f"{top}.sigmoid()")) == []
+    assert named_in(tmp_path, BAGS.replace("OUTPUT", f"{top}.softmax(1)"))[0] == "output-activation"
+    assert named_in(tmp_path, BAGS.replace("OUTPUT", f"{top}.sigmoid()")) == []
 
 
 @given(st.integers(1, 4), st.integers(0, 3), st.booleans())

@@ -11,7 +11,7 @@ from typing import Any
 from soundfit.doctor.attempts import dropped, is_unscaled
 from soundfit.doctor.judge import far_off, shrinks
 from soundfit.doctor.proof import folds, paired_gains
-from soundfit.doctor.replay import Recipe
+from soundfit.doctor.replay import Recipe, Replayed
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task
 from soundfit.doctor.series import Recording, spent_early, still_falling
@@ -53,11 +53,13 @@ def doubtful(
     longer = {"longer": {"longer": lengthened(recipe.steps)}} if still_falling(seen.loss) else {}
     if len(rows) >= _FEW_ROWS:
         changes |= longer
-    four, ten = folds(len(rows), 4), folds(len(rows))
-    for name, change in changes.items():
-        found |= paired_gains(recipe, task, rows, {name: change}, deadline=deadline, runs=four) or {}
+    four, known = folds(len(rows), 4), dict[int, Replayed | None]()
+    for name, change in changes.items():  # one by one: time may end before they do
+        found |= (
+            paired_gains(recipe, task, rows, {name: change}, deadline=deadline, runs=four, known=known) or {}
+        )
     if longer and 30 <= len(rows) < _FEW_ROWS:
-        found |= paired_gains(recipe, task, rows, longer, deadline=deadline, runs=ten) or {}
+        found |= paired_gains(recipe, task, rows, longer, deadline=deadline, runs=folds(len(rows))) or {}
     return {"gains": found}
 
 

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from soundfit.doctor.lines import source_line
 from soundfit.records import Place
 
-__all__ = ["added_after", "added_before", "changed", "drop_call", "set_keyword", "swap_name"]
+__all__ = ["STANDARDISED", "added_after", "added_before", "changed", "drop_call", "set_keyword", "swap_name"]
+
+STANDARDISED = "x = (x - mean) / std  # mean and std of the training inputs"
+"""A line that goes before a model's call."""
 
 
 def changed(place: Place | None, edit: Callable[[str], str], fallback: str = "") -> str:

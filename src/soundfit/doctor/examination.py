@@ -28,13 +28,13 @@ from soundfit.doctor.facts import (
     optimiser_facts,
     order_facts,
     origin_facts,
+    output_facts,
     selection_facts,
     stale_copy,
     target_facts,
     unregistered_facts,
     weight_facts,
 )
-from soundfit.doctor.heads import output_facts
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
 from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal

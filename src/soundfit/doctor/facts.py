@@ -305,6 +305,29 @@ def _untaught(watch: Watch) -> dict[str, Any] | None:
     return None
 
 
+def output_facts(watch: Watch, root: RootRecord | None, kind: str | None) -> dict[str, Any]:
+    """Return which of several judged outputs is examined, counted from 1, of how many and by which loss.
+
+    With it the largest of the other losses, in sizes of this one: it may drown what this one teaches.
+    """
+    if root is None or (not root.heads and watch.head is None):
+        return {}
+    head, (main, count) = watch.head, root.extra.get("outputs", (None, 0))
+    at = main if head is None else head.record.call.output if head.record.call is not None else None
+    others = [(h.size, h.kind, h.loss["place"]) for k, h in root.heads.items() if k != at]
+    last = root.extra.get("kind")
+    if head is not None and last in watch.losses:
+        others.append((float(root.extra["size"]), last, watch.losses[last]["place"]))
+    size, other, place = max(others, key=lambda one: one[0], default=(0.0, None, None))
+    own = float(root.extra["size"]) if head is None else head.size
+    return {
+        "judged_output": {
+            "number": None if at is None else at + 1, "count": count, "loss": kind,
+            "times": size / max(own, 1e-12), "largest": other, "place": place,
+        }
+    }  # fmt: skip
+
+
 def optimiser_facts(watch: Watch, main: OptimiserRecord | None) -> dict[str, Any]:
     """Return settings of the main optimiser, and which parameters of the trained models any of them holds."""
     out: dict[str, Any] = {"known": bool(watch.optimisers)}

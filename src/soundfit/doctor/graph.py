@@ -130,21 +130,13 @@ def logged_activation(tensor: torch.Tensor) -> str | None:
 
 def shared_activation(tensor: torch.Tensor) -> str | None:
     """Return the activation whose shares of their sum ``tensor`` is the logarithm of, None if of none."""
-    node, under = tensor.grad_fn, False
-    for _ in range(12):
-        if node is None:
-            return None
-        kind, parents = kind_of(node), parents_of(node)
-        if kind == "Div" and under and len(parents) == 2:
-            found = activation_node(parents[0])
-            summed = next((n for n in walk(parents[1], 4) if kind_of(n) == "Sum"), None)
-            same = found is not None and summed is not None and parents[0] in parents_of(summed)
-            return found[0] if same and found is not None else None
-        under = under or kind in ("Log", "Log2")
-        if kind not in (*SHAPE_ONLY, "Neg", "Log", "Log2", "Clamp", "ClampMin", "Add"):
-            return None
-        node = parents[0] if len(parents) == 1 else None
-    return None
+    node = _under_logarithm(tensor.grad_fn, _BETWEEN, before=_BETWEEN)
+    parents = parents_of(node) if node is not None else []
+    if len(parents) != 2 or kind_of(node) != "Div":
+        return None
+    found = activation_node(parents[0])
+    summed = next((n for n in walk(parents[1], 4) if kind_of(n) == "Sum"), None)
+    return found[0] if found is not None and summed is not None and parents[0] in parents_of(summed) else None
 
 
 def logged_node(node: Any, *, plain: bool = False) -> Any:
@@ -154,18 +146,30 @@ def logged_node(node: Any, *, plain: bool = False) -> Any:
         node: where to begin.
         plain: the logarithm of the activation itself, not of one minus it.
     """
+    node = _under_logarithm(node, _BETWEEN if plain else (*_BETWEEN, "Rsub", "Sub"))
+    return node if node is not None and kind_of(node) in ("Sigmoid", "Softmax") else None
+
+
+_BETWEEN = ("Clamp", "ClampMin", "Add")
+
+
+def _under_logarithm(node: Any, between: tuple[str, ...], *, before: tuple[str, ...] = ()) -> Any:
+    """Return what a logarithm is taken of, None where there is none: signs and shapes are looked through.
+
+    Args:
+        node: where to begin.
+        between: kinds of nodes that are looked through under the logarithm.
+        before: and those before it.
+    """
     logged = False
-    between = ("Clamp", "ClampMin", "Add", *(() if plain else ("Rsub", "Sub")))
     for _ in range(12):
         if node is None:
             return None
         kind = kind_of(node)
         if kind in ("Log", "Log2"):
             logged = True
-        elif logged and kind in ("Sigmoid", "Softmax"):
-            return node
-        elif kind not in (*SHAPE_ONLY, "Neg", *(between if logged else ())):
-            return None
+        elif kind not in (*SHAPE_ONLY, "Neg", *(between if logged else before)):
+            return node if logged else None
         parents = parents_of(node)
         node = parents[0] if len(parents) == 1 else None
     return None

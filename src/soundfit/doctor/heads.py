@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from soundfit.doctor.batch import judged_by
 from soundfit.doctor.call import call_of, tensors
@@ -15,10 +15,7 @@ from soundfit.doctor.glance import described
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.seen import LossCall, RootRecord
 
-if TYPE_CHECKING:
-    from soundfit.doctor.watch import Watch
-
-__all__ = ["Head", "heads_of", "keep_heads", "output_facts"]
+__all__ = ["Head", "heads_of", "keep_heads"]
 
 _MOST = 4
 
@@ -59,29 +56,6 @@ def keep_heads(root: RootRecord, entry: tuple[Any, Any, Any], calls: Sequence[Lo
             own = RootRecord(root.module, root.place, call=replace(made[0], output=k))
             root.heads[k] = Head(own, call.kind, described(call, user_place(step)), _size(call))
         root.heads[k].record.keep(made[1], call.prediction, call.target, step)
-
-
-def output_facts(watch: Watch, root: RootRecord | None, kind: str | None) -> dict[str, Any]:
-    """Return which of several judged outputs is examined, counted from 1, of how many and by which loss.
-
-    With it the largest of the other losses, in sizes of this one: it may drown what this one teaches.
-    """
-    if root is None or (not root.heads and watch.head is None):
-        return {}
-    head, (main, count) = watch.head, root.extra.get("outputs", (None, 0))
-    at = main if head is None else head.record.call.output if head.record.call is not None else None
-    others = [(h.size, h.kind, h.loss["place"]) for k, h in root.heads.items() if k != at]
-    last = root.extra.get("kind")
-    if head is not None and last in watch.losses:
-        others.append((float(root.extra["size"]), last, watch.losses[last]["place"]))
-    size, other, place = max(others, key=lambda one: one[0], default=(0.0, None, None))
-    own = float(root.extra["size"]) if head is None else head.size
-    return {
-        "judged_output": {
-            "number": None if at is None else at + 1, "count": count, "loss": kind,
-            "times": size / max(own, 1e-12), "largest": other, "place": place,
-        }
-    }  # fmt: skip
 
 
 def _size(call: LossCall) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.reference import parted, signal_z
-from soundfit.doctor.replay import Recipe, replay
+from soundfit.doctor.replay import Recipe, Replayed, replay
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, permutation_z, predicted_labels
 
@@ -77,6 +77,7 @@ def paired_gains(
     *,
     deadline: float,
     runs: Sequence[tuple[int, tuple[Tensor, Tensor] | None]],
+    known: dict[int, Replayed | None] | None = None,
 ) -> dict[str, Any] | None:
     """Return what each change gains over the same training without it, on rows that neither was fitted to.
 
@@ -84,18 +85,22 @@ def paired_gains(
         changes: as replays take them, by name.
         deadline: in processor seconds; fewer runs are made where it is near.
         runs: seeds with the rows to fit on and to judge on (see folds), None for a fixed share.
+        known: trainings without a change, by seed, of earlier calls with the same runs; is added to.
 
     Returns:
         per change ``gain`` (score) and ``z``: the mean over runs of each held-out row's difference, over
         the larger of its standard errors over rows and over runs; None where nothing could be replayed.
     """
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in changes}
+    known = {} if known is None else known
     started = time.process_time()
     for k, (seed, split) in enumerate(runs):
         now = time.process_time()
         if now > deadline or (k == 1 and now + 2 * (now - started) > deadline):  # three runs say something
             break
-        same = replay(recipe, task, rows, {}, seconds=3.0, seed=seed, split=split)
+        if seed not in known:
+            known[seed] = replay(recipe, task, rows, {}, seconds=3.0, seed=seed, split=split)
+        same = known[seed]
         if same is None or same.parts is None or same.cut:
             return None
         held = (split or parted(rows))[1]

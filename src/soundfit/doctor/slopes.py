@@ -30,8 +30,7 @@ def hear_slopes(replaced: Replaced, told: dict[str, Any], place: Callable[[], An
     heard: set[type] = set()
 
     def look(cls: type, call: Callable[..., Any], args: tuple[Any, ...], out: Any) -> Any:
-        scalar = isinstance(out, Tensor) and out.dim() == 0 and out.requires_grad
-        if scalar and cls not in heard and torch.is_grad_enabled():
+        if cls not in heard and torch.is_grad_enabled():
             heard.add(cls)
             times = _times(call, args)
             if "slope" not in told and times is not None and not 0.8 < times < 1.25:
@@ -46,8 +45,6 @@ def sound_slopes(replaced: Replaced) -> None:
     known: dict[type, float | None] = {}
 
     def scaled(cls: type, call: Callable[..., Any], args: tuple[Any, ...], out: Any) -> Any:
-        if not (isinstance(out, Tensor) and out.dim() == 0 and out.requires_grad):
-            return out
         if cls not in known:
             known[cls] = _times(call, args)
         times = known[cls]
@@ -57,13 +54,16 @@ def sound_slopes(replaced: Replaced) -> None:
 
 
 def _around(replaced: Replaced, after: Callable[..., Any]) -> None:
+    """Hand numbers with a gradient, made by functions with a backward pass of their own, to ``after``."""
     function = torch.autograd.Function
     kept = function.__dict__["apply"]
     original = kept.__func__
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         out = original(cls, *args, **kwargs)
-        return out if kwargs else after(cls, lambda *given: original(cls, *given), args, out)
+        if kwargs or not (isinstance(out, Tensor) and out.dim() == 0 and out.requires_grad):
+            return out
+        return after(cls, lambda *given: original(cls, *given), args, out)
 
     setattr(function, "apply", classmethod(apply))  # noqa: B010 a class method, replaced
     replaced.later(lambda: setattr(function, "apply", kept))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from soundfit.doctor.case import Case
-from soundfit.doctor.edits import added_before
+from soundfit.doctor.edits import STANDARDISED, added_before
 from soundfit.records import Diagnosis
 from soundfit.records.said import say
 
@@ -54,7 +54,7 @@ def input_scale(case: Case) -> list[Diagnosis]:
         max=case.number("input.max"),
         top=top,
     )
-    patch = added_before(place, "x = (x - mean) / std  # mean and std of the training inputs")
+    patch = added_before(place, STANDARDISED)
     return [
         case.diagnose(
             "input-scale",
@@ -95,7 +95,7 @@ def other_scale(case: Case) -> list[Diagnosis]:
     )
     return [
         case.diagnose("input-scale", "evaluation rows are not scaled as training rows are", 0.9, fix, place=place,
-                      patch=added_before(place, "x = (x - mean) / std  # mean and std of the training inputs"),
+                      patch=added_before(place, STANDARDISED),
                       train_score=train, evaluation_score=other, shift=shift, spread_ratio=scale)
     ]  # fmt: skip
 

@@ -65,37 +65,24 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
         count=count,
     )
     patch = changed(place, swap_name(r"(nn\.Linear\([^)]*\))\s*,", r"\1, nn.ReLU(),"))
-    if case.sick and curved:
+    if not case.sick and (curved or not straight or not _falls_short(case)):
+        return []
+    if curved:
         return [_unused_activation(case, count)]
-    if case.sick:
-        sure = 0.95 if gain > 0.04 or math.isnan(gain) or case.architecture_limits else 0.4
-        return [
-            case.diagnose(
-                "missing-nonlinearity",
-                say("{count} linear layers in a row, no activation between", count=count),
-                sure,
-                fix,
-                place=place,
-                patch=patch,
-                change={"activation": "relu"},
-                linear_reference=by_model.get("linear"),
-                curved_reference=bent,
-            )
-        ]
-    if straight and not curved and _falls_short(case):
-        cause = say("{count} linear layers in a row, no activation between", count=count)
-        return [
-            case.diagnose(
-                "missing-nonlinearity",
-                cause,
-                0.75,
-                fix,
-                place=place,
-                patch=patch,
-                change={"activation": "relu"},
-            )
-        ]
-    return []
+    sure = 0.95 if gain > 0.04 or math.isnan(gain) or case.architecture_limits else 0.4
+    return [
+        case.diagnose(
+            "missing-nonlinearity",
+            say("{count} linear layers in a row, no activation between", count=count),
+            sure if case.sick else 0.75,
+            fix,
+            place=place,
+            patch=patch,
+            change={"activation": "relu"},
+            linear_reference=by_model.get("linear"),
+            curved_reference=bent,
+        )
+    ]
 
 
 def _falls_short(case: Case) -> bool:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from soundfit.doctor.case import Case
-from soundfit.doctor.edits import added_before, changed, set_keyword, swap_name
+from soundfit.doctor.edits import STANDARDISED, added_before, changed, set_keyword, swap_name
 from soundfit.records import Diagnosis, Place
 from soundfit.records.said import say
 
@@ -24,7 +24,7 @@ def unscaled(case: Case) -> list[Diagnosis]:
         "Inputs reach {max:.4g}: the same training on standardised inputs scores {gain:.3f} more on held-out rows.",
         max=case.number("input.max"), gain=found["gain"],
     )  # fmt: skip
-    patch = added_before(place, "x = (x - mean) / std  # mean and std of the training inputs")
+    patch = added_before(place, STANDARDISED)
     return [
         case.diagnose("input-scale", "inputs are not scaled", _SURE, fix, place=place, patch=patch,
                       change={"scale_inputs": True}, largest=case.number("input.max"),
