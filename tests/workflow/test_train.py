@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 
 import soundfit as sf
 from soundfit.errors import StopError, UsageError
+from soundfit.workflow.folder import RESUME
 from soundfit.workflow.options import Options
 from soundfit.workflow.run import Run
 from soundfit.workflow.train import _precision, train_data
@@ -49,6 +50,17 @@ def test_a_run_folder_is_complete_and_its_record_follows_the_schema(runs, kind, 
         "report.html",
         "words.json",
     }
+
+
+def test_the_page_names_the_folder_where_it_will_be_not_where_it_was_written(runs, tmp_path):
+    moved = replace(
+        runs["many"], document={**runs["many"].document, "command": "soundfit train penguins.csv"}
+    )
+    moved.write(tmp_path / "mine")
+    (tmp_path / "again" / RESUME).mkdir(parents=True)  # an unfinished training is written inside
+    moved.write(tmp_path / "again")
+    for name in ("mine", "again"):
+        assert f"soundfit predict {name} new.csv" in (tmp_path / name / "report.html").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)

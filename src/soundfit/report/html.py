@@ -52,16 +52,21 @@ MOST_CONFIGURATIONS = 200
 T = TypeVar("T")
 
 
-def write_report(run_dir: Path, *, lang: str = "en") -> Path:
+def write_report(run_dir: Path, *, lang: str = "en", name: str = "") -> Path:
     """Write ``report.html`` into a run folder and return its path.
 
     Whatever a run lacks (an interrupted one, an older one) is left out.
+
+    Args:
+        run_dir: the run folder.
+        lang: the page's language.
+        name: what the folder will be called, where it is still written aside.
 
     Raises:
         UsageError: the folder has no readable ``run.json``, or a damaged one.
     """
     folder = Path(run_dir)
-    view = read_run(folder)
+    view = read_run(folder, name=name)
     with whole_records(folder):
         page = render_report(view, lang=lang)
     return write_page(folder / "report.html", page)

@@ -57,6 +57,8 @@ class RunView:
     trace: pd.DataFrame
     members: pd.DataFrame
     words: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    """What the folder will be called, where it is still written aside."""
 
     def get(self, *path: str, default: Any = None) -> Any:
         """Return ``record[path[0]][path[1]]…``, or ``default`` where any step is missing or null."""
@@ -136,8 +138,12 @@ def view_of(record: Mapping[str, Any], folder: Path = Path()) -> RunView:
     return RunView(folder, record, empty, empty, empty, empty, words=words)
 
 
-def read_run(folder: Path) -> RunView:
+def read_run(folder: Path, *, name: str = "") -> RunView:
     """Return what is in a run folder.
+
+    Args:
+        folder: where it is.
+        name: what it will be called, where it is still written aside.
 
     Raises:
         UsageError: it has no readable ``run.json``.
@@ -157,9 +163,9 @@ def read_run(folder: Path) -> RunView:
     if not isinstance(record, dict):
         raise UsageError(rule, received=say("{path}, which holds no JSON object", path=path), fix=fix)
     tables = {
-        name: _table(folder / f"{name}.parquet") for name in ("split", "predictions", "trace", "members")
+        table: _table(folder / f"{table}.parquet") for table in ("split", "predictions", "trace", "members")
     }
-    view = RunView(folder, record, **tables, words=_words(folder / "words.json"))
+    view = RunView(folder, record, **tables, words=_words(folder / "words.json"), name=name)
     return replace(view, predictions=_without_sealed(view))
 
 

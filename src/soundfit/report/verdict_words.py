@@ -190,4 +190,4 @@ def run_name(view: RunView) -> str:
             return words[position + 1]
         if word.startswith("--out="):
             return word.removeprefix("--out=")
-    return view.folder.name or "run"
+    return view.name or view.folder.name or "run"

@@ -102,7 +102,7 @@ class Run:
             try:
                 if self.write_more is not None:
                     self.write_more(folder)
-                write_report(folder, lang=lang)
+                write_report(folder, lang=lang, name=out.absolute().name)
             except Exception as error:
                 # The report can be written again; the training cannot.
                 warnings.warn(f"the report could not be written: {error}", RuntimeWarning, stacklevel=2)
