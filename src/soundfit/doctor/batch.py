@@ -10,7 +10,8 @@ import torch
 
 from soundfit.doctor.call import call_of, tensors
 from soundfit.doctor.graph import leads_to, outer_activation
-from soundfit.doctor.seen import LossCall, RootRecord
+from soundfit.doctor.places import IGNORED, Places, placed, rows_come_second
+from soundfit.doctor.seen import LossCall, RootRecord, first_tensor
 
 __all__ = ["Matched", "judged_by", "matched", "put_maker_last"]
 
@@ -34,14 +35,27 @@ def matched(
     for root, args, kwargs, out, _ in reversed(window):
         if _are_pairs(target, out):
             continue
-        made = call_of(args, kwargs, target)
+        places, asked = _by_places(root, calls[-1], args, kwargs, out) if calls else (None, target)
+        made = call_of(args, kwargs, asked)
         if made is not None:
             root.extra["composite"] = root is not last
             if root.call is None:
                 k = judged_by(out, prediction) or None  # the first needs no choice
-                root.call = replace(made[0], output=k, outer=_outer(out, k, prediction))
-            return made[1], prediction, target, root
+                root.call = replace(made[0], output=k, outer=_outer(out, k, prediction), places=places)
+            return made[1], prediction, asked, root
     return None, prediction, target, None
+
+
+def _by_places(
+    root: RootRecord, call: LossCall, args: Any, kwargs: Any, out: Any
+) -> tuple[Places | None, torch.Tensor]:
+    """Return how a loss's list is cut out of a model's output, None where it is not, and targets by rows."""
+    found, x = tensors(out), first_tensor((args, kwargs))
+    if not found or x is None or not x.dim() or rows_come_second(root.module):
+        return None, call.target
+    one, ignored = found[judged_by(out, call.prediction) or 0], call.kwargs.get("ignore_index", IGNORED)
+    made = placed(call.kind, one, call.prediction, call.target, len(x), ignored)
+    return (None, call.target) if made is None else made
 
 
 def put_maker_last(

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from soundfit.doctor.places import Places
+
 __all__ = ["Call", "call_of", "output_of", "tensors", "with_output"]
 
 Tensor = torch.Tensor
@@ -28,7 +30,8 @@ class Call:
 
     Calling it with a model and other rows calls the model as the script did; of several tensors that it
     returns the one at ``output`` is given back, where that is known. ``outer`` is the activation that the
-    script itself applies to it before the loss.
+    script itself applies to it before the loss. ``places``: how the loss's list is cut out of outputs at each
+    place of a sequence, which are given back as ``(rows, classes, places)`` then.
     """
 
     spec: Any
@@ -36,6 +39,7 @@ class Call:
     where: tuple[int, ...]
     output: int | None = None
     outer: str | None = None
+    places: Places | None = None
 
     def __call__(self, net: torch.nn.Module, inputs: tuple[Tensor, ...] | list[Tensor]) -> Any:
         """Return what the model makes of ``inputs``, one tensor for each place in ``where``."""
@@ -43,16 +47,22 @@ class Call:
         for place, x in zip(self.where, inputs, strict=True):
             leaves[place] = x
         args, kwargs = pytree.tree_unflatten(leaves, self.spec)
-        return self.judged(net(*args, **kwargs))
+        return self.judged(net(*args, **kwargs), len(inputs[0]))
 
     def amounts(self, out: Tensor) -> Tensor:
         """Return what the loss compares with numbers: the output after the script's own activation."""
         return _OUTER[self.outer](out) if self.outer in _OUTER else out
 
-    def judged(self, out: Any) -> Any:
-        """Return the one of several tensors that the loss judges, else everything."""
+    def judged(self, out: Any, n: int | None = None) -> Any:
+        """Return the one of several tensors that the loss judges, else everything.
+
+        Args:
+            out: what the model returned.
+            n: rows of its inputs, as many as of the output where None.
+        """
         found = tensors(out) if self.output is not None else []
-        return found[self.output] if self.output is not None and self.output < len(found) else out
+        one = found[self.output] if self.output is not None and self.output < len(found) else out
+        return one if self.places is None else self.places.of_output(output_of(one), n)
 
 
 def call_of(args: Any, kwargs: Any, target: Tensor) -> tuple[Call, tuple[Tensor, ...]] | None:

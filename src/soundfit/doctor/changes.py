@@ -37,6 +37,7 @@ from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
 from soundfit.doctor.signed import signed_labels
 from soundfit.doctor.slopes import sound_slopes
+from soundfit.doctor.views import carried
 
 __all__ = ["Changes"]
 
@@ -106,6 +107,9 @@ class Changes:
         if want.get("rows_first"):
             for name in ("view", "reshape"):
                 self._patch(torch.Tensor, name, self._rows_first(getattr(torch.Tensor, name)))
+        if want.get("axes"):
+            for owner, name in ((torch.Tensor, "view"), (torch.Tensor, "reshape"), (torch, "reshape")):
+                self._patch(owner, name, carried(getattr(owner, name), lambda: bool(self.depth)))
         if want.get("copied_state"):
             copied_states(self._patch)
         if want.get("turned_distance"):
@@ -193,7 +197,8 @@ class Changes:
             if torch.is_grad_enabled() and self.hold_back:
                 self._hold(args, kwargs, first)
             out = self._output(out)
-            if self.mask is not None and torch.is_grad_enabled() and self.facts.get("custom_loss"):
+            as_a_whole = self.facts.get("custom_loss") or self.facts.get("by_places")
+            if self.mask is not None and torch.is_grad_enabled() and as_a_whole:
                 out = without_gradient(out, self.mask)
             if self._extra.times > 1 and torch.is_grad_enabled():
                 self._extra.saw_model(module, args, kwargs, out)

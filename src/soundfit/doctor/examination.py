@@ -37,6 +37,7 @@ from soundfit.doctor.facts import (
 )
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
 from soundfit.doctor.padding import padding_facts
+from soundfit.doctor.places_reference import fit_places
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, arguments, replay
@@ -233,7 +234,7 @@ class Examination:
             "evaluation_by_script": math.nan,
             "balanced": math.nan,
         }
-        out["constant"] = chance(task, rows.targets) if task.kind != "sequence" else math.nan
+        out["constant"] = chance(task, rows.targets)
         if not self._scorable(facts):
             return out
         p = self._predict(rows)
@@ -286,6 +287,8 @@ class Examination:
 
     def _is_prediction(self, p: Tensor) -> bool:
         """Return whether a model's outputs have as many numbers a row as what the loss compared with targets."""
+        if self.root is not None and self.root.call is not None and self.root.call.places is not None:
+            return True
         shape = self.loss["prediction_shape"] if self.kind else None
         if shape is None:
             shape = self.watch.custom.get("shapes", (None,))[0]
@@ -375,7 +378,12 @@ class Examination:
             tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets
         )
         try:
-            reference = fit_reference(task, clean, other=self.eval_rows, seconds=left * 0.3)
+            if task.kind == "sequence":
+                reference = fit_places(
+                    task, clean, root.call.places if root.call else None, seconds=left * 0.3
+                )
+            else:
+                reference = fit_reference(task, clean, other=self.eval_rows, seconds=left * 0.3)
         except Exception:
             reference = None
         if reference is not None:

@@ -15,6 +15,7 @@ import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from soundfit.doctor.lines import user_place
+from soundfit.doctor.views import moved_axis
 
 __all__ = ["OpTrace"]
 
@@ -120,6 +121,10 @@ class OpTrace(TorchFunctionMode):
             if watch.depth:
                 self.sequence.append("linear")
             watch.saw_linear(out)
+        elif name in ("view", "reshape"):
+            if watch.depth and watch.grad and args[0].dim() > 2 and moved_axis(args[0].shape, out.shape):
+                shapes = {"before": list(args[0].shape[1:]), "after": list(out.shape[1:])}
+                watch.custom.setdefault("cut_across", {**shapes, "place": user_place(watch.step + 1)})
         elif name in _RISKY:
             watch.saw_risky(name, user_place(watch.step + 1))
         elif name in ("dropout", "feature_dropout", "dropout2d", "alpha_dropout"):

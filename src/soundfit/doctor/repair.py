@@ -459,6 +459,7 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     if task is not None:
         facts |= class_facts(task, rows.targets)
     facts |= {"through": looked.through, "output": root.call.output if root.call is not None else None}
+    facts["by_places"] = root.call is not None and root.call.places is not None
     if root.heads or looked.watch.head is not None:
         facts["judged"] = looked.kind
     return facts

@@ -243,12 +243,12 @@ def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: boo
 
 def _applied_outside(recipe: Recipe, out: Tensor) -> Tensor | None:
     """Apply the activation that the script applied between model and loss."""
-    found = recipe.activation
+    found, over = recipe.activation, 1 if recipe.call.places is not None and out.dim() > 2 else -1
     bounded = bool((out.detach() >= 0).all()) and bool((out.detach() <= 1).all())
     if found == "softmax" and not bounded:
-        return out.softmax(-1)
+        return out.softmax(over)
     if found == "log_softmax" and bool((out.detach() > 0).any()):
-        return out.log_softmax(-1)
+        return out.log_softmax(over)
     if found == "sigmoid" and not bounded:
         return out.sigmoid()
     return None
@@ -278,7 +278,8 @@ def sound_loss(
         fits = weight is not None and weight.numel() == out.shape[-1]
         return F.cross_entropy(out, labels, weight if fits else None)
     if task.kind == "sequence":
-        return F.cross_entropy(out, target)
+        logs = out.clamp(min=1e-9).log() if probabilities else out.log_softmax(1)
+        return F.nll_loss(logs, target)
     if task.kind in ("binary", "multilabel"):
         if task.kind == "binary" and out.dim() > 1 and out.shape[-1] == 2:
             return F.cross_entropy(out, task.labels(target))

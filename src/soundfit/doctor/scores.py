@@ -64,6 +64,10 @@ class Task:
             return targets.reshape(targets.shape[0], -1)[:, 0].long()
         return targets.reshape(targets.shape[0], -1) if self.kind == "multilabel" else targets
 
+    def asked(self, labels: Tensor) -> Tensor:
+        """Return which labels count: at some places of a sequence nothing is asked (label below 0)."""
+        return labels >= 0 if self.kind == "sequence" else torch.ones_like(labels, dtype=torch.bool)
+
 
 def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outputs: int) -> Task:
     """Return the task, from the loss's name, the targets and the width of the model's output."""
@@ -158,7 +162,7 @@ def score(task: Task, predictions: Tensor, targets: Tensor) -> float:
         found = predicted_labels(task, predictions)
         if found.shape != labels.shape:
             return math.nan
-        return float((found == labels).float().mean())
+        return float((found == labels)[task.asked(labels)].float().mean())
     p, y = predictions.float().reshape(n, -1), targets.float().reshape(n, -1)
     p = _parts_of_one(p) if task.kind == "shares" else p
     if p.shape != y.shape:
@@ -246,7 +250,8 @@ def chance(task: Task, targets: Tensor) -> float:
     if task.kind == "multilabel":
         share = labels.float().mean(0)
         return float(torch.maximum(share, 1 - share).mean())
-    return float(torch.bincount(labels.reshape(-1).clamp(min=0).long()).max() / labels.numel())
+    labels = labels[task.asked(labels)].long()
+    return float(torch.bincount(labels.clamp(min=0)).max() / labels.numel()) if labels.numel() else math.nan
 
 
 def row_scores(task: Task, predictions: Tensor, targets: Tensor) -> Tensor | None:
@@ -257,7 +262,9 @@ def row_scores(task: Task, predictions: Tensor, targets: Tensor) -> Tensor | Non
         found, labels = predicted_labels(task, torch.nan_to_num(p)), task.labels(y)
         if found.shape != labels.shape:
             return None
-        return (found == labels).float().reshape(n, -1).mean(1) * (0.0 if bad else 1.0)
+        asked = task.asked(labels).float().reshape(n, -1)
+        hits = (found == labels).float().reshape(n, -1) * asked
+        return hits.sum(1) / asked.sum(1).clamp(min=1) * (0.0 if bad else 1.0)
     q, t = p.reshape(n, -1), y.float().reshape(n, -1)
     q = _parts_of_one(q) if task.kind == "shares" else q
     if q.shape != t.shape:

@@ -127,8 +127,10 @@ class RootRecord:
         """Copy a batch that was trained on to the CPU, with what was predicted for it."""
         with torch.no_grad():
             self.train_rows.keep(inputs, targets, step)
-            if prediction.numel() <= 100_000:
-                scores = (step, prediction.detach().cpu().clone(), self.train_rows.last)
+            places = self.call.places if self.call is not None else None
+            listed = prediction if places is None else places.of_list(prediction, len(targets))
+            if listed is not None and listed.numel() <= 100_000:
+                scores = (step, listed.detach().cpu().clone(), self.train_rows.last)
                 self.train_scores.append(scores)
                 if len(self.train_scores) > 64:
                     del self.train_scores[4:36]

@@ -222,13 +222,13 @@ def _held_rows(watch: Any, changes: Any) -> tuple[Any, Any] | None:
     from soundfit.doctor.held_back import held_back
     from soundfit.doctor.rows import Rows
 
-    if changes.held and changes.call is not None:
+    if changes.held and changes.call is not None and not changes.facts.get("by_places"):
         shape = changes.held[-1][1].shape[1:]  # outputs of the same kind of loss may have other widths
         held = [(x, y) for x, y in changes.held if y.shape[1:] == shape]
         inputs = tuple(torch.cat(one) for one in zip(*(x for x, _ in held), strict=True))
         return Rows(inputs, torch.cat([y for _, y in held])).unique(), changes.call
     found = _all_rows(watch, changes)
-    if found is not None and changes.facts.get("custom_loss"):
+    if found is not None and (changes.facts.get("custom_loss") or changes.facts.get("by_places")):
         index = held_back(found[0].inputs, changes.hold_back).nonzero().reshape(-1)
         if len(index) >= 20:
             return found[0].take(index), found[1]

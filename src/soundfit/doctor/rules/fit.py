@@ -127,6 +127,8 @@ def noise(case: Case) -> list[Diagnosis]:
     """The possible score itself is low, and the training reached it."""
     if case.sick or not case.judged or case["task.kind"] == "copy":
         return []
+    if case["task.kind"] == "sequence" and case["reference"] is None:
+        return []  # its own net, trained anew, tells nothing of the rows
     if case.possible < 0.9 and -0.1 - case.tolerance <= case.gap <= 0.6 * case.tolerance:
         text = say(
             "No sound model got beyond {possible:.3f} on these rows: better inputs or more rows would help, not more training.",

@@ -48,4 +48,17 @@ def shifted_twice(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (padded, apart, shifted_twice)
+def cut_across(case: Case) -> list[Diagnosis]:
+    """A view gives an axis another place without moving a number: what belongs to one place is mixed up."""
+    found = case["custom.cut_across"]
+    if not found or not case.sick:
+        return []
+    before, after = (", ".join(str(size) for size in found[name]) for name in ("before", "after"))
+    fix = say("view and reshape move no number: from (rows, {before}) to (rows, {after}) an axis of the same size stands elsewhere and holds other numbers than before. Split the last axis first, x.view(rows, places, heads, size), then .transpose(1, 2); on the way back .transpose(1, 2) before .reshape(rows, places, heads * size).", before=before, after=after)  # fmt: skip
+    return [
+        case.diagnose("shape-broadcast", "a view cuts across the axes of what it is given", 0.92, fix, place=found["place"],
+                      change={"axes": True}, before=before, after=after)
+    ]  # fmt: skip
+
+
+rules = (padded, apart, shifted_twice, cut_across)
