@@ -179,3 +179,35 @@ def test_a_carried_axis_is_what_transposing_gives(n: int, places: int, heads: in
     assert torch.equal(view(x, n, heads, places, size), split)
     assert torch.equal(reshape(split, n, places, heads * size), x)
     assert torch.equal(view(x, n, places, heads, size), x.reshape(n, places, heads, size))
+
+
+_WRITER = """
+import torch, torch.nn as nn, torch.nn.functional as F
+torch.manual_seed(0)
+step = torch.randint(0, 2, (600, 12))
+tokens = (torch.randint(0, 7, (600, 1)) + (1 + 2 * step).cumsum(1)) % 7  # the next one is one of two
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tok = nn.Embedding(7, 24)
+        self.rnn = nn.GRU(24, 24, batch_first=True, bidirectional=BOTH)
+        self.out = nn.Linear(24 * (2 if BOTH else 1), 7)
+    def forward(self, idx):
+        return self.out(self.rnn(self.tok(idx))[0])
+net = Net()
+opt = torch.optim.Adam(net.parameters(), lr=5e-3)
+for epoch in range(12):
+    for b in torch.randperm(500).split(25):
+        logits = net(tokens[b, :-1])
+        loss = F.cross_entropy(logits.reshape(-1, 7), tokens[b, 1:].reshape(-1))
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+"""
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_model_that_sees_the_token_that_it_is_to_tell_is_named(tmp_path: Path, both: bool) -> None:
+    found = named_in(tmp_path, _WRITER.replace("BOTH", str(both)))
+    assert (found[:1] == ["split-leak"]) is both
+    assert not [code for code in found if code not in ("split-leak", "noise-limited")]

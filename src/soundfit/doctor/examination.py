@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from soundfit.doctor.ahead import looks_ahead
 from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
@@ -151,6 +152,7 @@ class Examination:
         out["input"] = input_facts(self.rows.inputs)
         out["composite"] = bool(root.extra.get("composite"))
         out["padding"] = padding_facts(root, self.rows)
+        out["looks_ahead"] = looks_ahead(root, self.rows)
         out["dense"] = dense_facts(self.rows, self.eval_rows)
         out["behaviour"] = behaviour(root, self.rows, size, out["optimiser"].get("unreached", []))
         width = self._output_width()

@@ -48,6 +48,17 @@ def shifted_twice(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
+def seen_ahead(case: Case) -> list[Diagnosis]:
+    """The model is given the token that it is to tell: it learns to copy, and has nothing to copy once it writes."""
+    share = case.number("looks_ahead", 0.0)
+    if share < 0.5:
+        return []
+    fix = say("In {share:.0%} of the rows the output changes with the very token that it is to tell: the model looks ahead. Give attention a causal mask (is_causal=True, or nn.Transformer.generate_square_subsequent_mask), and let recurrent and convolutional layers see what came before alone.", share=share)  # fmt: skip
+    return [
+        case.diagnose("split-leak", "the model sees the tokens that it is to tell", 0.94, fix, place=case["places.model"], rows_that_see=share)
+    ]  # fmt: skip
+
+
 def cut_across(case: Case) -> list[Diagnosis]:
     """A view gives an axis another place without moving a number: what belongs to one place is mixed up."""
     found = case["custom.cut_across"]
@@ -61,4 +72,4 @@ def cut_across(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (padded, apart, shifted_twice, cut_across)
+rules = (padded, apart, shifted_twice, seen_ahead, cut_across)
