@@ -94,8 +94,10 @@ class Case:
             return False
         if self.learned_nothing:
             return True
-        # The same training from the same weights got there: its last steps happened to be bad ones.
-        if self.gap < 2 * self.tolerance and self.cure("same") >= 0.5:
+        # The same training from the same weights got there: its last steps happened to be bad ones. A penalty
+        # on the weights is not in the training that is run again.
+        whole = not self.number("custom.structure.penalised", 0)
+        if self.gap < 2 * self.tolerance and self.cure("same") >= 0.5 and whole:
             return False
         return self.gap > self.tolerance or self.coarse or self.hardly_learned
 

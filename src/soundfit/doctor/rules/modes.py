@@ -245,6 +245,7 @@ def regularised(case: Case) -> list[Diagnosis]:
         fix = say("The penalty that is added to the loss outweighs it: divide its factor by 100 or more.")
         out.append(
             case.diagnose("over-regularised", say("a penalty on the size of {penalised:.0f} parameters is too strong", penalised=penalised), 0.88, fix, place=place,
+                          change={"own_loss": True},
                           cured=case.cure("same"), share_of_the_loss=case.number("custom.penalty_share"))
         )  # fmt: skip
     decay, cured = case.number("optimiser.weight_decay", 0.0), case.cure("no-decay")
