@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doctor.watched import named_in
-from soundfit.doctor.places import IGNORED, Places, placed
+from soundfit.doctor.places import IGNORED, Places, placed, placed_second
 from soundfit.doctor.places_reference import fit_places
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, row_scores, score, task_of
@@ -211,3 +211,67 @@ def test_a_model_that_sees_the_token_that_it_is_to_tell_is_named(tmp_path: Path,
     found = named_in(tmp_path, _WRITER.replace("BOTH", str(both)))
     assert (found[:1] == ["split-leak"]) is both
     assert not [code for code in found if code not in ("split-leak", "noise-limited")]
+
+
+_PLACES_FIRST = """
+import torch, torch.nn as nn, torch.nn.functional as F
+torch.manual_seed(0)
+step = torch.randint(0, 2, (600, 12))
+tokens = (torch.randint(0, 7, (600, 1)) + (1 + 2 * step).cumsum(1)) % 7
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tok, self.rnn, self.out = nn.Embedding(7, 24), nn.LSTM(24, 24), nn.Linear(24, 7)
+    def forward(self, idx):
+        h = self.rnn(self.tok(idx))[0]
+        return RETURNED
+net = Net()
+opt = torch.optim.Adam(net.parameters(), lr=RATE)
+for epoch in range(14):
+    for b in torch.randperm(500).split(25):
+        x = tokens[b].t()
+        loss = LOSS
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+"""
+_FORMS = {
+    "one label": ("self.out(h[-1])", "F.cross_entropy(net(x), (x[-1] + x[-2]) % 7)"),
+    "each place": (
+        "self.out(h)",
+        "F.cross_entropy(net(x[:-1]).reshape(-1, 7), x[1:].reshape(-1))",
+    ),
+    "a line": ("self.out(h).view(-1, 7)", "F.cross_entropy(net(x[:-1]), x[1:].reshape(-1))"),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "rate", "sound"),
+    [
+        ("one label", "1e-2", True),
+        ("one label", "1e-6", False),
+        ("each place", "1e-6", False),
+        ("a line", "1e-2", True),
+    ],
+)
+def test_rows_on_the_second_axis_are_rows(tmp_path: Path, form: str, rate: str, sound: bool) -> None:
+    returned, loss = _FORMS[form]
+    text = _PLACES_FIRST.replace("RETURNED", returned).replace("LOSS", loss).replace("RATE", rate)
+    found = named_in(tmp_path, text)
+    assert [code for code in found if code != "noise-limited"] == ([] if sound else ["lr-too-low"])
+
+
+@given(st.integers(2, 5), st.integers(2, 6), st.integers(2, 4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_lists_of_places_first_are_read_by_rows(n: int, places: int, classes: int, line: bool) -> None:
+    out, labels = torch.randn(places, n, classes), torch.randint(0, classes, (places, n))
+    returned = out.reshape(-1, classes) if line else out
+    found = placed_second("cross_entropy", returned, out.reshape(-1, classes), labels.reshape(-1), n)
+    assert found is not None
+    form, asked = found
+    assert torch.equal(asked, labels.t())
+    assert torch.equal(form.of_output(returned, n), out.permute(1, 2, 0))
+    assert torch.equal(form.of_target(labels.reshape(-1), n), labels.t())
+    listed = form.of_list(out.reshape(-1, classes), n)
+    assert listed is not None
+    assert torch.equal(listed, out.permute(1, 2, 0))

@@ -10,7 +10,7 @@ import torch
 
 from soundfit.doctor.call import call_of, tensors
 from soundfit.doctor.graph import leads_to, outer_activation
-from soundfit.doctor.places import IGNORED, Places, placed, rows_come_second
+from soundfit.doctor.places import IGNORED, Places, placed, placed_second, rows_come_second
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor
 
 __all__ = ["Matched", "judged_by", "matched", "put_maker_last"]
@@ -36,7 +36,7 @@ def matched(
         if _are_pairs(target, out):
             continue
         places, asked = _by_places(root, calls[-1], args, kwargs, out) if calls else (None, target)
-        made = call_of(args, kwargs, asked)
+        made = call_of(args, kwargs, asked, second=rows_come_second(root.module))
         if made is not None:
             root.extra["composite"] = root is not last
             if root.call is None:
@@ -51,10 +51,14 @@ def _by_places(
 ) -> tuple[Places | None, torch.Tensor]:
     """Return how a loss's list is cut out of a model's output, None where it is not, and targets by rows."""
     found, x = tensors(out), first_tensor((args, kwargs))
-    if not found or x is None or not x.dim() or rows_come_second(root.module):
+    if not found or x is None or not x.dim():
         return None, call.target
     one, ignored = found[judged_by(out, call.prediction) or 0], call.kwargs.get("ignore_index", IGNORED)
-    made = placed(call.kind, one, call.prediction, call.target, len(x), ignored)
+    judged = call.kind, one, call.prediction, call.target
+    if not rows_come_second(root.module):
+        made = placed(*judged, len(x), ignored)
+    else:
+        made = placed_second(*judged, x.shape[1], ignored) if x.dim() > 1 else None
     return (None, call.target) if made is None else made
 
 

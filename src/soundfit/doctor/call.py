@@ -31,7 +31,8 @@ class Call:
     Calling it with a model and other rows calls the model as the script did; of several tensors that it
     returns the one at ``output`` is given back, where that is known. ``outer`` is the activation that the
     script itself applies to it before the loss. ``places``: how the loss's list is cut out of outputs at each
-    place of a sequence, which are given back as ``(rows, classes, places)`` then.
+    place of a sequence, which are given back as ``(rows, classes, places)`` then. ``second``: those of
+    ``where`` whose rows are on the second axis, as in a sequence of places; they are turned on the way in.
     """
 
     spec: Any
@@ -40,14 +41,24 @@ class Call:
     output: int | None = None
     outer: str | None = None
     places: Places | None = None
+    second: tuple[int, ...] = ()
 
     def __call__(self, net: torch.nn.Module, inputs: tuple[Tensor, ...] | list[Tensor]) -> Any:
         """Return what the model makes of ``inputs``, one tensor for each place in ``where``."""
         leaves = list(self.fixed)
         for place, x in zip(self.where, inputs, strict=True):
-            leaves[place] = x
+            leaves[place] = x.transpose(0, 1) if place in self.second else x
         args, kwargs = pytree.tree_unflatten(leaves, self.spec)
         return self.judged(net(*args, **kwargs), len(inputs[0]))
+
+    def rows_in(self, x: Tensor) -> int:
+        """Return how many rows an input has as the script hands it over."""
+        return int(x.shape[1] if self.second and x.dim() > 1 else x.shape[0])
+
+    def of_call(self, out: Any, args: Any, kwargs: Any) -> Any:
+        """Return what the loss judges of a call that the script made."""
+        given = tensors((args, kwargs))
+        return self.judged(out, self.rows_in(given[0]) if given and given[0].dim() else None)
 
     def amounts(self, out: Tensor) -> Tensor:
         """Return what the loss compares with numbers: the output after the script's own activation."""
@@ -65,32 +76,38 @@ class Call:
         return one if self.places is None else self.places.of_output(output_of(one), n)
 
 
-def call_of(args: Any, kwargs: Any, target: Tensor) -> tuple[Call, tuple[Tensor, ...]] | None:
+def call_of(
+    args: Any, kwargs: Any, target: Tensor, *, second: bool = False
+) -> tuple[Call, tuple[Tensor, ...]] | None:
     """Return a call's form and its rows, or None where no argument has a row for each of the target's.
 
     A target that is handed to the model by name, as its ``labels``, is no input: the form leaves it out.
+    ``second``: rows may be on the second axis of sequences, where no argument has them on its first.
     """
     if not target.dim():
         return None
     leaves, spec = pytree.tree_flatten((tuple(args), dict(kwargs)))
     first_named = len(pytree.tree_leaves(tuple(args)))
-    fixed, where, rows = list(leaves), [], []
-    for place, leaf in enumerate(leaves):
-        if not isinstance(leaf, Tensor):
-            continue
-        if place >= first_named and _same(leaf, target):
-            fixed[place] = None
-        elif leaf.dim() and leaf.shape[0] == target.shape[0]:
-            fixed[place] = None
-            where.append(place)
-            rows.append(leaf)
-        else:
-            fixed[place] = leaf.detach()
+    given = {k: x for k, x in enumerate(leaves) if isinstance(x, Tensor)}
+    named = {k for k, x in given.items() if k >= first_named and _same(x, target)}
+    where = [k for k, x in given.items() if k not in named and x.dim() and x.shape[0] == target.shape[0]]
+    turned: list[int] = []
+    if not where and second:
+        turned = where = [k for k, x in given.items() if k not in named and _is_second(x, target)]
+    rows = [given[k].transpose(0, 1) if k in turned else given[k] for k in where]
+    fixed = [
+        None if k in where or k in named else x.detach() if k in given else x for k, x in enumerate(leaves)
+    ]
     if not rows or not isinstance(args, tuple | list) or any(x.requires_grad and x.grad_fn for x in rows):
         return None
     if all(_starts(x, fixed) for x in rows):
         return None
-    return Call(spec, tuple(fixed), tuple(where)), tuple(rows)
+    return Call(spec, tuple(fixed), tuple(where), second=tuple(turned)), tuple(rows)
+
+
+def _is_second(x: Tensor, target: Tensor) -> bool:
+    """Return whether a sequence of places has a row for each of the target's on its second axis."""
+    return x.dim() > 1 and x.shape[1] == target.shape[0] > 1 and x.shape[0] > 1
 
 
 def _starts(x: Tensor, others: list[Any]) -> bool:

@@ -199,7 +199,7 @@ class Changes:
             out = self._output(out)
             as_a_whole = self.facts.get("custom_loss") or self.facts.get("by_places")
             if self.mask is not None and torch.is_grad_enabled() and as_a_whole:
-                out = without_gradient(out, self.mask)
+                out = without_gradient(out, self.mask, int(bool(self.facts.get("second"))))
             if self._extra.times > 1 and torch.is_grad_enabled():
                 self._extra.saw_model(module, args, kwargs, out)
             return out
@@ -218,7 +218,8 @@ class Changes:
 
     def _hold(self, args: Any, kwargs: Any, first: Tensor) -> None:
         """Choose which rows of a call are held back, by all that the call says of a row."""
-        made = call_of(args, kwargs, first)
+        turned = bool(self.facts.get("second"))
+        made = call_of(args, kwargs, first.transpose(0, 1) if turned else first, second=turned)
         self.call, self.inputs = (None, (first,)) if made is None else made
         self.mask = held_back(self.inputs, self.hold_back)
 

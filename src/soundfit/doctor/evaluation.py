@@ -77,7 +77,7 @@ class Evaluation:
         positional, named = args
         if root.call is not None and root.call.places is not None:
             target = root.call.places.of_target(target, len(out))
-        made = call_of(positional, named, target)
+        made = call_of(positional, named, target, second=root.call is not None and bool(root.call.second))
         if made is None:
             return
         inputs = made[1]
@@ -96,7 +96,7 @@ class Evaluation:
         """Take losses computed after the last step with gradients on as the evaluation that they are."""
         for call in calls:
             for root, args, kwargs, out, _ in window:
-                y = first_tensor(out if root.call is None else root.call.judged(out))
+                y = first_tensor(out if root.call is None else root.call.of_call(out, args, kwargs))
                 listed = root.call is not None and root.call.places is not None
                 if y is not None and (listed or y.shape[:1] == call.target.shape[:1]):
                     self.pending = (root, (args, kwargs), y, step)

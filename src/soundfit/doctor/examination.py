@@ -155,6 +155,9 @@ class Examination:
         out["looks_ahead"] = looks_ahead(root, self.rows)
         out["dense"] = dense_facts(self.rows, self.eval_rows)
         out["behaviour"] = behaviour(root, self.rows, size, out["optimiser"].get("unreached", []))
+        if root.call is not None and root.call.second and out["behaviour"].get("others", 0.0) > 0.02:
+            out["behaviour"] = {}  # its rows are on the first axis after all: it turns them itself
+            return out
         width = self._output_width()
         self.task = task_of(self.kind, self.rows.inputs, self.rows.targets, width)
         if self.are_actions() or self._is_mask():
@@ -220,9 +223,7 @@ class Examination:
                     parts.append(output_of(root.call(net, [x[i] for x in rows.inputs])))
             p = torch.cat(parts).float()
             return root.call.amounts(p) if self.task is not None and self.task.is_numbers else p
-        except (
-            Exception
-        ):  # models that need more than these inputs are judged by what the script itself computed
+        except Exception:  # a model that needs more than these inputs is judged by what the script computed
             return None
 
     def _scores(self, facts: dict[str, Any]) -> dict[str, float]:

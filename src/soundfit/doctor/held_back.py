@@ -11,11 +11,18 @@ __all__ = ["held_back", "row_values", "without_gradient"]
 Tensor = torch.Tensor
 
 
-def without_gradient(out: Any, mask: Tensor) -> Any:
-    """Return an output through which the rows of ``mask`` teach nothing, whatever loss follows."""
-    if not isinstance(out, Tensor) or len(out) != len(mask) or not out.requires_grad:
+def without_gradient(out: Any, mask: Tensor, axis: int = 0) -> Any:
+    """Return an output through which the rows of ``mask`` teach nothing, whatever loss follows.
+
+    ``axis``: of the rows, where an output has as many axes.
+    """
+    if not isinstance(out, Tensor) or not out.requires_grad:
         return out
-    return torch.where(mask.reshape(-1, *[1] * (out.dim() - 1)), out.detach(), out)
+    axis = axis if out.dim() > 2 else 0
+    if out.shape[axis] != len(mask):
+        return out
+    shape = [len(mask) if k == axis else 1 for k in range(out.dim())]
+    return torch.where(mask.reshape(shape), out.detach(), out)
 
 
 def held_back(rows: tuple[Tensor, ...], share: float) -> Tensor:

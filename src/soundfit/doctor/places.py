@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-__all__ = ["IGNORED", "Places", "placed", "rows_come_second"]
+__all__ = ["IGNORED", "Places", "placed", "placed_second", "rows_come_second"]
 
 Tensor = torch.Tensor
 IGNORED = -100  # the label of places that nothing is asked of, as torch has it
@@ -29,6 +29,7 @@ class Places:
     ``first`` and ``last`` places are left out; ``axis`` is where classes stand in the output: ``-1`` or
     ``1``, ``0`` where there are none and each number of a row is asked for by itself. ``line``: the model
     itself returns one list of all places. ``ignored``: the label of places that the loss passes over.
+    ``second``: outputs are ``(places, rows, classes)``.
     """
 
     first: int = 0
@@ -36,6 +37,7 @@ class Places:
     axis: int = -1
     line: bool = False
     ignored: int = IGNORED
+    second: bool = False
 
     def of_output(self, out: Tensor, n: int | None = None) -> Tensor:
         """Return outputs as ``(rows, classes, places)``, as they are where that is not their form.
@@ -44,16 +46,12 @@ class Places:
             out: what the model returned.
             n: rows of its inputs; ``len(out)`` where None.
         """
-        n = len(out) if n is None else n
-        if self.axis == 0 or n == 0:
+        if self.axis == 0:
             return out
-        if self.line:
-            return (
-                out.reshape(n, -1, out.shape[-1]).movedim(-1, 1)
-                if out.dim() == 2 and not len(out) % n
-                else out
-            )
-        if out.dim() < 3 or len(out) != n:
+        if self.line and out.dim() == 2 and n and not len(out) % n:
+            out = out.reshape(-1, n, out.shape[1]) if self.second else out.reshape(n, -1, out.shape[1])
+        out = out.transpose(0, 1) if self.second and out.dim() > 2 else out
+        if out.dim() < 3 or (n is not None and len(out) != n):
             return out
         body = out.movedim(-1, 1).flatten(2) if self.axis == -1 else out.flatten(2)
         return body[..., self.first : body.shape[-1] - self.last]
@@ -62,7 +60,10 @@ class Places:
         """Return what the loss judged as ``(rows, classes, places)``; None where a mask chose it."""
         if self.axis == 0 or prediction.dim() != 2 or n == 0:
             return prediction
-        return None if len(prediction) % n else prediction.reshape(n, -1, prediction.shape[1]).movedim(-1, 1)
+        if len(prediction) % n:
+            return None
+        listed = prediction.reshape(*((-1, n) if self.second else (n, -1)), prediction.shape[1])
+        return (listed.transpose(0, 1) if self.second else listed).movedim(-1, 1)
 
     def of_target(self, target: Tensor, n: int) -> Tensor:
         """Return a flat target as ``(rows, places)``, as it is where it has another length.
@@ -71,11 +72,11 @@ class Places:
         """
         if self.ignored != IGNORED and not target.is_floating_point():
             target = torch.where(target == self.ignored, IGNORED, target)
-        return (
-            target.reshape(n, -1)
-            if target.dim() == 1 and n and len(target) > n and not len(target) % n
-            else target
-        )
+        if self.second and target.dim() == 2 and target.shape[1] == n:
+            return target.t()
+        if target.dim() != 1 or not n or len(target) <= n or len(target) % n:
+            return target
+        return target.reshape(-1, n).t() if self.second else target.reshape(n, -1)
 
 
 def placed(
@@ -110,6 +111,25 @@ def placed(
         if found is None and target.dim() > 1 and ignored != IGNORED:
             found = Places(axis=0), target
     return None if found is None else (replace(found[0], ignored=ignored), found[1])
+
+
+def placed_second(
+    kind: str, out: Tensor, prediction: Tensor, target: Tensor, n: int, ignored: int = IGNORED
+) -> tuple[Places, Tensor] | None:
+    """Return the same of a model that takes places first: its outputs are ``(places, rows, classes)``."""
+    if out.dim() == 2 and n and not len(out) % n:
+        apart, line = out.reshape(-1, n, out.shape[1]), True
+    elif out.dim() == 3 and out.shape[1] == n:
+        apart, line = out, False
+    else:
+        return None
+    if kind in _OF_CLASSES and prediction.dim() == 2 and target.dim() == 1 and not len(prediction) % n:
+        prediction = prediction.reshape(-1, n, prediction.shape[1]).transpose(0, 1).flatten(0, 1)
+        target = target.reshape(-1, n).t().flatten() if len(target) == len(prediction) else target
+    else:
+        return None
+    made = placed(kind, apart.transpose(0, 1), prediction, target, n, ignored)
+    return None if made is None else (replace(made[0], line=line, second=True), made[1])
 
 
 def _alike(out: Tensor, prediction: Tensor, target: Tensor, n: int) -> tuple[Places, Tensor] | None:

@@ -433,7 +433,8 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     assert root is not None
     x = rows.inputs[0]
     facts: dict[str, Any] = {
-        "task": task, "model": type(root.module).__name__, "row_shape": list(x.shape[1:]),
+        "task": task, "model": type(root.module).__name__,
+        "row_shape": None if root.call is not None and root.call.second else list(x.shape[1:]),
         "batch_size": found.get("batch_size", 1), "custom_loss": found["loss"]["kind"] is None,
         "activation": found["loss"].get("activation") or found["custom"].get("activation"),
     }  # fmt: skip
@@ -459,6 +460,7 @@ def _facts(looked: Examination, found: Any) -> dict[str, Any]:
     if task is not None:
         facts |= class_facts(task, rows.targets)
     facts |= {"through": looked.through, "output": root.call.output if root.call is not None else None}
+    facts["second"] = root.call is not None and bool(root.call.second)
     facts["by_places"] = root.call is not None and root.call.places is not None
     if root.heads or looked.watch.head is not None:
         facts["judged"] = looked.kind

@@ -197,7 +197,7 @@ class Watch:
                 self.evaluation.asked(first_tensor((args, kwargs)), self.step)
             if root.eval_calls <= 2:
                 root.eval_place = user_place(self.step)
-            first = output_of(out if root.call is None else root.call.judged(out))
+            first = output_of(out if root.call is None else root.call.of_call(out, args, kwargs))
             self.evaluation.wait(root, (args, kwargs), first, self.step, look=self._wanted)
             if self._inner_target is not None:
                 self.evaluation.met(self._inner_target)
@@ -391,11 +391,11 @@ class Watch:
             root.train_calls_in_eval_mode += 1
         if not rows_due(self.step, root.train_rows.stride):
             return
+        pair = matched(self._window, self._calls, self._met)
         x = first_tensor((args, kwargs))
         if x is not None and x.dim():
-            n = int(x.shape[0])
+            n = int(x.shape[0]) if root.call is None else root.call.rows_in(x)
             root.batch_sizes[n] = root.batch_sizes.get(n, 0) + 1
-        pair = matched(self._window, self._calls, self._met)
         if pair is None or pair[0] is None or pair[3] is None:
             return
         pair[3].keep(pair[0], pair[1], pair[2], self.step + 1)
