@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from doctor.watched import named_in
 from soundfit.doctor.places import IGNORED, Places, placed, placed_second
-from soundfit.doctor.places_reference import fit_places
+from soundfit.doctor.places_reference import any_reference, fit_places
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, row_scores, score, task_of
 from soundfit.doctor.views import carried, moved_axis
@@ -275,3 +275,16 @@ def test_lists_of_places_first_are_read_by_rows(n: int, places: int, classes: in
     listed = form.of_list(out.reshape(-1, classes), n)
     assert listed is not None
     assert torch.equal(listed, out.permute(1, 2, 0))
+
+
+def test_maps_of_zeros_and_ones_have_a_reference_of_places() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 1, 12, 12, generator=generator)
+    around = torch.nn.functional.avg_pool2d(x, 3, 1, 1)  # a straight map of the neighbours, then a threshold
+    y = ((around > 0.2) ^ (around < -0.3)).float()
+    task = task_of("binary_cross_entropy_with_logits", (x,), y, 1)
+    assert task.kind == "multilabel"
+    made = any_reference(task, Rows((x,), y), None, seconds=6.0)
+    assert made is not None
+    assert made.by_model.keys() == {"convolutions"}
+    assert made.held_out > 0.85

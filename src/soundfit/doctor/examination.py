@@ -38,7 +38,7 @@ from soundfit.doctor.facts import (
 )
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
 from soundfit.doctor.padding import padding_facts
-from soundfit.doctor.places_reference import fit_places
+from soundfit.doctor.places_reference import any_reference
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, arguments, replay
@@ -381,12 +381,8 @@ class Examination:
             tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets
         )
         try:
-            if task.kind == "sequence":
-                reference = fit_places(
-                    task, clean, root.call.places if root.call else None, seconds=left * 0.3
-                )
-            else:
-                reference = fit_reference(task, clean, other=self.eval_rows, seconds=left * 0.3)
+            places = root.call.places if root.call is not None else None
+            reference = any_reference(task, clean, places, other=self.eval_rows, seconds=left * 0.3)
         except Exception:
             reference = None
         if reference is not None:

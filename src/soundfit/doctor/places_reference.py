@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from soundfit.doctor.places import Places
-from soundfit.doctor.reference import Reference, halves
+from soundfit.doctor.reference import Reference, fit_reference, halves
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, chance, row_scores, score
 from soundfit.doctor.shifts import shift_of
 
-__all__ = ["fit_places"]
+__all__ = ["any_reference", "fit_places"]
 
 Tensor = torch.Tensor
-_WIDTH, _PATIENCE, _BATCH = 64, 8, 32
+_WIDTHS, _PATIENCE, _BATCH = {1: 64, 2: 24}, 8, 32  # of channels: a picture has many more places
 _MOST_TOKENS = 5000
 _MOST_NUMBERS = 3_000_000
 
@@ -32,13 +32,14 @@ class _PlacesNet(nn.Module):
         """``parts``: channels of each input, below 0 the number of tokens."""
         super().__init__()
         conv = nn.Conv1d if len(shape) == 1 else nn.Conv2d
+        self.width = width = _WIDTHS[len(shape)]
         self.causal = causal
-        self.inputs = nn.ModuleList(nn.Embedding(-k, _WIDTH) if k < 0 else conv(k, _WIDTH, 1) for k in parts)
-        self.position = nn.Parameter(0.1 * torch.randn(1, _WIDTH, *shape))
-        self.whole = nn.Linear(_WIDTH, _WIDTH)
-        self.layers = nn.ModuleList(conv(_WIDTH, _WIDTH, 3, dilation=2**k) for k in range(3))
-        self.norms = nn.ModuleList(nn.GroupNorm(1, _WIDTH) for _ in range(3))
-        self.head = nn.Sequential(conv(_WIDTH, _WIDTH, 1), nn.ReLU(), conv(_WIDTH, classes, 1))
+        self.inputs = nn.ModuleList(nn.Embedding(-k, width) if k < 0 else conv(k, width, 1) for k in parts)
+        self.position = nn.Parameter(0.1 * torch.randn(1, width, *shape))
+        self.whole = nn.Linear(width, width)
+        self.layers = nn.ModuleList(conv(width, width, 3, dilation=2**k) for k in range(3))
+        self.norms = nn.ModuleList(nn.GroupNorm(1, width) for _ in range(3))
+        self.head = nn.Sequential(conv(width, width, 1), nn.ReLU(), conv(width, classes, 1))
 
     def forward(self, parts: list[Tensor]) -> Tensor:
         h = sum(
@@ -48,7 +49,7 @@ class _PlacesNet(nn.Module):
         dims = h.dim() - 2
         if not self.causal:
             mean = torch.relu(h).flatten(2).mean(2)
-            h = h + self.whole(mean).reshape(len(h), _WIDTH, *[1] * dims)
+            h = h + self.whole(mean).reshape(len(h), self.width, *[1] * dims)
         h = h + self.position
         for k, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             wide = 2 * 2**k
@@ -58,15 +59,33 @@ class _PlacesNet(nn.Module):
         return self.head(h)
 
 
+def any_reference(
+    task: Task, rows: Rows, places: Places | None, *, other: Rows | None = None, seconds: float = 8.0
+) -> Reference | None:
+    """Return what is possible of any kind of task: of places by this net, of else by ``fit_reference``.
+
+    Of maps of zeros and ones both are asked, and the better one tells.
+    """
+    if task.kind == "sequence":
+        return fit_places(task, rows, places, seconds=seconds)
+    found = fit_reference(task, rows, other=other, seconds=seconds)
+    if task.kind != "multilabel" or _map_of(rows.targets).dim() != 3:
+        return found
+    by_places = fit_places(task, rows, None, seconds=seconds)
+    return max((r for r in (found, by_places) if r is not None), key=lambda r: r.held_out, default=None)
+
+
 def fit_places(task: Task, rows: Rows, places: Places | None, *, seconds: float = 6.0) -> Reference | None:
     """Return a small net's score on rows held out; None where inputs and targets have no places in common.
 
     Args:
-        task: of kind ``sequence``.
+        task: of kind ``sequence``, or ``multilabel`` on maps of zeros and ones.
         rows: inputs, and targets ``(n, places)`` or ``(n, height, width)``, below 0 where nothing is asked.
         places: how targets lie on the inputs' places.
         seconds: of processor time.
     """
+    if task.kind == "multilabel":
+        rows, task = Rows(rows.inputs, _map_of(rows.targets)), Task("sequence", 2, task.columns)
     n, first = len(rows), places.first if places is not None else 0
     made = _inputs(rows, tuple(rows.targets.shape[1:]), first)
     if n < 30 or not made or task.classes < 2 or int(rows.targets.max()) >= task.classes:
@@ -84,6 +103,11 @@ def fit_places(task: Task, rows: Rows, places: Places | None, *, seconds: float 
     value = score(task, p[held], rows.targets[held])
     constant = chance(task, rows.targets[held])
     return Reference(value, constant, max(error, 1e-3), by_model={"convolutions": value}, rows=n)
+
+
+def _map_of(targets: Tensor) -> Tensor:
+    """Return maps of zeros and ones as classes ``(n, height, width)``."""
+    return (targets.squeeze(1) if targets.dim() == 4 and targets.shape[1] == 1 else targets).round().long()
 
 
 def _inputs(rows: Rows, shape: tuple[int, ...], first: int) -> list[Tensor]:
