@@ -134,6 +134,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "all unknown words": ("inputs-constant", {"input__kind": "codes", "input__codes": 2, "modules__embeddings": 30}),
     "evaluation rows left unscaled": ("input-scale", {"score__evaluation": -1.0, "evaluation": {"rows": 200, "shared": 0, "shift": 200.0, "scale": 400.0}}),
     "a penalty by hand": ("over-regularised", {"got": 0.4, "custom__structure": {"penalised": 6}, "replays": {"same": {"held_out": 0.93}}}),
+    "a divergence divided by its columns": ("loss-reduction", {"got": 0.9, "loss__kind": "kl_div", "loss__activation": "log_softmax", "task__columns": 24,
+        "gains": {"summed-over-columns": {"gain": 0.05, "z": 4.0, "least": 0.03}}}),
+    "factors that sleep": ("bad-init", {"got": 0.5, "weights__matrices": [
+        {"name": n, "norm": w, "after": w, "constant": w == 0, "rows_equal": w == 0, "units": 8, "mean": 0.0, "std": w, "gain": w, "place": None}
+        for n, w in (("0.base", 1.0), ("0.a", 0.0), ("0.b", 0.0))]}),
     "a penalty that costs a little": ("over-regularised", {"got": 0.86, "custom__structure": {"penalised": 3}, "custom__penalty_share": 0.6, "replays": {"same": {"held_out": 0.95}}}),
     "saturated units say the same of all rows": ("input-scale", {"got": 0.48, "behaviour": {"bend": 0.0, "own": 0.0}, "input__max": 1145.0, "input__rms": 300.0, "input__column_std_max": 104.0,
         "input__column_mean_max": 900.0, "replays": {"same": {"held_out": 0.44}, "scale-inputs": {"held_out": 0.93}}}),

@@ -13,7 +13,7 @@ from soundfit.doctor.graph import leads_to, outer_activation
 from soundfit.doctor.places import IGNORED, Places, placed, placed_second, rows_come_second
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor
 
-__all__ = ["Matched", "judged_by", "matched", "put_maker_last"]
+__all__ = ["Matched", "judged_by", "judging", "matched", "put_maker_last"]
 
 Matched = tuple[tuple[torch.Tensor, ...] | None, torch.Tensor, torch.Tensor, RootRecord | None]
 
@@ -25,7 +25,7 @@ def matched(
 ) -> Matched | None:
     """Return ``(inputs, prediction, target, root)``; inputs and root are None where rows disagree."""
     if calls:
-        call = calls[-1]
+        call = judging(calls)
         prediction, target = call.prediction, call.target
     elif met is not None:
         _, prediction, target = met
@@ -35,7 +35,7 @@ def matched(
     for root, args, kwargs, out, _ in reversed(window):
         if _are_pairs(target, out):
             continue
-        places, asked = _by_places(root, calls[-1], args, kwargs, out) if calls else (None, target)
+        places, asked = _by_places(root, judging(calls), args, kwargs, out) if calls else (None, target)
         made = call_of(args, kwargs, asked, second=rows_come_second(root.module))
         if made is not None:
             root.extra["composite"] = root is not last
@@ -46,6 +46,11 @@ def matched(
     return None, prediction, target, None
 
 
+def judging(calls: Sequence[LossCall]) -> LossCall:
+    """Return the last loss that compares with what was given, not with what a model made (an entropy)."""
+    return next((c for c in reversed(calls) if not c.target.requires_grad), calls[-1])
+
+
 def _by_places(
     root: RootRecord, call: LossCall, args: Any, kwargs: Any, out: Any
 ) -> tuple[Places | None, torch.Tensor]:
@@ -54,7 +59,10 @@ def _by_places(
     if not found or x is None or not x.dim():
         return None, call.target
     one, ignored = found[judged_by(out, call.prediction) or 0], call.kwargs.get("ignore_index", IGNORED)
-    judged = call.kind, one, call.prediction, call.target
+    target = call.target
+    if call.factor is not None and call.factor.numel() == target.numel() and not target.is_floating_point():
+        target = torch.where(call.factor.reshape(target.shape) == 0, ignored, target)
+    judged = call.kind, one, call.prediction, target
     if not rows_come_second(root.module):
         made = placed(*judged, len(x), ignored)
     else:

@@ -35,6 +35,7 @@ from soundfit.doctor.rejoin import rejoined, taught_inside
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
+from soundfit.doctor.shifts import shifted_back
 from soundfit.doctor.signed import signed_labels
 from soundfit.doctor.slopes import sound_slopes
 from soundfit.doctor.views import carried
@@ -338,6 +339,8 @@ class Changes:
                 prediction = prediction.clamp_min(1e-12).log()
             if want.get("align") and prediction.numel() == target.numel() and kind != "cross_entropy":
                 target = target.reshape(prediction.shape)
+            if want.get("shift_back") and self._texts is not None:
+                target = shifted_back(self._texts, target)
             if self.bare is not None:
                 prediction = self.bare.loss(kind, prediction, target)
             prediction, target = self._without_held(prediction, target, judged)

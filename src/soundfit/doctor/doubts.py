@@ -27,8 +27,10 @@ _FEWEST = 100
 
 
 def is_starved(facts: Mapping[str, Any]) -> bool:
-    """Return whether dropouts leave hardly anything, so that a good score is no reason not to ask."""
-    return left(dropped(facts)) <= HARDLY_ANY
+    """Return whether dropouts or decay leave hardly anything: then a good score is no reason not to ask."""
+    optimiser = facts.get("optimiser", {})
+    by_slopes = str(optimiser.get("class")).startswith("Adam") and optimiser.get("class") != "AdamW"
+    return left(dropped(facts)) <= HARDLY_ANY or (by_slopes and shrinks(optimiser))
 
 
 def doubtful(
@@ -46,7 +48,7 @@ def doubtful(
 
     Returns:
         ``gains``: by change (``fresh``, ``longer``, ``flat-rate``, ``scale-inputs``, ``no-dropout``,
-        ``no-decay``), see ``paired_gains``.
+        ``no-decay``, ``summed-over-columns``), see ``paired_gains``.
     """
     found: dict[str, dict[str, float]] = {}
     changes = _reasons(recipe, facts, seen) if len(rows) >= _FEWEST else {}
@@ -70,6 +72,10 @@ def _reasons(recipe: Recipe, facts: Mapping[str, Any], seen: Recording) -> dict[
         "flat-rate": ({"flat_rate": True}, spent_early(recipe.rates)),
         "no-dropout": ({"no_dropout": True}, thinned(dropped(facts))),
         "scale-inputs": ({"scale_inputs": True}, is_unscaled(facts.get("input", {}))),
+        "summed-over-columns": (
+            {"sound_loss": True},
+            recipe.loss == "kl_div" and recipe.reduction == "mean" and facts["task"]["columns"] > 4,
+        ),
         "no-decay": ({"no_decay": True}, shrinks(facts.get("optimiser", {}))),
     }
     return {name: change for name, (change, reason) in asked.items() if reason}

@@ -28,11 +28,14 @@ _MAPS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 def draw_anew(model: nn.Module) -> None:
     """Draw first weights as torch's layers do; an author's own matrices as Glorot and Bengio (2010), if twice as large.
 
-    Which side of a bare matrix the inputs are on is not known: Glorot's spread is the same for both.
+    Which side of a bare matrix the inputs are on is not known: Glorot's spread is the same for both. Embeddings
+    that an author began small stay small: torch's spread of 1 is far too large for factors of a product.
     """
     for part in model.modules():
         reset = getattr(part, "reset_parameters", None)
-        if callable(reset):
+        if isinstance(part, nn.Embedding):
+            _draw_table(part)
+        elif callable(reset):
             reset()
         elif not type(part).__module__.startswith("torch.nn"):
             with torch.no_grad():
@@ -40,6 +43,17 @@ def draw_anew(model: nn.Module) -> None:
                     sound = math.sqrt(2.0 / max(sum(w.shape), 1))
                     if w.dim() == 2 and w.is_floating_point() and float(w.pow(2).mean().sqrt()) > 2 * sound:
                         w.normal_(0.0, sound)
+
+
+def _draw_table(table: nn.Embedding) -> None:
+    """Draw an embedding as spread as it was, from .05 to 1; one number a row that began at zero is an offset."""
+    spread = float(table.weight.detach().float().std()) if table.weight.numel() > 1 else 0.0
+    if spread == 0.0 and table.embedding_dim == 1:
+        return
+    table.reset_parameters()
+    if spread < 1.0:
+        with torch.no_grad():
+            table.weight.mul_(max(spread, 0.05))
 
 
 def relu_between(model: nn.Module) -> None:

@@ -136,7 +136,9 @@ def _replay(
     size = min(change.get("batch_size", recipe.batch_size), len(fit))
     deadline = time.process_time() + seconds
     order, at, done = fit[torch.randperm(len(fit))], 0, 0
-    center, width = _target_scale(task, rows, fit) if change.get("scale_targets") else (0.0, 1.0)
+    center, width = (
+        _target_scale(recipe, net, task, rows.take(fit)) if change.get("scale_targets") else (0.0, 1.0)
+    )
     keeps = recipe.keeps_gradients and not change.get("zero_gradients")
     for step in range(steps):
         if at + size > len(order):
@@ -192,11 +194,17 @@ def _scaled(x: Tensor, fit: Tensor) -> Tensor:
     return (x - mean) / torch.where(std > 1e-12, std, torch.ones_like(std))
 
 
-def _target_scale(task: Task, rows: Rows, fit: Tensor) -> tuple[float, float]:
+def _target_scale(recipe: Recipe, net: nn.Module, task: Task, rows: Rows) -> tuple[float, float]:
+    """Return mean and spread of the targets; 0 and 1 where the model begins with their mean built in."""
     if not task.is_numbers:
         return 0.0, 1.0
-    y = rows.targets[fit].float()
-    return float(y.mean()), float(y.std()) + 1e-12
+    y = rows.targets.float()
+    mean, spread = float(y.mean()), float(y.std()) + 1e-12
+    with torch.no_grad():
+        some = torch.arange(min(len(rows), 256))
+        first = recipe.call.amounts(output_of(recipe.call(net, [x[some] for x in rows.inputs])).float())
+    built_in = abs(float(first.mean()) - mean) < 0.5 * spread < abs(mean) and spread < 10.0
+    return (0.0, 1.0) if built_in else (mean, spread)
 
 
 def _optimiser(recipe: Recipe, net: nn.Module, change: dict[str, Any]) -> torch.optim.Optimizer:

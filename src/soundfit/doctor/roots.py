@@ -5,6 +5,7 @@ Knows modules and the names of changes; patches nothing of torch.
 
 from __future__ import annotations
 
+import math
 import types
 from typing import Any
 
@@ -46,6 +47,7 @@ class Roots:
                 self._weights(module)
                 prepared = True
             self.taught = module
+            self._wake(module)
         elif not torch.is_grad_enabled() and self.wanted.get("buffers"):
             self._take_buffers(module)
         self._seen[id(module)] = (module, prepared)
@@ -98,6 +100,14 @@ class Roots:
         if self.wanted.get("unfreeze") or self.wanted.get("include"):
             for p in module.parameters():
                 p.requires_grad_(True)
+
+    def _wake(self, module: nn.Module) -> None:
+        """Draw matrices that are all zero, whenever they join the model (a fine-tuning may add them)."""
+        held = dict(module.named_parameters()) if self.wanted.get("wake") else {}
+        with torch.no_grad():
+            for name in self.wanted.get("wake", ()):
+                if name in held and not bool(held[name].any()):
+                    nn.init.kaiming_uniform_(held[name], a=math.sqrt(5))
 
     def _take_buffers(self, module: nn.Module) -> None:
         """Give a copy of the model the statistics of the one that is taught."""

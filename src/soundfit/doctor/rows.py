@@ -29,10 +29,12 @@ __all__ = [
 ]
 
 MAX_ROWS = 4096
+MOST_CODES = 32_768  # rows of a few codes: each tells of its users and items alone
 MAX_ELEMENTS = 6_000_000
 _ROWS_A_GROUP = 64
 _ROWS_A_BATCH = 40  # as many speak for themselves: the next batch may be of a pass over other rows
 _SHORT_CODES = 24
+_FEW_CODES = 4
 
 
 @dataclass
@@ -83,11 +85,12 @@ class RowStore:
     def keep(self, inputs: tuple[torch.Tensor, ...], targets: torch.Tensor, step: int) -> None:
         """Copy a batch to the CPU."""
         n = int(targets.shape[0])
-        if n > MAX_ROWS:  # a full-batch script: the same many rows each time
-            if self.batches and self.batches[-1].targets.shape[0] == MAX_ROWS and len(self.batches) > 1:
+        most = most_rows(inputs)
+        if n > most:  # a full-batch script: the same many rows each time
+            if self.batches and self.batches[-1].targets.shape[0] == most and len(self.batches) > 1:
                 self.stride *= 2
                 return
-            index = torch.linspace(0, n - 1, MAX_ROWS).long()
+            index = torch.linspace(0, n - 1, most).long()
             inputs = tuple(x.detach()[index.to(x.device)] for x in inputs)
             targets = targets.detach()[index.to(targets.device)]
         batch = Rows(tuple(_copy(x) for x in inputs), _copy(targets))
@@ -99,7 +102,7 @@ class RowStore:
         self.rows += len(batch)
         self.elements += sum(x.numel() for x in batch.inputs) + batch.targets.numel()
         while len(self.batches) > self.fewest and (
-            self.rows > MAX_ROWS + MAX_ROWS // 4 or self.elements > MAX_ELEMENTS
+            self.rows > most + most // 4 or self.elements > MAX_ELEMENTS
         ):
             self._thin()
 
@@ -128,9 +131,16 @@ class RowStore:
         fit = [b for b, one in zip(self.batches, shapes, strict=True) if one == shape]
         inputs = tuple(torch.cat([b.inputs[i] for b in fit]) for i in range(len(fit[0].inputs)))
         rows = Rows(inputs, torch.cat([b.targets for b in fit])).unique()
-        if len(rows) > MAX_ROWS:
-            rows = rows.take(torch.linspace(0, len(rows) - 1, MAX_ROWS).long())
+        if len(rows) > (most := most_rows(rows.inputs)):
+            rows = rows.take(torch.linspace(0, len(rows) - 1, most).long())
         return rows
+
+
+def most_rows(inputs: tuple[torch.Tensor, ...]) -> int:
+    """Return how many rows are kept: of a user, an item, a word a few thousand tell hardly anything."""
+    codes = all(not x.is_floating_point() and not x.is_complex() for x in inputs)
+    few = sum(x[:1].numel() for x in inputs) <= _FEW_CODES
+    return MOST_CODES if codes and few else MAX_ROWS
 
 
 def row_keys(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -40,6 +40,8 @@ class LossCall:
     output: torch.Tensor
     reduction: str
     kwargs: dict[str, Any]
+    factor: torch.Tensor | None = None
+    """Given numbers that a loss of each place is multiplied by before it is summed."""
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["shift_of"]
+__all__ = ["shift_of", "shifted_back"]
 
 Tensor = torch.Tensor
 _FEWEST = 64  # targets that are compared
@@ -42,3 +42,22 @@ def shift_of(tokens: Tensor, targets: Tensor) -> int | None:
     best = max(shares, key=lambda k: shares[k], default=None)
     alone = [k for k in shares if shares[k] >= _MATCH]
     return best if len(alone) == 1 else None
+
+
+def shifted_back(tokens: Tensor, targets: Tensor) -> Tensor:
+    """Return targets that lie one place ahead, where they lie more; as they are where they do not.
+
+    Args:
+        tokens: whole numbers, rows × places.
+        targets: as many rows, flattened or not; negative ones stay with the token that they stood at.
+
+    >>> rows = torch.arange(40)[:, None] * 7 % 11 + torch.arange(9) * 5 % 7
+    >>> torch.equal(shifted_back(rows[:, :-2], rows[:, 2:]), rows[:, 1:-1])
+    True
+    """
+    k = shift_of(tokens, targets)
+    if k is None or k < 2:
+        return targets
+    given = targets.reshape(len(tokens), -1)
+    back = torch.cat([tokens[:, 1:k].to(given.dtype), given[:, : 1 - k]], 1)
+    return back.reshape(targets.shape)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from soundfit.doctor.batch import matched, put_maker_last
+from soundfit.doctor.batch import judging, matched, put_maker_last
 from soundfit.doctor.call import output_of
 from soundfit.doctor.constant_terms import ConstantTerms
 from soundfit.doctor.evaluation import Evaluation
@@ -35,6 +35,7 @@ from soundfit.doctor.series import Recording
 from soundfit.doctor.steps import ACCUMULATED, FULL, rows_due
 from soundfit.doctor.unbroken import unbroken
 from soundfit.doctor.updates import Updates, has_gradient
+from soundfit.doctor.weighed import take_factors
 from soundfit.records import Place
 
 __all__ = ["Watch"]
@@ -250,7 +251,9 @@ class Watch:
 
     def saw_dropout(self, p: float, training: bool, place: Place) -> None:
         """Receive a dropout's rate and mode; what layers are asked before any training is no evaluation."""
-        if self.grad or self.step:
+        # What draws in a model that is in train mode does as it was told (as when batch norm is taught anew).
+        told = bool(self.depth and self.layers.stack and self.layers.stack[0].training)
+        if self.grad or (self.step and not told):
             self.dropouts.setdefault((p, training, self.grad), place)
 
     @unbroken
@@ -313,6 +316,7 @@ class Watch:
             self.backward_place = user_place(self.step + 1)
         self.hear(loss)
         put_maker_last(self._window, self._calls, self._met)
+        take_factors(loss, self._calls, self.custom)
         if self.backwards_since_step > ACCUMULATED and self.price != "full":
             self.ops.stop()
             self.full = False
@@ -400,7 +404,7 @@ class Watch:
             return
         pair[3].keep(pair[0], pair[1], pair[2], self.step + 1)
         if self._calls and pair[3] is root:
-            root.extra["kind"] = self._calls[-1].kind
+            root.extra["kind"] = judging(self._calls).kind
             keep_heads(root, self._window[-1][1:4], self._calls, self.step + 1)
 
     # -- evaluation ---------------------------------------------------------------------------------

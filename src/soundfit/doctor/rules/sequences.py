@@ -44,7 +44,7 @@ def shifted_twice(case: Case) -> list[Diagnosis]:
     fix = say("Each target is the token {k:.0f} places after its input: they were shifted where rows are put together and again where the loss is computed. Shift them once, by one place.", k=seen[0])  # fmt: skip
     return [
         case.diagnose("labels-damaged", "targets lie more than one place ahead of the tokens that tell them", 0.93, fix, place=place,
-                      places_ahead=seen[0], looks=len(seen))
+                      change={"shift_back": True}, places_ahead=seen[0], looks=len(seen))
     ]  # fmt: skip
 
 

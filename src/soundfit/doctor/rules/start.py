@@ -19,6 +19,8 @@ def initial(case: Case) -> list[Diagnosis]:
     matrices = case["weights.matrices"] or []
     if not matrices:
         return _still_factors(case) or _stuck_by_hand(case) or _wild_by_hand(case) or _wild_factors(case)
+    if still := _still_products(case):
+        return still
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
     # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
@@ -152,6 +154,21 @@ def _wild_by_hand(case: Case) -> list[Diagnosis]:
     return [
         case.diagnose("bad-init", "weights start far too large", 0.8, fix, place=case["places.backward"], change={"fresh": True},
                       gain=max(gains), loss_at_start=float(first), loss_of_a_blind_guess=blind)
+    ]  # fmt: skip
+
+
+def _still_products(case: Case) -> list[Diagnosis]:
+    """Matrices that are taught, start at zero and stay there: each multiplies another one that is zero."""
+    away = {n for kind in ("frozen", "unreached", "forgotten") for n in case[f"optimiser.{kind}"] or []}
+    matrices = case["weights.matrices"] or []
+    still = [m for m in matrices if m.get("norm") == m.get("after") == 0 and m["name"] not in away]
+    if not 2 <= len(still) < len(matrices) or case.number("steps", 0) < 10:
+        return []
+    owners = {m["name"].rpartition(".")[0]: m["name"] for m in reversed(still)}
+    fix = say("{names} start at zero and never move: the slope of a product by one factor is the other, and both are zero. Draw one of the two at random (nn.init.kaiming_uniform_), and leave the other at zero.", names=", ".join(m["name"] for m in still[:4]))  # fmt: skip
+    return [
+        case.diagnose("bad-init", "both factors of a product start at zero and stay there", 0.96, fix, place=still[0]["place"], module=still[0]["name"],
+                      change={"wake": list(owners.values())}, matrices=[m["name"] for m in still[:8]])
     ]  # fmt: skip
 
 
