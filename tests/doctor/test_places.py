@@ -79,6 +79,18 @@ def test_turned_outputs_and_places_that_are_ignored_score_what_they_are() -> Non
     assert torch.equal(asked[:, 5:], torch.full((8, 2), IGNORED))
 
 
+def test_a_logarithm_taken_by_the_script_stands_in_nobodys_way() -> None:
+    out, labels = _drawn((8, 7, 4, 5))
+    listed = torch.log_softmax(out.reshape(-1, 4), 1)
+    found = placed("nll_loss", out, listed, labels.reshape(-1), 8)
+    assert found is not None
+    assert torch.equal(found[1], labels)
+    assert torch.equal(found[0].of_output(out), out.movedim(-1, 1))
+    assert placed("cross_entropy", out, out.movedim(-1, 1), labels, 8) is not None
+    native = out.movedim(-1, 1).contiguous()
+    assert placed("cross_entropy", native, native, labels, 8) is None  # has its form already
+
+
 def test_numbers_in_a_list_are_put_together_by_rows() -> None:
     out, y = torch.randn(6, 3), torch.randn(6, 3)
     found = placed("mse_loss", out, out.reshape(-1), y.reshape(-1), 6)

@@ -103,14 +103,21 @@ def placed(
             return None
         if ignored != IGNORED:
             target = torch.where(target == ignored, IGNORED, target)
-        found = None
-        if prediction.dim() == 2 and target.dim() == 1 and len(target) > n:
-            found = _listed(out.detach(), prediction.detach(), target, n)
-        elif prediction is not out and prediction.dim() > 2 and prediction.shape[0] == target.shape[0] == n:
-            found = _turned(out.detach(), prediction.detach(), target, n)
+        found = _by_classes(out.detach(), prediction, target, n)
+        if found is None and kind == "nll_loss" and out.dim() > 1 and out.shape[-1] == prediction.shape[1]:
+            found = _by_classes(out.detach().log_softmax(-1), prediction, target, n)  # taken by the script
         if found is None and target.dim() > 1 and ignored != IGNORED:
             found = Places(axis=0), target
     return None if found is None else (replace(found[0], ignored=ignored), found[1])
+
+
+def _by_classes(out: Tensor, prediction: Tensor, target: Tensor, n: int) -> tuple[Places, Tensor] | None:
+    if prediction.dim() == 2 and target.dim() == 1 and len(target) > n:
+        return _listed(out, prediction.detach(), target, n)
+    same = prediction.shape == out.shape and torch.equal(prediction, out)
+    if prediction.dim() > 2 and prediction.shape[0] == target.shape[0] == n and not same:
+        return _turned(out, prediction.detach(), target, n)
+    return None
 
 
 def placed_second(
@@ -179,9 +186,14 @@ def _cut(places: Places, body: Tensor, wanted: Tensor) -> Places | None:
     whole, some = body.shape[1], wanted.shape[1]
     for first in range(whole - some + 1):
         part = body[:, first : first + some]
-        if torch.equal(part[0], wanted[0]) and torch.equal(part, wanted):
+        if _alike_but_rounding(part[0], wanted[0]) and _alike_but_rounding(part, wanted):
             return Places(first, whole - first - some, places.axis, places.line)
     return None
+
+
+def _alike_but_rounding(a: Tensor, b: Tensor) -> bool:
+    """Return whether these are the same numbers, computed in another shape perhaps."""
+    return torch.allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def _chosen(body: Tensor, prediction: Tensor) -> Tensor | None:

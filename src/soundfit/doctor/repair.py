@@ -169,7 +169,9 @@ def repair(
     # Nor do the rows of one loss tell what the others teach, nor rows that we judge what the script's mode costs,
     # nor targets that are the wrong ones.
     hidden = (trace.facts.get("optimiser") or {}).get("left_out") or "constant_term" in trace.facts
-    hidden = hidden or _evaluates_in_train_mode(visit) or any(c["change"].get("shift_back") for c in candidates)
+    hidden = (
+        hidden or _evaluates_in_train_mode(visit) or any(c["change"].get("shift_back") for c in candidates)
+    )
     known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy") and not hidden)
     if not known:
         facts, judges = _named(looked), "printed"
