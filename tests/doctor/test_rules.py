@@ -567,3 +567,16 @@ def test_dropouts_that_leave_hardly_anything_are_named_where_the_model_fits_wors
     assert "over-regularised" not in codes(trace(got=0.96, possible=0.96, modules__dropout=drops))
     mild = [{**drops[0], "p": 0.7}]
     assert "over-regularised" not in codes(trace(got=0.9, possible=0.96, modules__dropout=mild))
+
+
+@pytest.mark.parametrize(("ratio", "first"), [(4.5, "lr-too-high"), (0.05, "target-scale")])
+def test_steps_over_whole_weights_are_a_rate_before_they_are_a_scale(ratio: float, first: str) -> None:
+    numbers = {"kind": "regression", "classes": 0, "columns": 1, "classification": False, "width": 1}
+    replays = {"same": -1.0, "scale-targets": 0.99, "rate-down-100": 0.985}
+    found = trace(
+        got=-1.0, possible=0.99, score__constant=0.0, reference__constant=0.0, task=numbers, loss__kind="mse_loss",
+        optimiser__class="SGD", optimiser__lr=0.1, target__std=37.0, target__mean=41.0,
+        replays={name: {"held_out": value} for name, value in replays.items()},
+    )  # fmt: skip
+    found.series["update_ratio"] = np.full(200, ratio)
+    assert codes(found)[0] == first

@@ -76,6 +76,8 @@ def rate(case: Case) -> list[Diagnosis]:
             tried = case["replays.rate-down-100"]  # a tenth may be far too long still
             if case.nonfinite and ratio > 1.0 and (not tried or max(map(case.cure, lower)) > 0.4):
                 sure = max(sure, 0.6)  # whole weights are stepped over from the start, until numbers end
+            if cured > 0.9 and ratio > 1.0 and case["optimiser.class"] == "SGD":
+                sure = max(sure, 0.85)  # and a lower rate is all that it takes
             if prior == 1.0 and not any(case[f"replays.{name}"] for name in lower):
                 sure = max(sure, 0.6)  # no time was left to try a lower one
             if prior == 1.0 and lr >= 5 * _usual(case)[1]:
