@@ -302,23 +302,33 @@ def test_fits_of_one_step_each_keep_their_gradients_to_themselves() -> None:
     assert not [n for n in watch.recording.sparse if n.startswith("old_gradients_")]
 
 
-@pytest.mark.parametrize("late", [True, False])
-def test_layers_looked_at_before_training_are_no_evaluation(late: bool) -> None:
-    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+class _DropsAlways(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(nn.functional.dropout(x, 0.5))
+
+
+@pytest.mark.parametrize("when", ["before", "in train mode", "in eval mode"])
+def test_a_dropout_in_evaluation_is_one_that_nobody_told_to_draw(when: str) -> None:
+    model = _DropsAlways()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     watch = Watch(price="full")
     watch.attach()
     try:
-        if not late:
+        if when == "before":
             with torch.no_grad():
-                model[1](model[0](torch.ones(8, 3)))
+                model(torch.ones(8, 3))
         for _ in range(3):
             optimizer.zero_grad()
             model(torch.ones(8, 3)).square().mean().backward()
             optimizer.step()
-        if late:
+        model.train(when != "in eval mode")
+        if when != "before":
             with torch.no_grad():
                 model(torch.ones(8, 3))
     finally:
         watch.detach()
-    assert any(not grad for _, _, grad in watch.dropouts) == late
+    assert any(not grad for _, _, grad in watch.dropouts) == (when == "in eval mode")
