@@ -5,11 +5,9 @@ Knows records of models and rows; knows no rule.
 
 from __future__ import annotations
 
-import copy
-
 import torch
 
-from soundfit.doctor.call import Call, output_of
+from soundfit.doctor.behaviour import Question
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.seen import RootRecord
 from soundfit.doctor.shifts import shift_of
@@ -42,19 +40,14 @@ def looks_ahead(root: RootRecord, rows: Rows) -> float | None:
         return None
     other = tuple(changed if i == k else z for i, z in enumerate(part.inputs))
     try:
-        net = copy.deepcopy(root.module).cpu().eval()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            base, again, moved = (
-                _asked(call, net, inputs, place) for inputs in (part.inputs, part.inputs, other)
-            )
+        ask = Question(root)
+        base, again, moved = (
+            ask(inputs).reshape(len(part), -1, part.targets.shape[1])[:, :, place]
+            for inputs in (part.inputs, part.inputs, other)
+        )
     except Exception:  # a model that will not run outside its script tells nothing
         return None
     if not torch.equal(base, again) or not bool(torch.isfinite(base).all()):
         return None
     far = (moved - base).abs().amax(1) > 1e-4 * (1e-12 + float(base.std()))
     return float(far[asked].float().mean())
-
-
-def _asked(call: Call, net: torch.nn.Module, inputs: tuple[torch.Tensor, ...], place: int) -> torch.Tensor:
-    torch.manual_seed(5)
-    return output_of(call(net, list(inputs))).float()[:, :, place]

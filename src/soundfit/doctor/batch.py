@@ -24,9 +24,9 @@ def matched(
     met: tuple[str, torch.Tensor, torch.Tensor] | None,
 ) -> Matched | None:
     """Return ``(inputs, prediction, target, root)``; inputs and root are None where rows disagree."""
-    if calls:
-        call = judging(calls)
-        prediction, target = call.prediction, call.target
+    judged = judging(calls) if calls else None
+    if judged is not None:
+        prediction, target = judged.prediction, judged.target
     elif met is not None:
         _, prediction, target = met
     else:
@@ -35,8 +35,10 @@ def matched(
     for root, args, kwargs, out, _ in reversed(window):
         if _are_pairs(target, out):
             continue
-        places, asked = _by_places(root, judging(calls), args, kwargs, out) if calls else (None, target)
-        made = call_of(args, kwargs, asked, second=rows_come_second(root.module))
+        second, places, asked = rows_come_second(root.module), None, target
+        if judged is not None:
+            places, asked = _by_places(judged, args, kwargs, out, second=second)
+        made = call_of(args, kwargs, asked, second=second)
         if made is not None:
             root.extra["composite"] = root is not last
             if root.call is None:
@@ -52,7 +54,7 @@ def judging(calls: Sequence[LossCall]) -> LossCall:
 
 
 def _by_places(
-    root: RootRecord, call: LossCall, args: Any, kwargs: Any, out: Any
+    call: LossCall, args: Any, kwargs: Any, out: Any, *, second: bool
 ) -> tuple[Places | None, torch.Tensor]:
     """Return how a loss's list is cut out of a model's output, None where it is not, and targets by rows."""
     found, x = tensors(out), first_tensor((args, kwargs))
@@ -63,10 +65,10 @@ def _by_places(
     if call.factor is not None and call.factor.numel() == target.numel() and not target.is_floating_point():
         target = torch.where(call.factor.reshape(target.shape) == 0, ignored, target)
     judged = call.kind, one, call.prediction, target
-    if not rows_come_second(root.module):
-        made = placed(*judged, len(x), ignored)
-    else:
+    if second:
         made = placed_second(*judged, x.shape[1], ignored) if x.dim() > 1 else None
+    else:
+        made = placed(*judged, len(x), ignored)
     return (None, call.target) if made is None else made
 
 

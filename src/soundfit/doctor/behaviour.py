@@ -18,7 +18,7 @@ from soundfit.doctor.call import output_of
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.seen import RootRecord
 
-__all__ = ["behaviour"]
+__all__ = ["Question", "behaviour"]
 
 Tensor = torch.Tensor
 _MOST_ROWS = 256
@@ -53,7 +53,7 @@ def behaviour(
     deadline = time.process_time() + seconds
     part = rows.take(torch.arange(min(len(rows), max(4, min(size, _MOST_ROWS)))))
     try:
-        ask = _Question(root)
+        ask = Question(root)
         base = ask(part.inputs)
         spread = float(base.std(0).mean()) if len(base) == len(part) else 0.0
         if (
@@ -76,7 +76,7 @@ def behaviour(
     return out
 
 
-class _Question:
+class Question:
     """A copy of a model that is asked for outputs; what it draws, it draws alike each time."""
 
     def __init__(self, root: RootRecord) -> None:
@@ -106,14 +106,14 @@ def _drawn_alike() -> Iterator[None]:
         yield
 
 
-def _bend(ask: _Question, inputs: tuple[Tensor, ...], base: Tensor, spread: float) -> float:
+def _bend(ask: Question, inputs: tuple[Tensor, ...], base: Tensor, spread: float) -> float:
     turned = tuple(x.roll(1, 0) for x in inputs)
     halfway = ask(tuple((x + y) / 2 for x, y in zip(inputs, turned, strict=True)))
     return float((halfway - (base + base.roll(1, 0)) / 2).abs().mean()) / spread
 
 
 def _mixing(
-    ask: _Question, inputs: tuple[Tensor, ...], base: Tensor, close: float, deadline: float
+    ask: Question, inputs: tuple[Tensor, ...], base: Tensor, close: float, deadline: float
 ) -> dict[str, Any]:
     n = len(base)
     own: list[float] = []

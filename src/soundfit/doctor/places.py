@@ -1,7 +1,7 @@
 """Outputs at each place of a sequence: which rows of a loss's long list belong to which row of the inputs.
 
 A tagger or a language model is asked for a class at each place; scripts flatten, cut, turn or select what it
-returns before the loss. Knows tensors alone.
+returns before the loss. Knows tensors and rows alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
+
+from soundfit.doctor.rows import row_keys
 
 __all__ = ["IGNORED", "Places", "placed", "placed_second", "rows_come_second"]
 
@@ -199,11 +201,7 @@ def _alike_but_rounding(a: Tensor, b: Tensor) -> bool:
 def _chosen(body: Tensor, prediction: Tensor) -> Tensor | None:
     """Return which of all places, in their order, a mask chose; None where two of them look the same."""
     every = body.reshape(-1, body.shape[-1])
-    weight = (
-        torch.sin(torch.arange(1, every.shape[1] + 1, device=every.device, dtype=torch.float64) * 12.9898)
-        + 1.7
-    )
-    keys, wanted = (every.double() * weight).sum(1), (prediction.double() * weight).sum(1)
+    keys, wanted = row_keys((every.cpu(),)), row_keys((prediction.cpu(),))
     values, order = keys.sort()
     at = torch.searchsorted(values, wanted).clamp(max=len(values) - 1)
     alone = torch.searchsorted(values, wanted, right=True) - at == 1

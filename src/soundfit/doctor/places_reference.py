@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.places import Places
-from soundfit.doctor.reference import Reference, fit_reference, halves
+from soundfit.doctor.reference import Reference, fit_reference, halves, standard, train_until
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.scores import Task, chance, row_scores, score
 from soundfit.doctor.shifts import shift_of
@@ -93,11 +93,14 @@ def fit_places(task: Task, rows: Rows, places: Places | None, *, seconds: float 
     ahead = any((shift_of(x, rows.targets) or 0) > 0 for x in rows.inputs)
     parts = [-int(x.max()) - 1 if not x.is_floating_point() else x.shape[1] for x in made]
     fit, held = halves(n)
-    made = [_standard(x, fit) if x.is_floating_point() else x for x in made]
+    made = [
+        standard(torch.nan_to_num(x.float()), fit, (0, *range(2, x.dim()))) if x.is_floating_point() else x
+        for x in made
+    ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         net = _PlacesNet(parts, tuple(rows.targets.shape[1:]), task.classes, causal=ahead)
-        p = _trained(net, made, rows.targets, fit, time.process_time() + seconds)
+        p = _outputs(net, made, rows.targets, fit, time.process_time() + seconds)
     told = row_scores(task, p[held], rows.targets[held])
     error = float(told.std() / len(held) ** 0.5) if told is not None else 0.05
     value = score(task, p[held], rows.targets[held])
@@ -128,39 +131,13 @@ def _inputs(rows: Rows, shape: tuple[int, ...], first: int) -> list[Tensor]:
     return found if sum(x.numel() for x in found) <= _MOST_NUMBERS else []
 
 
-def _standard(x: Tensor, fit: Tensor) -> Tensor:
-    dims = [0, *range(2, x.dim())]
-    x = torch.nan_to_num(x.float())
-    mean, std = x[fit].mean(dims, keepdim=True), x[fit].std(dims, keepdim=True, correction=0)
-    return ((x - mean) / torch.where(std > 1e-8, std, torch.ones_like(std))).clamp(-10, 10)
-
-
-def _trained(net: nn.Module, made: list[Tensor], targets: Tensor, fit: Tensor, deadline: float) -> Tensor:
+def _outputs(net: nn.Module, made: list[Tensor], targets: Tensor, fit: Tensor, deadline: float) -> Tensor:
     """Train with early stopping and return the outputs of all rows."""
-    inner, watch = fit[len(fit) // 6 :], fit[: len(fit) // 6]
-    opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
 
     def loss(index: Tensor) -> Tensor:
-        out = net([x[index] for x in made])
-        return nn.functional.cross_entropy(out, targets[index].clamp(min=-100), ignore_index=-100)
+        return nn.functional.cross_entropy(net([x[index] for x in made]), targets[index])
 
-    best, kept, since = float("inf"), net.state_dict(), 0
-    for _ in range(200):
-        for index in inner[torch.randperm(len(inner))].split(_BATCH):
-            opt.zero_grad()
-            loss(index).backward()
-            opt.step()
-            if time.process_time() > deadline:
-                break
-        with torch.no_grad():
-            now = float(loss(watch))
-        if now < best - 1e-4:
-            best, kept, since = now, {k: v.clone() for k, v in net.state_dict().items()}, 0
-        else:
-            since += 1
-        if since >= _PATIENCE or time.process_time() > deadline:
-            break
-    net.load_state_dict(kept)
+    train_until(net, loss, fit, deadline, batch=_BATCH, epochs=200, patience=_PATIENCE)
     with torch.no_grad():
         index = torch.arange(len(targets)).split(256)
         return torch.cat([net([x[i] for x in made]) for i in index])

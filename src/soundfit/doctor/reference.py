@@ -8,6 +8,7 @@ Knows rows and tasks; knows nothing of the script's model. Runs after the script
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +18,9 @@ from soundfit.doctor.judge import HELD_SHARE
 from soundfit.doctor.rows import Rows, exhaustive
 from soundfit.doctor.scores import Task, balanced, chance, evened, permutation_z, predicted_labels, score
 
-__all__ = ["Reference", "fit_reference", "linear_copy", "parted", "signal_z"]
+__all__ = [
+    "Reference", "fit_reference", "halves", "linear_copy", "parted", "signal_z", "standard", "train_until",
+]  # fmt: skip
 
 Tensor = torch.Tensor
 _STEPS, _PATIENCE = 1500, 200  # at least: in a small table's epochs there are few
@@ -80,8 +83,9 @@ def numeric(inputs: tuple[Tensor, ...], limit: int = 4096) -> Tensor | None:
     return out
 
 
-def _standard(x: Tensor, fit: Tensor) -> Tensor:
-    mean, std = x[fit].mean(0), x[fit].std(0, correction=0)
+def standard(x: Tensor, fit: Tensor, dims: tuple[int, ...] = (0,)) -> Tensor:
+    """Return ``x`` with mean 0 and spread 1 over ``dims`` of the rows to fit on, at most 10 spreads from 0."""
+    mean, std = x[fit].mean(dims, keepdim=True), x[fit].std(dims, keepdim=True, correction=0)
     return ((x - mean) / torch.where(std > 1e-8 * (1 + mean.abs()), std, torch.ones_like(std))).clamp(-10, 10)
 
 
@@ -117,7 +121,7 @@ def fit_reference(
     if len(rows) < 30:
         return _few_rows(task, rows, x, y)
     fit, held = halves(len(rows))
-    x = _standard(x, fit)
+    x = standard(x, fit)
     deadline = time.process_time() + seconds
     candidates = {"linear": _ridge(task, x, y, fit)}
     net = _mlp(task, x, y, fit, deadline)
@@ -160,7 +164,7 @@ def signal_z(task: Task, rows: Rows, *, limit: int = 2000) -> tuple[float, int]:
     keep = torch.randperm(len(rows), generator=torch.Generator().manual_seed(20_011))[:limit]
     x, y = x[keep], _targets(task, rows.targets)[keep]
     n = len(keep)
-    x = _standard(x, torch.arange(n))
+    x = standard(x, torch.arange(n))
     target = _design(task, y)[0].double()
     target = target - target.mean(0)
     square = torch.cdist(x, x) ** 2
@@ -194,7 +198,7 @@ def _few_rows(task: Task, rows: Rows, x: Tensor, y: Tensor) -> Reference | None:
     if n < (3 if task.is_classification else 5) or task.kind == "multilabel":
         return None
     everything = torch.arange(n)
-    x = _standard(x, everything)
+    x = standard(x, everything)
     constant = chance(task, rows.targets)
     if n <= 8 and task.is_classification:
         distinct = len(Rows((x,), torch.zeros(n)).unique())
@@ -226,7 +230,7 @@ def _score_elsewhere(task: Task, rows: Rows, other: Rows, *, pictures: bool) -> 
         return nothing
     n = len(other)
     fit, held = halves(n, 0.4)
-    both = _standard(torch.cat([x, z]), fit)
+    both = standard(torch.cat([x, z]), fit)
     y = _targets(task, other.targets)
     if task.is_classification and int(y.min()) < 0:
         return nothing
@@ -325,9 +329,6 @@ def _train(
 ) -> Tensor:
     """Train for 80 epochs, or as many as ``steps`` take; stop after 10, or ``patience`` steps, without gain."""
     target, mean, std = _design(task, y)
-    inner, watch = fit[len(fit) // 6 :], fit[: len(fit) // 6]
-    opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
-    generator = torch.Generator().manual_seed(11)
 
     def loss(index: Tensor) -> Tensor:
         p = net(x[index])
@@ -337,26 +338,58 @@ def _train(
             return nn.functional.binary_cross_entropy_with_logits(p, target[index])
         return nn.functional.mse_loss(p, target[index])
 
+    per_epoch = max(1, -(-(len(fit) - len(fit) // 6) // 64))
+    epochs, patience = max(80, steps // per_epoch), max(10, patience // per_epoch)
+    generator = torch.Generator().manual_seed(11)
+    train_until(net, loss, fit, deadline, batch=64, epochs=epochs, patience=patience, generator=generator)
+    with torch.no_grad():
+        p = net(x)
+    return p * std + mean
+
+
+def train_until(
+    net: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    fit: Tensor,
+    deadline: float,
+    *,
+    batch: int,
+    epochs: int,
+    patience: int,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Train a small net with AdamW; leave it with the weights that told a sixth of the rows best.
+
+    Args:
+        net: is changed.
+        loss: of the rows with these numbers.
+        fit: row numbers; the first sixth is watched.
+        deadline: in processor seconds.
+        batch: rows a step.
+        epochs: at most.
+        patience: epochs without gain after which it ends.
+        generator: of the rows' order, torch's own where None.
+    """
+    inner, watch = fit[len(fit) // 6 :], fit[: len(fit) // 6]
+    opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     best, kept, since = float("inf"), None, 0
-    per_epoch = max(1, -(-len(inner) // 64))
-    for _ in range(max(80, steps // per_epoch)):
-        for index in inner[torch.randperm(len(inner), generator=generator)].split(64):
+    for _ in range(epochs):
+        for index in inner[torch.randperm(len(inner), generator=generator)].split(batch):
             opt.zero_grad()
             loss(index).backward()
             opt.step()
+            if time.process_time() > deadline:
+                break
         with torch.no_grad():
             now = float(loss(watch))
         if now < best - 1e-4:
             best, kept, since = now, {k: v.clone() for k, v in net.state_dict().items()}, 0
         else:
             since += 1
-        if since >= max(10, patience // per_epoch) or time.process_time() > deadline:
+        if since >= patience or time.process_time() > deadline:
             break
     if kept is not None:
         net.load_state_dict(kept)
-    with torch.no_grad():
-        p = net(x)
-    return p * std + mean
 
 
 def linear_copy(x: Tensor, components: int) -> float:

@@ -34,12 +34,12 @@ def moved_axis(before: Sequence[int], after: Sequence[int]) -> tuple[int, int] |
     """
     if len(before) < 3 or len(after) < 3 or prod(before) != prod(after) or not before[0] or before[0] < 2:
         return None
-    if _ends(before) <= _ends(after) or _ends(after) <= _ends(before):
+    ends = _ends(after)
+    if _ends(before) <= ends or ends <= _ends(before):
         return None  # axes are only split, or only joined
-    spans = {prod(after[:j]): size for j, size in enumerate(after)}
     for i, size in enumerate(before[1:], start=1):
         start = prod(before[:i])
-        if size < 3 or spans.get(start) == size or {start, start * size} <= _ends(after):
+        if size < 3 or {start, start * size} <= ends:
             continue
         others = _without(before, i)
         for j, other in enumerate(after):

@@ -48,11 +48,10 @@ def nonlinearity(case: Case) -> list[Diagnosis]:
     sequence = case["modules.sequence"] or []
     count = sum(1 for s in sequence if s == "linear")
     inner = sequence[: len(sequence) - 1 - sequence[::-1].index("linear")] if "linear" in sequence else []
-    # The function itself, whatever was called on its way; one that says the same of every row tells nothing.
-    straight = case.number("behaviour.bend", 1.0) < 1e-4 and not case.number("outputs.std", 1.0) < 1e-4
-    straight = (
-        straight and case.number("behaviour.own", 1.0) > 0.5
-    )  # saturated units say the same of all rows
+    # The function itself, whatever was called on its way; one that says the same of every row, as saturated
+    # units do, tells nothing.
+    tells = not case.number("outputs.std", 1.0) < 1e-4 and case.number("behaviour.own", 1.0) > 0.5
+    straight = tells and case.number("behaviour.bend", 1.0) < 1e-4
     curved = any(s in _CURVED for s in inner) or case["modules.handmade"] or case["modules.recurrent"]
     curved = curved or case["custom.own_functions"]
     # What ran before may be another model, whose outputs this one reads: a single layer is straight by intent.
