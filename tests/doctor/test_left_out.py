@@ -237,9 +237,10 @@ def test_targets_that_change_are_as_far_apart_as_any(n: int, times: int, seed: i
     g = torch.Generator().manual_seed(seed)
     x, y = torch.randn(n, 3, generator=g), torch.randn(n, generator=g)
     fixed = Rows((x.repeat(times, 1),), y.repeat(times))
-    assert retargeted(fixed) == (0, 0.0)
+    assert retargeted(fixed) == (0, 0.0, 0.0)
     drawn = torch.cat([y[torch.randperm(n, generator=g)] for _ in range(times)])
-    several, spread = retargeted(Rows((x.repeat(times, 1),), drawn))
+    several, spread, share = retargeted(Rows((x.repeat(times, 1),), drawn))
+    assert share > 0.8
     assert several > 0.8 * n
     assert 0.6 < spread < 1.5
     jitter = torch.cat([y + 0.1 * torch.randn(n, generator=g) for _ in range(times)])

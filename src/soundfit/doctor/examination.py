@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundfit.doctor.ahead import looks_ahead
+from soundfit.doctor.ahead import looks_ahead, read_across
 from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
@@ -42,7 +42,7 @@ from soundfit.doctor.places_reference import any_reference
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
 from soundfit.doctor.replay import Recipe, arguments, replay
-from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, retargeted, unseen
+from soundfit.doctor.rows import Rows, by_chance, chance_twins, mirrored, overlap, recur, unseen
 from soundfit.doctor.scores import Task, balanced, chance, given_up, other_units, own_zero, score, task_of
 from soundfit.doctor.seen import main_root, optimiser_of, play_together
 from soundfit.doctor.stored import changes_when_read
@@ -78,6 +78,7 @@ class Examination:
         self.optimiser = optimiser_of(self.root, watch.optimisers.values())
         trained = [r for r in watch.roots.values() if r.train_calls]
         self.together = play_together(trained, watch.optimisers.values()) or "reversed" in watch.custom
+        self.dealt = read_across(self.root) if self.root else None
         self.rows = self.root.train_rows.joined() if self.root else None
         self.eval_rows = self.root.eval_rows.joined() if self.root else None
         self.task: Task | None = None
@@ -115,6 +116,7 @@ class Examination:
             "idle": idle_facts(watch),
             "stale_copy": stale_copy(watch),
             "together": self.together,
+            "dealt": self.dealt,
             **unregistered_facts(watch),
             **output_facts(watch, root, self.kind),
             **watch.terms.facts(),
@@ -164,10 +166,7 @@ class Examination:
             return out
         out["task"] = {"kind": self.task.kind, "classes": self.task.classes, "columns": self.task.columns,
                        "classification": self.task.is_classification, "width": width}  # fmt: skip
-        out["target"] = target_facts(self.task, self.rows.targets)
-        out["target"] |= dict(zip(("retargeted", "retargeted_spread"), retargeted(self.rows), strict=True))
-        again = retargeted(self.rows, most=False)
-        out["target"] |= dict(zip(("retargeted_once", "retargeted_once_spread"), again, strict=True))
+        out["target"] = target_facts(self.task, self.rows)
         out["order"] = order_facts(self.task, root)
         out["score"] = self._scores(out)
         out["units"] = self._units()

@@ -22,6 +22,7 @@ from soundfit.doctor.origin import (
     shuffled_apart,
     starts_anew,
 )
+from soundfit.doctor.rows import Rows, retargeted
 from soundfit.doctor.scores import Task
 from soundfit.doctor.seen import OptimiserRecord, RootRecord, any_of
 from soundfit.doctor.source import selection_by_test
@@ -63,14 +64,15 @@ def input_facts(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
     return out
 
 
-def target_facts(task: Task, targets: Tensor) -> dict[str, Any]:
-    """Return scale of numeric targets, or shares of classes."""
-    y = targets.float()
+def target_facts(task: Task, rows: Rows) -> dict[str, Any]:
+    """Return scale of numeric targets, or shares of classes; which inputs came with several targets."""
+    targets, y = rows.targets, rows.targets.float()
+    several, spread, share = retargeted(rows)
     out: dict[str, Any] = {
         "nonfinite": float((~torch.isfinite(y)).float().mean()),
         "dtype": str(targets.dtype).removeprefix("torch."),
-        "shape": list(targets.shape[1:]),
-    }
+        "shape": list(targets.shape[1:]), "retargeted": several, "retargeted_spread": spread, "retargeted_share": share,
+    }  # fmt: skip
     y = y[torch.isfinite(y)]
     if y.numel() == 0:
         return out
@@ -191,6 +193,7 @@ def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in root.module.parameters()),
         "sequence": watch.recording.facts.get("sequence", []),
         "sequence_first": any(getattr(m, "batch_first", None) is False for _, m in modules),
+        "sequence_place": next((place(id(m)) for _, m in modules if getattr(m, "batch_first", None) is False), None),
         "last_place": place(id(last)) if last is not None else None,
         "last_out": last.out_features if last is not None else 0,
         "first_place": place(id(linears[0])) if linears else None,

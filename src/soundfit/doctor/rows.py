@@ -19,6 +19,7 @@ __all__ = [
     "Rows",
     "by_chance",
     "chance_twins",
+    "dealt_across",
     "exhaustive",
     "mirrored",
     "overlap",
@@ -106,6 +107,13 @@ class RowStore:
         ):
             self._thin()
 
+    def turn(self) -> None:
+        """Take the second axis of what is kept for its rows."""
+        for batch in self.batches:
+            batch.inputs = tuple(x.transpose(0, 1) if x.dim() > 1 else x for x in batch.inputs)
+            batch.targets = batch.targets.transpose(0, 1) if batch.targets.dim() > 1 else batch.targets
+        self.rows = sum(len(batch) for batch in self.batches)
+
     def _thin(self) -> None:
         n = len(self.batches)
         # Passes over whole sets are few and of different sizes: one of each stays.
@@ -153,6 +161,25 @@ def row_keys(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
         weight = torch.sin(torch.arange(1, flat.shape[1] + 1, dtype=torch.float64) * 12.9898) + 1.7
         keys = keys * 1.61803398875 + (flat * weight).sum(1)
     return keys
+
+
+def dealt_across(store: RowStore) -> tuple[float, float]:
+    """Return which share of slices come back in other batches: along the rows' axis, along the next one.
+
+    Batches are dealt from a set of rows, so rows come back in other company; what lies across them hardly
+    ever does. (0, 0) where rows are drawn anew, two numbers near 1 where each batch is the whole set.
+    """
+    shares = []
+    for axis in (0, 1):
+        met: Counter[float] = Counter()
+        for batch in store.batches:
+            x = batch.inputs[0]
+            if min(part.dim() for part in (*batch.inputs, batch.targets)) < 2 or min(x.shape[:2]) < 2:
+                return 0.0, 0.0
+            met.update(set(row_keys((x.transpose(0, axis),)).tolist()))
+        again = sum(n for n in met.values() if n > 1)
+        shares.append(again / max(sum(met.values()), 1))
+    return shares[0], shares[1]
 
 
 def overlap(train: Rows, evaluation: RowStore) -> tuple[int, int]:
@@ -230,23 +257,24 @@ def recur(rows: Rows) -> bool:
     return len(Rows(once.inputs, torch.zeros(n)).unique()) < 0.95 * n
 
 
-def retargeted(rows: Rows, *, most: bool = True) -> tuple[int, float]:
-    """Return how many inputs came with several targets, and how far those lie apart: 1 as of any two rows.
+def retargeted(rows: Rows) -> tuple[int, float, float]:
+    """Return how many inputs came with several targets, how far those lie apart, and the share of such rows.
 
-    The spread within an input's targets over that of all, each once; 0 inputs where ``most`` have one target.
+    Apart: the spread within an input's targets over that of all, each once; 1 as of any two rows.
     """
     once = rows.unique()
     _, group, size = row_keys(once.inputs).unique(return_inverse=True, return_counts=True)
     several = size[group] > 1
-    if not 2 * int(several.sum()) > (len(once) if most else 2):
-        return 0, 0.0
+    share = int(several.sum()) / max(len(once), 1)
+    if int(several.sum()) < 2:
+        return 0, 0.0, share
     y, group = once.targets[several].reshape(int(several.sum()), -1).double(), group[several]
     if not bool(torch.isfinite(y).all()) or not float(y.var(0).sum()) > 0:
-        return 0, 0.0
+        return 0, 0.0, share
     total, seen = torch.zeros(len(size), y.shape[1], dtype=y.dtype), size.double().clamp_min(1)
     mean = total.index_add(0, group, y) / seen[:, None]
     within = ((y - mean[group]) ** 2).sum() / (seen[group] - 1).div(seen[group]).sum()
-    return int((size > 1).sum()), float(within / y.var(0, correction=0).sum())
+    return int((size > 1).sum()), float(within / y.var(0, correction=0).sum()), share
 
 
 def exhaustive(rows: Rows) -> bool:

@@ -149,7 +149,8 @@ def labels(case: Case) -> list[Diagnosis]:
         )  # fmt: skip
     several, spread = case.number("target.retargeted", 0), case.number("target.retargeted_spread", 0.0)
     unlearned = case.got - case.constant < 0.05 and _tells_nothing(case)
-    if not out and several >= 50 and spread > 0.8 and unlearned and _labelled(case):
+    most = case.number("target.retargeted_share", 0.0) > 0.5
+    if not out and several >= 50 and most and spread > 0.8 and unlearned and _labelled(case):
         out.append(_drawn_targets(case, several, spread))
     if not out and not _has_signal(case):
         fix = say(
@@ -289,10 +290,7 @@ def _unaltered(case: Case) -> list[Diagnosis]:
 
 def _relabelled(case: Case) -> list[Diagnosis]:
     """Rows of which nothing can be learned come back as they were, with targets that are others each time."""
-    several, spread = (
-        case.number("target.retargeted_once", 0),
-        case.number("target.retargeted_once_spread", 0.0),
-    )
+    several, spread = case.number("target.retargeted", 0), case.number("target.retargeted_spread", 0.0)
     if several < 10 or spread < 0.6 or not case.number("reference.surest", 0.0) < 2.33:
         return []
     return [_drawn_targets(case, several, spread)]

@@ -48,6 +48,18 @@ def shifted_twice(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
+def across(case: Case) -> list[Diagnosis]:
+    """A layer that takes places first was given rows first, with an answer at each place: it reads from row to row."""
+    if not case["dealt"]:
+        return []
+    rows, places = case.number("dealt.across", 0.0), case.number("dealt.along", 0.0)
+    fix = say("The batches' first axis holds rows ({rows:.0%} of what lies along it comes back in other batches), and a layer reads it as time: batch_first=True is missing.", rows=rows)  # fmt: skip
+    return [
+        case.diagnose("shape-broadcast", "a recurrent or attention layer reads from row to row", 0.94, fix, place=case["modules.sequence_place"] or case["places.model"],
+                      change={"batch_first": True}, rows_that_come_back=rows, places_that_come_back=places)
+    ]  # fmt: skip
+
+
 def seen_ahead(case: Case) -> list[Diagnosis]:
     """The model is given the token that it is to tell: it learns to copy, and has nothing to copy once it writes."""
     share = case.number("looks_ahead", 0.0)
@@ -72,4 +84,4 @@ def cut_across(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (padded, apart, shifted_twice, seen_ahead, cut_across)
+rules = (padded, apart, across, shifted_twice, seen_ahead, cut_across)
