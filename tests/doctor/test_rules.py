@@ -108,6 +108,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "constant weights": ("bad-init", {"got": 0.4, "weights__matrices": [
         {"name": "0.weight", "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 0.3, "mean": 0.1},
         {"name": "2.weight", "units": 3, "constant": True, "rows_equal": True, "place": None, "gain": 0.3, "mean": 0.1}]}),
+    "copies of one unit, whatever the score": ("bad-init", {"weights__matrices": [
+        {"name": n, "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 1.3, "mean": 0.5, "change": 0.2, "after": 2.0, "spectral": 2.0}
+        for n in ("0.weight", "2.weight")]}),
+    "labels of places drawn anew": ("labels-damaged", {"got": 0.41, "possible": 0.41, "task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
+        "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4}),
     "no activation": ("missing-nonlinearity", {"got": 0.6, "modules__sequence": ["linear", "linear"], "reference__by_model": {"linear": 0.6, "mlp": 0.95}}),
     "dead units": ("dead-relu", {"got": 0.4, "units": {"first": [{"kind": "relu", "dead": 0.9, "units": 8}], "last": [{"kind": "relu", "dead": 1.0, "units": 8}]}}),
     "batch norm statistics": ("batchnorm", {"got": 0.4, "score__train_in_train_mode": 0.95, "modules__batchnorm": [{"name": "1", "momentum": 1e-5, "place": None}]}),
@@ -179,6 +184,14 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 CONTROLS: dict[str, dict[str, Any]] = {
+    "units that were drawn apart by dropout": {"weights__matrices": [
+        {"name": n, "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 1.3, "mean": 0.5, "change": 0.2, "after": 2.0, "spectral": 1.8}
+        for n in ("0.weight", "2.weight")]},
+    "branches that start at zero": {"weights__matrices": [
+        {"name": n, "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 0.0, "mean": 0.0, "change": 0.2, "after": 2.0, "spectral": 2.0}
+        for n in ("0.weight", "2.weight")]},
+    "tokens masked anew": {"task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
+        "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4},
     "noise that helps": {"repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0}, "score__evaluation": 0.9, "reference__evaluation_gain": 0.5},
     "fresh rows that teach": {"repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0}, "score__evaluation": 0.6, "reference__evaluation_gain": 0.56},
     "nothing is chosen": {"selection": None},

@@ -150,7 +150,8 @@ def labels(case: Case) -> list[Diagnosis]:
     several, spread = case.number("target.retargeted", 0), case.number("target.retargeted_spread", 0.0)
     unlearned = case.got - case.constant < 0.05 and _tells_nothing(case)
     most = case.number("target.retargeted_share", 0.0) > 0.5
-    if not out and several >= 50 and most and spread > 0.8 and unlearned and _labelled(case):
+    drawn = several >= 50 and spread > 0.8 and unlearned
+    if not out and drawn and ((most and _labelled(case)) or case["task.kind"] == "sequence"):
         out.append(_drawn_targets(case, several, spread))
     if not out and not _has_signal(case):
         fix = say(
@@ -227,7 +228,7 @@ def _tells_nothing(case: Case) -> bool:
         return False
     own = case.own_best - reference["constant"] if not math.isnan(case.own_best) else 0.0
     gain = max(reference["held_out"] - reference["constant"], own)
-    return gain < max(0.04, 2 * reference["se"]) and case.number("score.evaluation_z", 0.0) < 2.33
+    return gain < max(0.04, 2 * reference["se"]) and not case.number("score.evaluation_z", 0.0) >= 2.33
 
 
 def _labelled(case: Case) -> bool:

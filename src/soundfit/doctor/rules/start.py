@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.judge import far_off
@@ -25,13 +26,16 @@ def initial(case: Case) -> list[Diagnosis]:
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
     # Branches that start at zero are usual (residual, coupling and adapter layers): alone they prove nothing.
     whole = len(constant) >= 0.6 * len(hidden) or any(not m["constant"] or m["mean"] != 0.0 for m in constant)
-    if constant and (case.sick or (not case.judged and whole)):
+    # Trained, and still as many copies of one unit: whatever the score, the others were never used.
+    copies = [m for m in constant if m["units"] > 3 and m.get("change", 0.0) > 0 and _one_direction(m)]
+    alike = whole and any(m["mean"] != 0.0 for m in copies)
+    if constant and (case.sick or alike or (not case.judged and whole)):
         m = constant[0]
         fix = say(
             "All weights of {name} start equal, so all its units stay copies of one: use the layer's default initialisation.",
             name=m["name"],
         )
-        sure = 0.97 if len(constant) == len(hidden) or case.cure("fresh") > 0.4 else 0.7
+        sure = 0.97 if len(constant) == len(hidden) or alike or case.cure("fresh") > 0.4 else 0.7
         return [
             case.diagnose(
                 "bad-init",
@@ -103,6 +107,12 @@ def initial(case: Case) -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _one_direction(matrix: dict[str, Any]) -> bool:
+    """Return whether a trained matrix is still of rank one: all of it is in its largest singular value."""
+    after, spectral = matrix.get("after", 0.0), matrix.get("spectral", 0.0)
+    return bool(spectral > (1 - 1e-6) * after > 0)
 
 
 def _proven_start(case: Case) -> list[Diagnosis]:
