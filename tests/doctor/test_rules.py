@@ -111,6 +111,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "copies of one unit, whatever the score": ("bad-init", {"weights__matrices": [
         {"name": n, "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 1.3, "mean": 0.5, "change": 0.2, "after": 2.0, "spectral": 2.0}
         for n in ("0.weight", "2.weight")]}),
+    "most weights without a step cost a little": ("optimizer-params", {"got": 0.91, "optimiser__forgotten": ["0.weight"], "optimiser__forgotten_elements": 90,
+        "replays": {"same": {"held_out": 0.9}, "all-parameters": {"held_out": 0.95}}}),
     "labels of places drawn anew": ("labels-damaged", {"got": 0.41, "possible": 0.41, "task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
         "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4}),
     "no activation": ("missing-nonlinearity", {"got": 0.6, "modules__sequence": ["linear", "linear"], "reference__by_model": {"linear": 0.6, "mlp": 0.95}}),
@@ -190,6 +192,8 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "branches that start at zero": {"weights__matrices": [
         {"name": n, "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 0.0, "mean": 0.0, "change": 0.2, "after": 2.0, "spectral": 2.0}
         for n in ("0.weight", "2.weight")]},
+    "a first layer that is left as it was drawn": {"got": 0.94, "optimiser__forgotten": ["0.weight"], "optimiser__forgotten_elements": 90,
+        "replays": {"same": {"held_out": 0.94}, "all-parameters": {"held_out": 0.95}}},
     "tokens masked anew": {"task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
         "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4},
     "noise that helps": {"repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0}, "score__evaluation": 0.9, "reference__evaluation_gain": 0.5},

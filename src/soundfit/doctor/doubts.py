@@ -5,6 +5,7 @@ Knows recipes, rows and plain facts; knows no rule and no watch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +19,13 @@ from soundfit.doctor.series import Recording, spent_early, still_falling
 from soundfit.doctor.steps import lengthened
 from soundfit.doctor.thinning import HARDLY_ANY, left, thinned
 
-__all__ = ["doubtful", "is_starved"]
+__all__ = ["doubtful", "is_starved", "learns_in_part"]
 
 _FEW_ROWS = 300
 """Of fewer, more are left to learn from where a tenth is held out at a time."""
 
 _FEWEST = 100
+_MANY = 0.3  # of the parameters
 
 
 def is_starved(facts: Mapping[str, Any]) -> bool:
@@ -31,6 +33,12 @@ def is_starved(facts: Mapping[str, Any]) -> bool:
     optimiser = facts.get("optimiser", {})
     by_slopes = str(optimiser.get("class")).startswith("Adam") and optimiser.get("class") != "AdamW"
     return left(dropped(facts)) <= HARDLY_ANY or (by_slopes and shrinks(optimiser))
+
+
+def learns_in_part(facts: Mapping[str, Any]) -> bool:
+    """Return whether a good part of the parameters gets gradients and no step."""
+    optimiser = facts.get("optimiser", {})
+    return optimiser.get("forgotten_elements", 0) > _MANY * (optimiser.get("total") or math.inf)
 
 
 def doubtful(
@@ -47,8 +55,8 @@ def doubtful(
         deadline: in processor seconds.
 
     Returns:
-        ``gains``: by change (``fresh``, ``longer``, ``flat-rate``, ``scale-inputs``, ``no-dropout``,
-        ``no-decay``, ``summed-over-columns``), see ``paired_gains``.
+        ``gains``: by change (``all-parameters``, ``fresh``, ``longer``, ``flat-rate``, ``scale-inputs``,
+        ``no-dropout``, ``no-decay``, ``summed-over-columns``), see ``paired_gains``.
     """
     found: dict[str, dict[str, float]] = {}
     changes = _reasons(recipe, facts, seen) if len(rows) >= _FEWEST else {}
@@ -68,6 +76,7 @@ def doubtful(
 def _reasons(recipe: Recipe, facts: Mapping[str, Any], seen: Recording) -> dict[str, dict[str, Any]]:
     """Return the changes that settings of the script give a reason for, the surest first."""
     asked = {
+        "all-parameters": ({"all_parameters": True}, learns_in_part(facts)),
         "fresh": ({"fresh": True}, bool(far_off(facts["weights"]["matrices"]))),
         "flat-rate": ({"flat_rate": True}, spent_early(recipe.rates)),
         "no-dropout": ({"no_dropout": True}, thinned(dropped(facts))),

@@ -21,7 +21,7 @@ from soundfit.doctor.attempts import single_changes, sound_trainings
 from soundfit.doctor.behaviour import behaviour
 from soundfit.doctor.call import output_of
 from soundfit.doctor.dense import dense_facts
-from soundfit.doctor.doubts import doubtful, is_starved
+from soundfit.doctor.doubts import doubtful, is_starved, learns_in_part
 from soundfit.doctor.facts import (
     idle_facts,
     input_facts,
@@ -405,8 +405,7 @@ class Examination:
         got = best_score(out)
         other = out["score"]["evaluation"]
         perfect = not math.isnan(got) and got > 0.97 and not other < 0.92
-        replays: dict[str, dict[str, float]] = {}
-        out["replays"] = replays
+        replays: dict[str, dict[str, float]] = out.setdefault("replays", {})
         if recipe is None or task.kind == "copy" or perfect:
             return
         out["recipe"] = {"sound": True}
@@ -416,7 +415,8 @@ class Examination:
         usual = usual_rates(recipe.optimiser.__name__, out["optimiser"].get("momentum", 0.0))[1]
         if possible - other > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
             out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
-        if possible - (got if math.isnan(other) else other) > 0.04 or is_starved(out):
+        gap = possible - (got if math.isnan(other) else other)
+        if gap > 0.04 or is_starved(out) or learns_in_part(out):
             # The rest of the time is for single changes.
             until = self.deadline - 0.55 * (self.deadline - time.process_time())
             out |= doubtful(recipe, task, clean, out, self.watch.recording, until)
