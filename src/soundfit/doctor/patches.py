@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from soundfit.doctor.direct import DirectForwards
-from soundfit.doctor.light import light_backward, light_step
+from soundfit.doctor.light import heard_backward, heard_step
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.once import hear_distances, hear_states
 from soundfit.doctor.plateau import hear_plateaus
@@ -49,6 +49,7 @@ class Patches:
         self._patch = self._replaced.put
         self._direct = DirectForwards()
         self._every_call: Callable[[], None] | None = None
+        self._before: Any = None  # the handle of a hook
         self._held: dict[type, Callable[[], None]] = {}
 
     def install(self) -> None:
@@ -76,15 +77,13 @@ class Patches:
         hear_distances(self._patch, told, here)
         hear_labels(self._patch, told, here)
         hear_slopes(self._replaced, told, here)
-        for handle in (
-            register_optimizer_step_pre_hook(self._before_step()),
-            register_optimizer_step_post_hook(self._after_step()),
-        ):
-            self._replaced.later(handle.remove)
+        self._replaced.later(register_optimizer_step_post_hook(heard_step(self.watch)).remove)
+        self.every_step(True)
 
     def remove(self) -> None:
         """Put everything back."""
         self.every_call(False)
+        self.every_step(False)
         self.release()
         self._direct.restore()
         self._replaced.restore()
@@ -107,6 +106,14 @@ class Patches:
         elif self._every_call is not None:
             self._every_call()
             self._every_call = None
+
+    def every_step(self, on: bool) -> None:
+        """Look at optimisers before they step, as steps that are looked at in full ask for."""
+        if on and self._before is None:
+            self._before = register_optimizer_step_pre_hook(self._before_step())
+        elif not on and self._before is not None:
+            self._before.remove()
+            self._before = None
 
     def hold(self, kind: type[torch.nn.Module]) -> None:
         """Go on looking at the calls of one class of models when other modules' calls are no longer seen.
@@ -220,14 +227,10 @@ class Patches:
         watch, get_ident = self.watch, threading.get_ident
         is_compiling = torch.compiler.is_compiling
 
-        @functools.wraps(original)
-        def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        def loud(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             if get_ident() != watch.thread or (watch.compiled and is_compiling()):
                 return original(tensor, *args, **kwargs)
             if watch.inside_backward:  # a mode of ours hands the same call down once more
-                return original(tensor, *args, **kwargs)
-            if watch.quiet:
-                light_backward(watch, tensor)
                 return original(tensor, *args, **kwargs)
             started = time.perf_counter()
             watch.before_backward(tensor)
@@ -239,7 +242,7 @@ class Patches:
                 watch.inside_backward = False
                 watch.after_backward()
 
-        return backward
+        return heard_backward(watch, original, loud)
 
     def _loader_init(self, original: Any) -> Any:
         watch = self.watch
@@ -264,17 +267,6 @@ class Patches:
                 watch.before_step(optimiser, args, kwargs)
 
         return before
-
-    def _after_step(self) -> Callable[..., None]:
-        watch, get_ident = self.watch, threading.get_ident
-
-        def after(optimiser: Optimizer, args: Any, kwargs: Any) -> None:
-            if watch.quiet and get_ident() == watch.thread:
-                light_step(watch, optimiser)
-            else:
-                watch.after_step(optimiser, args, kwargs)
-
-        return after
 
     def _gradient_call(self, original: Any) -> Any:
         """Take a gradient that a script asks for by name for a backward pass, where no optimiser steps."""

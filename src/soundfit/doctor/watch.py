@@ -510,6 +510,7 @@ class Watch:
         self.due = self._next_due()
         self.quiet = not self.full and self.step < self.due
         self.patches.every_call(self.full or self.compiled or self.main is None)
+        self.patches.every_step(self.full)
 
     def _next_due(self) -> int:
         """Return the first step from this one on whose rows are kept."""
