@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 from torch.overrides import _get_current_function_mode_stack
+from watched import named_in
 
 from soundfit.doctor.changes import Changes
 from soundfit.doctor.held_back import held_back
@@ -467,3 +468,38 @@ def test_watching_bare_tensors_changes_no_number(tmp_path: Path, monkeypatch: py
     assert execute(script, []) == 0
     for a, b in zip(watched, torch.load(tmp_path / "saved.pt"), strict=True):
         assert torch.equal(a, b)
+
+
+_DROPPED = """
+import torch, torch.nn.functional as F
+torch.manual_seed(0)
+x = torch.randn(400, 8)
+y = (x[:, 0] * x[:, 1] > 0).long()
+sizes = [8, 32, 2]
+layers = [(torch.randn(i, o).mul(i ** -0.5).requires_grad_(), torch.zeros(o, requires_grad=True)) for i, o in zip(sizes, sizes[1:])]
+def net(x, training):
+    h = F.dropout(F.relu(x @ layers[0][0] + layers[0][1]), RATE, training=training)
+    return h @ layers[1][0] + layers[1][1]
+opt = torch.optim.Adam([p for pair in layers for p in pair], lr=1e-2)
+for epoch in range(10):
+    for b in torch.randperm(300).split(50):
+        loss = F.cross_entropy(net(x[b], True), y[b])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    with torch.no_grad():
+        print((net(x[300:], EVALUATED).argmax(1) == y[300:]).float().mean().item())
+"""
+
+
+@pytest.mark.parametrize(
+    ("rate", "evaluated", "code"),
+    [("0.9", "False", "over-regularised"), ("0.2", "True", "train-eval-mode"), ("0.2", "False", None)],
+)
+def test_dropouts_between_bare_tensors_are_heard(
+    tmp_path: Path, rate: str, evaluated: str, code: str | None
+) -> None:
+    found = named_in(tmp_path, _DROPPED.replace("RATE", rate).replace("EVALUATED", evaluated))
+    assert found == ([code] if code else [])
+    assert F.dropout.__module__ == "torch.nn.functional"
+    assert not hasattr(F.dropout, "__wrapped__")

@@ -98,11 +98,17 @@ class Patches:
         """Look at the calls of every module, or of those classes alone that were held."""
         if on == (self._every_call is not None):
             return
-        module = torch.nn.Module
+        module, functions = torch.nn.Module, torch.nn.functional
         if on:
-            old = module.__call__
+            old, drops = module.__call__, functions.dropout
             module.__call__ = self._module_call(old)  # type: ignore[method-assign]
-            self._every_call = lambda: setattr(module, "__call__", old)
+            functions.dropout = self._dropout(drops)
+
+            def undo() -> None:
+                module.__call__ = old  # type: ignore[method-assign]
+                functions.dropout = drops
+
+            self._every_call = undo
         elif self._every_call is not None:
             self._every_call()
             self._every_call = None
@@ -169,6 +175,20 @@ class Patches:
 
         __call__._watched = True  # type: ignore[attr-defined]
         return __call__
+
+    def _dropout(self, original: Any) -> Any:
+        """Hear dropouts of scripts that call no module: inside of one, operations are looked at anyway."""
+        watch = self.watch
+
+        @functools.wraps(original)
+        def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+            if not watch.depth and not watch.ops.on and not watch.compiled:
+                watch.grad = torch.is_grad_enabled()
+                if (p, training, watch.grad) not in watch.dropouts:
+                    watch.saw_dropout(float(p), bool(training), user_place(watch.step + 1))
+            return original(input, p, training, inplace)
+
+        return dropout
 
     def _module_init(self, original: Any) -> Any:
         watch = self.watch

@@ -92,7 +92,8 @@ def modes(case: Case) -> list[Diagnosis]:
             )
         )
     always = [p for rate, on, grad, p in case["dropouts"] or [] if on and not grad and rate > 0]
-    if always and not wrong and evals > 0 and not drawn:
+    bare = case["modules"] is None and any(on and grad for _, on, grad, _ in case["dropouts"])
+    if always and not wrong and (evals > 0 or bare) and not drawn:
         where = always[0]
         fix = say("F.dropout drops by default even in evaluation: pass training=self.training.")
         out.append(
@@ -118,7 +119,11 @@ def batchnorm(case: Case) -> list[Diagnosis]:
         return []
     size = case.number("batch_size", 32)
     trained, switched = case.number("score.train"), case.number("score.train_in_train_mode")
-    odd = [n for n in norms if n["momentum"] is not None and (n["momentum"] <= 1e-3 or n["momentum"] >= 0.9)]
+    odd = [
+        n
+        for n in norms
+        if n["momentum"] is not None and _is_odd(n["momentum"], case.number("trained_steps", 0))
+    ]
     lost = switched - trained if not math.isnan(trained) and not math.isnan(switched) else 0.0
     if 1 <= size <= 2 and case.number("mode.in_eval_mode", 0) < 0.5 * case.number("mode.train_calls", 1):
         fix = say(
@@ -168,6 +173,11 @@ def batchnorm(case: Case) -> list[Diagnosis]:
     return []
 
 
+def _is_odd(momentum: float, steps: float) -> bool:
+    """Return whether statistics with this momentum are the last batch's, or still hold much of their start."""
+    return momentum >= 0.9 or momentum < 1.001e-3 or (momentum < 0.05 and (1 - momentum) ** steps > 0.2)
+
+
 def _shared_norm(case: Case, norm: dict[str, Any], lost: float) -> Diagnosis:
     """One module normalises at several places, whose statistics are not alike."""
     fix = say("{name} is called {n:.0f} times in one forward pass: its running statistics mix places that differ. Give each place a norm of its own.", name=norm["name"], n=norm["uses"])  # fmt: skip
@@ -199,6 +209,7 @@ def regularised(case: Case) -> list[Diagnosis]:
     calls = [(rate, p) for rate, on, grad, p in case["dropouts"] or [] if on and grad]
     every = rates(modules, case["dropouts"] or [])
     starved = len(every) > 0 and left(every) <= HARDLY_ANY and _fits_worse_than_others_hold(case)
+    starved |= max(every, default=0.0) >= 0.8 and not case.judged  # nothing else says more
     if not (case.sick or starved):
         return []
     out = []
