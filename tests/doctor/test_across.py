@@ -82,3 +82,17 @@ def test_rows_come_back_along_the_axis_that_they_are_dealt_on(n: int, places: in
         if turned:
             store.turn()
             assert dealt_across(store)[0] > 0.9
+
+
+_SCRAMBLED = _TAGGER.replace("LAYER", "nn.GRU(12, 24, batch_first=True)").replace("FORWARD", _AS_READ)
+
+
+@pytest.mark.parametrize(("turned", "sound"), [("view(-1, 4, 10)", False), ("transpose(1, 2)", True)])
+def test_outputs_are_not_scrambled_between_model_and_loss(tmp_path: Path, turned: str, sound: bool) -> None:
+    text = _SCRAMBLED.replace("BATCH", _ROWS_FIRST[0]).replace("HELD", _ROWS_FIRST[1])
+    text = text.replace("net(x).reshape(-1, 4), y.reshape(-1)", f"net(x).{turned}, y")
+    found = [d for d in found_in(tmp_path, text) if d.code != "noise-limited"]
+    assert [d.code for d in found[:1]] == ([] if sound else ["shape-broadcast"])
+    if not sound:
+        assert found[0].where.line == 19
+        assert found[0].prescription.change == {"axes": True}

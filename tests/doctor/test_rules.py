@@ -116,6 +116,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "statistics that are mostly their start": ("batchnorm", {"got": 0.89, "possible": 0.95, "trained_steps": 240.0, "score__train_in_train_mode": 1.0,
         "modules__batchnorm": [{"name": "1", "momentum": 1 - 0.999, "place": None}]}),
     "strong dropout where no score tells": ("over-regularised", {"got": float("nan"), "dropouts": [(0.9, True, True, Place(line=3))]}),
+    "rates for a Poisson loss of logarithms": ("output-activation", {"got": float("nan"), "loss__kind": "poisson_nll_loss", "loss__activation": "exp", "loss__kwargs": {},
+        "custom__structure": {"operations": ["Mean", "Sub", "Exp", "Mul", "Exp", "Squeeze"]}}),
     "labels of places drawn anew": ("labels-damaged", {"got": 0.41, "possible": 0.41, "task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
         "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4}),
     "no activation": ("missing-nonlinearity", {"got": 0.6, "modules__sequence": ["linear", "linear"], "reference__by_model": {"linear": 0.6, "mlp": 0.95}}),
@@ -200,6 +202,8 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "slow statistics of a long training": {"got": 0.9, "score__train_in_train_mode": 0.94, "trained_steps": 4000.0,
         "modules__batchnorm": [{"name": "1", "momentum": 0.003, "place": None}]},
     "usual dropout where no score tells": {"got": float("nan"), "dropouts": [(0.5, True, True, Place(line=3)), (0.5, True, True, Place(line=4))]},
+    "rates for a Poisson loss of rates": {"got": float("nan"), "loss__kind": "poisson_nll_loss", "loss__activation": "exp", "loss__kwargs": {"log_input": False},
+        "custom__structure": {"operations": ["Mean", "Sub", "Mul", "Log", "Exp", "Squeeze"]}},
     "tokens masked anew": {"task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
         "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4},
     "noise that helps": {"repeats": 0.0, "rows": 900, "evaluation": {"rows": 200, "shared": 0}, "score__evaluation": 0.9, "reference__evaluation_gain": 0.5},
@@ -538,17 +542,23 @@ def _found(text: ast.expr, named: dict[str, list[ast.expr]], *, plain: bool) -> 
     return plain and isinstance(text, ast.Constant)
 
 
+HOVERS = [0.5, 0.49, 0.55, 0.54, 0.6, 0.59, 0.65, 0.64, 0.7, 0.69, 0.75, 0.76, 0.78, 0.8]
+
+
 @pytest.mark.parametrize(
     ("mode", "numbers", "score", "fell", "named"),
     [("min", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, True, True), ("min", [50.0, 60.0, 65.0, 70.0, 80.0], 0.8, True, True),
      ("max", [1.5, 1.2, 1.0, 0.9, 0.8], 0.8, True, True), ("max", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, True, False),
      ("min", [1.5, 1.2, 1.0, 0.9, 0.8], 0.8, True, False), ("min", [0.5, 0.6, 0.65, 0.7, 0.9], 0.75, True, False),
-     ("min", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, False, False), ("min", [0.5, 0.4, 0.65, 0.7, 0.8], 0.8, True, False)],
+     ("min", [0.5, 0.6, 0.65, 0.7, 0.8], 0.8, False, False), ("min", [0.5, 0.4, 0.65, 0.7, 0.8], 0.8, True, False),
+     ("min", [0.45, 0.44, *HOVERS], 0.8, True, True), ("min", [0.45, 0.44, *HOVERS], 0.77, True, False),
+     ("min", [0.45, *HOVERS, 0.44, 0.8], 0.8, True, False)],
 )  # fmt: skip
 def test_a_scheduler_that_watches_the_wrong_way(
     mode: str, numbers: list[float], score: float, fell: bool, named: bool
 ) -> None:
-    heard = Plateau(mode, Place(), numbers, [40, 80, 120, 160, 200])
+    every = 200 // len(numbers)
+    heard = Plateau(mode, Place(), numbers, [every * (k + 1) for k in range(len(numbers))])
     made = trace(
         plateaus=[heard.facts([1.0 - k / 250 for k in range(200)])], score__evaluation_by_script=score
     )

@@ -8,12 +8,14 @@ Each function reads a part of a watch and returns a JSON-like mapping; none trai
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from soundfit.doctor.foreign import hidden_weights
 from soundfit.doctor.origin import (
     divides_bytes,
     dropped_result,
@@ -241,7 +243,17 @@ def unregistered_facts(watch: Watch) -> dict[str, Any]:
         for kind, (place, module) in watch.unregistered.items()
         if not any(id(p) in held for p in module.parameters())
     }
+    hidden = [
+        (part, name)
+        for root in watch.roots.values()
+        for part, name, leaf in hidden_weights(root.module)
+        if leaf.grad is not None and id(leaf) not in held
+    ]
     return {
+        "hidden": [name for _, name in hidden],
+        "hidden_place": _assigned(hidden[0][1], watch.births.get(id(hidden[0][0]), Place()))
+        if hidden
+        else None,
         "unregistered": {kind: place for kind, (place, _) in found.items()},
         "unregistered_taught": any(p.grad is not None for _, m in found.values() for p in m.parameters()),
     }
@@ -253,6 +265,14 @@ def _text(place: Place) -> str:
         return Path(place.file).read_text(encoding="utf-8", errors="replace") if place.file else ""
     except OSError:  # a notebook's cell
         return ""
+
+
+def _assigned(name: str, place: Place) -> Place:
+    """Return the line of a file in which an attribute is set, the place itself where none does."""
+    for number, line in enumerate(_text(place).splitlines(), start=1):
+        if re.match(rf"\s*self\.{name}\s*(:[^=]+)?=[^=]", line):
+            return Place(file=place.file, line=number)
+    return place
 
 
 def selection_facts(place: Place) -> dict[str, Any] | None:

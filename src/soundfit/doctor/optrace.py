@@ -122,7 +122,8 @@ class OpTrace(TorchFunctionMode):
                 self.sequence.append("linear")
             watch.saw_linear(out)
         elif name in ("view", "reshape"):
-            if watch.depth and watch.grad and args[0].dim() > 2 and moved_axis(args[0].shape, out.shape):
+            made = watch.grad and (watch.depth or args[0].requires_grad)  # by a model, inside it or after it
+            if made and args[0].dim() > 2 and moved_axis(args[0].shape, out.shape):
                 shapes = {"before": list(args[0].shape[1:]), "after": list(out.shape[1:])}
                 watch.custom.setdefault("cut_across", {**shapes, "place": user_place(watch.step + 1)})
         elif name in _RISKY:

@@ -17,6 +17,7 @@ from soundfit.records import Place
 __all__ = ["Plateau", "hear_plateaus", "turned_mode"]
 
 _MOST = 10_000  # numbers kept of one scheduler
+_EARLY = 8  # the first eighth of them
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Plateau:
         numbers = [v for v in self.numbers if math.isfinite(v)]
         moves = [b - a for a, b in itertools.pairwise(numbers) if b != a]
         better = [m < 0 if self.mode == "min" else m > 0 for m in moves]
-        best_first = bool(numbers) and numbers[0] == (min(numbers) if self.mode == "min" else max(numbers))
+        best = (min if self.mode == "min" else max)(numbers, default=math.nan)
+        best_first = bool(numbers) and numbers[0] == best
         early = [v for v in losses[: self.steps[0]] if math.isfinite(v)] if self.steps else []
         late = [v for v in losses[self.steps[-2] :] if math.isfinite(v)] if len(self.steps) > 1 else []
         fell = (
@@ -56,6 +58,7 @@ class Plateau:
             "last": numbers[-1] if numbers else math.nan,
             "better": sum(better) / len(moves) if moves else math.nan,
             "first_is_best": best_first,
+            "best_is_early": bool(numbers) and numbers.index(best) <= len(numbers) // _EARLY,
             "early": numbers[:3],
             "loss_ratio": fell,
         }

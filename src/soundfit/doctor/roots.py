@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from soundfit.doctor.foreign import register_hidden
 from soundfit.doctor.remodel import calmed, draw_anew, relu_between, residual, widen
 
 __all__ = ["Roots"]
@@ -97,6 +98,8 @@ class Roots:
         for part in module.modules() if self.wanted.get("factors") else ():
             if isinstance(part, nn.Embedding):
                 nn.init.normal_(part.weight, std=float(self.wanted["factors"]))
+        if self.wanted.get("include"):
+            register_hidden(module)
         if self.wanted.get("unfreeze") or self.wanted.get("include"):
             for p in module.parameters():
                 p.requires_grad_(True)

@@ -67,13 +67,17 @@ def _nested(before: Sequence[int], after: Sequence[int]) -> bool:
 def carried(original: Callable[..., Tensor], inside: Callable[[], bool]) -> Callable[..., Tensor]:
     """Return ``view`` or ``reshape`` that carries an axis to where it is to stand and cuts across none.
 
-    ``inside``: whether a model runs.
+    ``inside``: whether a model runs; what one has made is carried after it, too.
     """
 
     @functools.wraps(original)
     def viewed(x: Tensor, *shape: Any, **kwargs: Any) -> Tensor:
         out = original(x, *shape, **kwargs)
-        moved = moved_axis(x.shape, out.shape) if inside() and isinstance(out, Tensor) else None
+        moved = (
+            moved_axis(x.shape, out.shape)
+            if isinstance(out, Tensor) and (inside() or x.requires_grad)
+            else None
+        )
         if moved is None:
             return out
         i, j = moved

@@ -92,7 +92,7 @@ def modes(case: Case) -> list[Diagnosis]:
             )
         )
     always = [p for rate, on, grad, p in case["dropouts"] or [] if on and not grad and rate > 0]
-    bare = case["modules"] is None and any(on and grad for _, on, grad, _ in case["dropouts"])
+    bare = case["modules"] is None and any(on and grad for _, on, grad, _ in case["dropouts"] or [])
     if always and not wrong and (evals > 0 or bare) and not drawn:
         where = always[0]
         fix = say("F.dropout drops by default even in evaluation: pass training=self.training.")

@@ -67,6 +67,12 @@ def coverage(case: Case) -> list[Diagnosis]:
                 frozen=o["frozen"][:6],
             )
         ]
+    if case["hidden"] and not case["by_hand"]:
+        fix = say("{names} get gradients and are no parameters of the model, so no optimiser steps them: .float(), .to() and arithmetic after nn.Parameter(...) give a plain tensor. Convert first, and wrap what comes out in nn.Parameter.", names=", ".join(case["hidden"][:4]))  # fmt: skip
+        return [
+            case.diagnose("optimizer-params", "weights of the model are plain tensors, which nothing steps", 0.95, fix,
+                          place=case["hidden_place"], change={"include": True}, forgotten=case["hidden"][:4])
+        ]  # fmt: skip
     if case["unregistered"] and (case.sick or not case.judged or case["unregistered_taught"]):
         kind, where = next(iter(case["unregistered"].items()))
         fix = say(

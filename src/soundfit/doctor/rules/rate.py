@@ -365,10 +365,12 @@ def plateau(case: Case) -> list[Diagnosis]:
         return []
     for found in case["plateaus"] or []:
         early, score = found["early"], found["mode"] == "min"
-        if found["n"] < 4 or not found["first_is_best"] or len(early) < 3 or not found["loss_ratio"] < 0.9:
+        if found["n"] < 4 or len(early) < 3 or not found["loss_ratio"] < 0.9 or not found["better"] < 0.5:
             continue
-        steady = early[0] < early[1] if score else early[0] > early[1]
-        if not steady or not found["better"] < 0.5 or (score and not _is_score(case, found)):
+        steady = found["first_is_best"] and (early[0] < early[1] if score else early[0] > early[1])
+        # A score that hovers before it rises: then it has to be the very score that the script's rows give.
+        late = score and found["best_is_early"] and abs(found["last"] - _by_script(case)) < 0.005
+        if not (steady or late) or (score and not _is_score(case, found)):
             continue
         fix = say("ReduceLROnPlateau takes less for better (mode='min') and is handed a number that rises as the training gets better, {first:.3g} to {last:.3g}: it lowers the rate all the time. Say mode='max', or hand it the loss.", first=found["first"], last=found["last"])  # fmt: skip
         if not score:
@@ -381,12 +383,17 @@ def plateau(case: Case) -> list[Diagnosis]:
     return []
 
 
+def _by_script(case: Case) -> float:
+    """Return the score of what the script's evaluation computed, else of its model on the evaluation's rows."""
+    return case.number("score.evaluation_by_script", case.number("score.evaluation"))
+
+
 def _is_score(case: Case, found: dict[str, Any]) -> bool:
     """Return whether numbers are the script's own score as a share or a percentage; a loss may start at its best."""
     numbers = (*found["early"], found["last"])
     if not all(0.0 <= v <= 100.0 for v in numbers):
         return False
-    known = case.number("score.evaluation_by_script", case.number("score.evaluation"))
+    known = _by_script(case)
     if math.isnan(known):
         return bool(found["n"] >= 5 and found["better"] < 0.3 and max(numbers) <= 1.0)
     return any(abs(found["last"] / unit - known) < 0.05 for unit in (1.0, 100.0))

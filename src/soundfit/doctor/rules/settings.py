@@ -91,4 +91,19 @@ def thinned_out(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (unscaled, starved, shrunk, thinned_out)
+def counted(case: Case) -> list[Diagnosis]:
+    """Rates are handed to a Poisson likelihood that takes their logarithms: it takes the exponential once more."""
+    if case["loss.kind"] != "poisson_nll_loss" or case["loss.activation"] != "exp" or case.fine:
+        return []
+    made = case["custom.structure.operations"] or []
+    if case["loss.kwargs.log_input"] is False or made.count("Exp") < 2 or "Log" in made[:6]:
+        return []
+    place = case["loss.place"]
+    fix = say("The model ends in exp, and poisson_nll_loss takes its input for a logarithm unless told otherwise (log_input=True): the outputs end up as logarithms of what is predicted. Say log_input=False, or drop the exp before the loss and take it at prediction.")  # fmt: skip
+    return [
+        case.diagnose("output-activation", "exp before a Poisson loss that takes logarithms", 0.94, fix, place=place,
+                      patch=changed(place, set_keyword("log_input", "False")))
+    ]  # fmt: skip
+
+
+rules = (unscaled, starved, shrunk, thinned_out, counted)
