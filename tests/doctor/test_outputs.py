@@ -22,7 +22,7 @@ from soundfit.doctor.likelihood import half_likelihood
 from soundfit.doctor.origin import starts_anew
 from soundfit.doctor.reference import fit_reference, parted
 from soundfit.doctor.rows import Rows, exhaustive
-from soundfit.doctor.scores import Task
+from soundfit.doctor.scores import Task, score, task_of
 from soundfit.doctor.script import run_script
 from soundfit.doctor.seen import RootRecord, weights_of
 from soundfit.doctor.unbroken import quietly
@@ -380,3 +380,13 @@ def test_a_watch_that_ended_holds_no_tensor_of_the_training() -> None:
     assert watch._met is None
     assert watch.evaluation.pending is None
     assert watch.last is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(20, 60), st.integers(0, 1000))
+def test_copies_are_told_through_the_sigmoid_that_their_loss_has(n: int, seed: int) -> None:
+    x = torch.rand(n, 12, generator=torch.Generator().manual_seed(seed)) * 0.9 + 0.05
+    task = task_of("binary_cross_entropy_with_logits", (x,), x, 12)
+    assert task.kind == "copy"
+    assert score(task, torch.logit(x), x) > 0.999
+    assert score(task_of("mse_loss", (x,), x, 12), x, x) == 1.0

@@ -37,6 +37,7 @@ from soundfit.doctor.facts import (
     weight_facts,
 )
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
+from soundfit.doctor.lineage import with_earlier
 from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.places_reference import any_reference
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
@@ -339,7 +340,7 @@ class Examination:
 
     def _evaluation_facts(self, rows: Rows, other: Rows) -> dict[str, Any]:
         assert self.root is not None
-        shared, held_out = overlap(rows, self.root.eval_rows)
+        shared, held_out = overlap(with_earlier(rows, self.root, self.watch.roots), self.root.eval_rows)
         x, z = input_facts(rows.inputs), input_facts(other.inputs)
         return {
             "rows": held_out, "shared": shared, "recur": recur(rows) or by_chance(self.root.train_rows), "input": z,

@@ -1,4 +1,4 @@
-"""Calls that are wrong by what they are given: weights loaded from themselves, similarities for distances.
+"""Calls that are wrong by what they are given: weights loaded from themselves or by no name, similarities.
 
 Heard once each, at the price of a look at arguments; knows torch alone.
 """
@@ -15,7 +15,7 @@ from torch import nn
 
 from soundfit.doctor.draws import same_draws
 
-__all__ = ["copied_states", "hear_distances", "hear_states", "turned_distances"]
+__all__ = ["copied_states", "hear_distances", "hear_states", "matched_names", "renamed", "turned_distances"]
 
 Tensor = torch.Tensor
 Patch = Callable[[Any, str, Any], None]
@@ -27,7 +27,8 @@ def hear_states(
 ) -> None:
     """Note in ``told["own_state"]`` where a module is given back the very tensors that it has.
 
-    ``state_dict()`` gives references: kept over steps of an optimiser, it is no copy of what was.
+    ``state_dict()`` gives references: kept over steps of an optimiser, it is no copy of what was. And in
+    ``told["unmatched"]`` where no name of what is given is one of the module's: ``strict=False`` keeps quiet.
     """
     taken: dict[int, int] = {}
     load, state = nn.Module.load_state_dict, nn.Module.state_dict
@@ -47,7 +48,11 @@ def hear_states(
         since = steps() - taken.get(id(given), steps())
         if since > 0 and "own_state" not in told and _own(module, given):
             told["own_state"] = {"steps": since, "place": place()}
-        return load(module, given, *args, **kwargs)
+        made = load(module, given, *args, **kwargs)
+        if "unmatched" not in told and _unmatched(module, given):
+            names = [next(iter(given)), next(iter(own_names(module)))]
+            told["unmatched"] = {"given": len(given), "names": names, "place": place()}
+        return made
 
     patch(nn.Module, "state_dict", state_dict)
     patch(nn.Module, "load_state_dict", load_state_dict)
@@ -65,6 +70,48 @@ def _own(module: nn.Module, given: Any) -> bool:
         return bool(pairs) and all(p.data_ptr() == t.data_ptr() for p, t in pairs)
     except Exception:  # tensors without a place of their own
         return False
+
+
+def own_names(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's weights and statistics by name, past what is put around ``state_dict``."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _unmatched(module: nn.Module, given: Any) -> bool:
+    """Return whether weights were handed over, and not one has a name that the module knows."""
+    try:
+        own = own_names(module)
+        return len(given) > 1 and bool(own) and not any(name in own for name in given)
+    except Exception:  # no mapping of names
+        return False
+
+
+def matched_names(patch: Patch) -> None:
+    """Let ``load_state_dict()`` find weights whose names differ in what stands before the first dot."""
+    load = nn.Module.load_state_dict
+
+    @functools.wraps(load)
+    def load_state_dict(module: nn.Module, given: Any, *args: Any, **kwargs: Any) -> Any:
+        return load(module, renamed(module, given) if _unmatched(module, given) else given, *args, **kwargs)
+
+    patch(nn.Module, "load_state_dict", load_state_dict)
+
+
+def renamed(module: nn.Module, given: Any) -> dict[str, Tensor]:
+    """Return weights under the names that a module has for them: of the same shape, alike behind a dot."""
+    own, found = own_names(module), {}
+    for name, value in given.items():
+        ends = [name.split(".", k)[-1] for k in range(1, name.count(".") + 1)]
+        for end in (name, *ends):
+            fits = [
+                one
+                for one in own
+                if (one == end or one.endswith("." + end)) and own[one].shape == value.shape
+            ]
+            if len(fits) == 1:
+                found[fits[0]] = value
+                break
+    return found
 
 
 def copied_states(patch: Patch) -> None:

@@ -34,12 +34,13 @@ class Task:
     ``kind``: ``classes`` (labels are integers from 0), ``binary`` (0 or 1 in one column), ``multilabel``,
     ``one-hot`` (classes, one column each), ``regression``, ``sequence`` (a class per position), ``shares``
     (of a whole, one column each), ``copy`` (the target is the input). ``labels`` are class numbers per row
-    for the first, second and fourth.
+    for the first, second and fourth. ``logits``: copies are told through a sigmoid that the loss has.
     """
 
     kind: str
     classes: int = 0
     columns: int = 1
+    logits: bool = False
 
     @property
     def is_classification(self) -> bool:
@@ -77,8 +78,9 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
         x.reshape(n, -1).shape == y.shape and x.dtype == targets.dtype and torch.equal(x.reshape(n, -1), y)
         for x in inputs
     )
+    logits = loss == "binary_cross_entropy_with_logits"
     if same and loss not in ("cross_entropy", "nll_loss"):
-        return Task("copy", columns=y.shape[1])
+        return Task("copy", columns=y.shape[1], logits=logits)
     integer = not targets.is_floating_point()
     if loss == "kl_div" and not integer and y.shape[1] > 1 and _whole(y):
         return Task("shares" if _differ(y) else "one-hot", y.shape[1], y.shape[1])
@@ -103,7 +105,7 @@ def task_of(loss: str | None, inputs: tuple[Tensor, ...], targets: Tensor, outpu
     if integer and loss is None and y.shape[1] == 1 and outputs > 1 and int(y.min()) >= 0:
         return Task("classes", max(outputs, int(y.max()) + 1))
     if y.shape[1] >= 8 and any(_restores(x.reshape(n, -1), y) for x in inputs if x.is_floating_point()):
-        return Task("copy", columns=y.shape[1])
+        return Task("copy", columns=y.shape[1], logits=logits)
     return Task("regression", columns=y.shape[1])
 
 
@@ -164,7 +166,7 @@ def score(task: Task, predictions: Tensor, targets: Tensor) -> float:
             return math.nan
         return float((found == labels)[task.asked(labels)].float().mean())
     p, y = predictions.float().reshape(n, -1), targets.float().reshape(n, -1)
-    p = _parts_of_one(p) if task.kind == "shares" else p
+    p = _parts_of_one(p) if task.kind == "shares" else p.sigmoid() if task.logits else p
     if p.shape != y.shape:
         if p.shape[1] == 1:
             p = p.expand_as(y)

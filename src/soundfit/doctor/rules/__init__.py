@@ -24,6 +24,7 @@ from soundfit.doctor.rules import (
     settings,
     start,
 )
+from soundfit.doctor.rules.rate import unusual_rate
 from soundfit.records import Diagnosis, Trace
 from soundfit.records.said import say
 
@@ -118,6 +119,8 @@ def _unnamed(case: Case) -> Diagnosis:
         known = [k for k in known if k != "scale-inputs"]
     best = max(known, key=case.cure, default=None)
     if best is None or case.cure(best) < 0.2:
+        if (odd := unusual_rate(case)) is not None:
+            return odd
         text = say(
             "Trained soundly on the same rows, a small model does far better; no single change was found that cures this one."
         )

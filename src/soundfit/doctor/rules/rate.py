@@ -17,7 +17,7 @@ from soundfit.doctor.steps import lengthened
 from soundfit.records import Diagnosis
 from soundfit.records.said import say
 
-__all__ = ["rules"]
+__all__ = ["rules", "unusual_rate"]
 
 _FEELS_CLIPPING = ("SGD", "ASGD", "LBFGS")  # whose steps are as long as the gradient
 
@@ -397,6 +397,19 @@ def _is_score(case: Case, found: dict[str, Any]) -> bool:
     if math.isnan(known):
         return bool(found["n"] >= 5 and found["better"] < 0.3 and max(numbers) <= 1.0)
     return any(abs(found["last"] / unit - known) < 0.05 for unit in (1.0, 100.0))
+
+
+def unusual_rate(case: Case) -> Diagnosis | None:
+    """Return that the rate is outside of what its optimiser usually gets, None where it is within."""
+    lr, (low, high), place = case.number("optimiser.lr"), _usual(case), case["optimiser.place"]
+    if not lr > 0 or low <= lr <= high:
+        return None
+    new, code = math.sqrt(low * high), "lr-too-low" if lr < low else "lr-too-high"
+    cause = say("learning rate {lr:g} is too low", lr=lr) if lr < low else say("learning rate {lr:g} is too high", lr=lr)  # fmt: skip
+    fix = say("Learning rate {lr:g} is unusual for {optimiser}, whose rates lie between {low:g} and {high:g}: try {new:.2g}.",
+              lr=lr, optimiser=case["optimiser.class"], low=low, high=high, new=new)  # fmt: skip
+    return case.diagnose(code, cause, 0.5, fix, place=place, patch=changed(place, set_keyword("lr", f"{new:.2g}")),
+                         change={"rate": new / lr}, learning_rate=lr)  # fmt: skip
 
 
 rules = (rate, stuck, schedule, plateau, epochs, batch_size)

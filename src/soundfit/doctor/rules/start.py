@@ -224,4 +224,17 @@ def _wild_start(case: Case) -> bool:
     return ordinary and case.early("output_std", 1) > 30 * max(target, 1.0)
 
 
-rules = (initial,)
+def unmatched(case: Case) -> list[Diagnosis]:
+    """Weights were loaded under names that the model does not have, and none arrived."""
+    found = case["custom.unmatched"]
+    if not found:
+        return []
+    given, own = found["names"]
+    fix = say("None of the {n} weights that are loaded has a name that the model knows ({given} is given, {own} is one of its own), and strict=False says nothing of it: the model keeps the weights that it was drawn with. Rename the keys, load into the part that they are of, and look at missing_keys in what load_state_dict() returns.", n=found["given"], given=given, own=own)  # fmt: skip
+    return [
+        case.diagnose("bad-init", "weights that are loaded find no name in the model, and none arrives", 0.95, fix, place=found["place"],
+                      change={"matched_names": True}, given=found["given"])
+    ]  # fmt: skip
+
+
+rules = (initial, unmatched)
