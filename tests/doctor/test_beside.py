@@ -194,7 +194,7 @@ PAIRS = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_cause_comes_first_and_its_twin_is_left_alone(name: str, tmp_path: Path) -> None:
     code, faulty, sound = PAIRS[name]
-    assert found(faulty, tmp_path, 10.0)[0].code == code
+    assert found(faulty, tmp_path, 25.0)[0].code == code
     assert [d.to_dict() for d in found(sound, tmp_path)] == []
 
 

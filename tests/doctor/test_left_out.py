@@ -157,7 +157,7 @@ CASES = {
         "labels-damaged",
     ),
     "a rare class and a rate far too high": (
-        RARE.replace("RATE", "1.0"),
+        RARE.replace("RATE", "8.0"),
         RARE.replace("RATE", "3e-3"),
         "lr-too-high",
     ),
