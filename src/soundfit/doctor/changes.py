@@ -27,7 +27,7 @@ from soundfit.doctor.left_out import LeftOut
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.marks import marked_outputs
 from soundfit.doctor.neutral import neutral_draws
-from soundfit.doctor.once import copied_states, matched_names, turned_distances
+from soundfit.doctor.once import CALLS
 from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
@@ -111,10 +111,9 @@ class Changes:
         if want.get("axes"):
             for owner, name in ((torch.Tensor, "view"), (torch.Tensor, "reshape"), (torch, "reshape")):
                 self._patch(owner, name, carried(getattr(owner, name), lambda: bool(self.depth)))
-        if want.get("copied_state") or want.get("matched_names"):
-            (copied_states if want.get("copied_state") else matched_names)(self._patch)
-        if want.get("turned_distance"):
-            turned_distances(self._patch)
+        for name, put in CALLS.items():
+            if want.get(name):
+                put(self._patch)
         if want.get("signs"):
             signed_labels(self._patch)
         if want.get("slopes"):

@@ -15,7 +15,15 @@ from torch import nn
 
 from soundfit.doctor.draws import same_draws
 
-__all__ = ["copied_states", "hear_distances", "hear_states", "matched_names", "renamed", "turned_distances"]
+__all__ = [
+    "CALLS",
+    "copied_states",
+    "hear_distances",
+    "hear_states",
+    "matched_names",
+    "renamed",
+    "turned_distances",
+]
 
 Tensor = torch.Tensor
 Patch = Callable[[Any, str, Any], None]
@@ -180,3 +188,10 @@ def turned_distances(patch: Patch) -> None:
         return original(anchor, positive, negative, distance_function=_Negated.of(by), **kwargs)
 
     patch(F, "triplet_margin_with_distance_loss", loss)
+
+
+CALLS: dict[str, Callable[[Patch], None]] = {  # by the name of the change
+    "copied_state": copied_states,
+    "matched_names": matched_names,
+    "turned_distance": turned_distances,
+}
