@@ -17,9 +17,9 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from soundfit.bank.threads import one_thread
 from soundfit.data.source import read
 from soundfit.errors import UsageError
+from soundfit.executors.threads import one_thread
 from soundfit.records import Fold, Plan
 from soundfit.study.cross_validation import cross_validate_views
 from soundfit.study.grid import default_configurations

@@ -28,8 +28,8 @@ from soundfit.bank.outcome import Outcome
 from soundfit.bank.race import Standing
 from soundfit.bank.rows import BankData
 from soundfit.bank.seating import Chunk
-from soundfit.bank.threads import one_thread
 from soundfit.executors.executor import Executor, Line
+from soundfit.executors.threads import one_thread
 
 __all__ = ["FarRun", "share_data"]
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
-__all__ = ["at_places", "default_workers", "one_thread"]
+from soundfit.executors.threads import one_thread
+
+__all__ = ["at_places", "default_workers"]
 
 #: Up to this many cores, each worker trains on one torch thread.
 SMALL_MACHINE = 8
@@ -31,17 +32,6 @@ def default_workers(device: torch.device) -> int:
         return 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable, SMALL_MACHINE))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Use one torch thread inside; restore the number after."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def at_places(

@@ -68,7 +68,9 @@ def doctor_command(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the findings to this file.")] = None,
     html_path: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
     price: Annotated[str, typer.Option(help="economy (few steps watched in full) or full.")] = "economy",
-    seconds: Annotated[float, typer.Option(help="Soft limit for the examination afterwards.")] = 25.0,
+    seconds: Annotated[
+        float, typer.Option(help="Soft limit for the examination afterwards, at the pace of a usual machine.")
+    ] = 25.0,
     lang: Lang = "en",
 ) -> None:
     """Watch an unchanged PyTorch script; say what is wrong with its training, why and where.

@@ -7,7 +7,6 @@ Knows models, calls and rows; knows no watch and no rule.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import output_of
+from soundfit.doctor.pace import clock
 from soundfit.doctor.rows import Rows
 from soundfit.doctor.seen import RootRecord
 
@@ -50,7 +50,7 @@ def behaviour(
     size_of = sum(p.numel() for p in root.module.parameters())
     if root.call is None or root.extra.get("composite") or len(rows) < 4 or size_of > _MOST_ELEMENTS:
         return out
-    deadline = time.process_time() + seconds
+    deadline = clock() + seconds
     part = rows.take(torch.arange(min(len(rows), max(4, min(size, _MOST_ROWS)))))
     try:
         ask = Question(root)
@@ -62,12 +62,12 @@ def behaviour(
             or not torch.equal(base, ask(part.inputs))
         ):
             return out
-        if time.process_time() > deadline:
+        if clock() > deadline:
             return out
         if all(x.is_floating_point() for x in part.inputs):
             out["bend"] = _bend(ask, part.inputs, base, spread)
         names = [name for name in without_gradient if name in dict(root.module.named_parameters())]
-        if time.process_time() < deadline:
+        if clock() < deadline:
             out |= _mixing(ask, part.inputs, base, _CLOSE * spread, deadline)
         if names:
             out["cut_off"] = ask.depends_on(names, part.inputs, base, _CLOSE * spread)
@@ -123,7 +123,7 @@ def _mixing(
         *asked[::5],
         *(a for k, a in enumerate(asked) if k % 5),
     ]:  # all over the batch, if time ends early
-        if len(own) >= _FEWEST and time.process_time() > deadline:
+        if len(own) >= _FEWEST and clock() > deadline:
             break
         changed = tuple(x.clone() for x in inputs)
         for x, whole in zip(changed, inputs, strict=True):

@@ -95,9 +95,10 @@ class Case:
         if self.learned_nothing:
             return True
         # The same training from the same weights got there: its last steps happened to be bad ones. A penalty
-        # on the weights is not in the training that is run again.
+        # on the weights is not in the training that is run again. Where time was out before, it might have.
         whole = not self.number("custom.structure.penalised", 0)
-        if self.gap < 2 * self.tolerance and self.cure("same") >= 0.5 and whole:
+        untold = self["hurried"] is True and self.number("replays.same.cut", 1) > 0
+        if self.gap < 2 * self.tolerance and (self.cure("same") >= 0.5 or untold) and whole:
             return False
         return self.gap > self.tolerance or self.coarse or self.hardly_learned
 

@@ -38,6 +38,7 @@ from soundfit.doctor.facts import (
 )
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
 from soundfit.doctor.lineage import with_earlier
+from soundfit.doctor.pace import clock, pace
 from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.places_reference import any_reference
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
@@ -72,7 +73,7 @@ class Examination:
     def __init__(self, watch: Watch, deadline: float) -> None:
         self.watch = watch
         self.deadline = deadline
-        self.latest = time.perf_counter() + _WAITING * max(deadline - time.process_time(), 1.0)
+        self.latest = time.perf_counter() + _WAITING * pace() * max(deadline - clock(), 1.0)
         self.root = watch.head.record if watch.head is not None else main_root(watch.roots.values())
         self.kind = self._loss_kind()
         self.loss = watch.head.loss if watch.head is not None else watch.losses.get(self.kind or "", {})
@@ -172,7 +173,7 @@ class Examination:
         out["score"] = self._scores(out)
         out["units"] = self._units()
         self._possible(out)
-        some = max(0.5, 0.2 * (self.deadline - time.process_time()))
+        some = max(0.5, 0.2 * (self.deadline - clock()))
         drawn = self.watch.datasets, self.recipe(), self.task, self.rows, self.eval_rows
         out["stored_rows_change"] = changes_when_read(self.watch.datasets)
         out["unaltered"] = unaltered(*drawn, seconds=some)
@@ -380,7 +381,7 @@ class Examination:
         assert rows is not None
         assert root is not None
         reference: Reference | None = None
-        left = self.deadline - time.process_time()
+        left = self.deadline - clock()
         clean = Rows(
             tuple(torch.nan_to_num(x) if x.is_floating_point() else x for x in rows.inputs), rows.targets
         )
@@ -419,13 +420,11 @@ class Examination:
         gap = possible - (got if math.isnan(other) else other)
         if gap > 0.04 or is_starved(out) or learns_in_part(out):
             # The rest of the time is for single changes.
-            until = self.deadline - 0.55 * (self.deadline - time.process_time())
+            until = self.deadline - 0.55 * (self.deadline - clock())
             out |= doubtful(recipe, task, clean, out, self.watch.recording, until)
         if math.isnan(possible) or math.isnan(got) or possible - got < 0.03:
             return
         for name, change in single_changes(recipe, out, violent=self._violent()).items():
-            if time.process_time() > self.deadline:
-                break
             self._try(replays, name, recipe, clean, change)
 
     def _violent(self) -> bool:
@@ -454,7 +453,7 @@ class Examination:
         labels = rows.targets.reshape(len(rows)).long()
         classes = Task("classes", values)
         found = fit_reference(
-            classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - time.process_time()) * 0.2)
+            classes, Rows(rows.inputs, labels), seconds=max(1.0, (self.deadline - clock()) * 0.2)
         )
         if found is None or self.outputs.numel() != len(rows):
             return
@@ -469,8 +468,9 @@ class Examination:
         self, into: dict[str, dict[str, float]], name: str, recipe: Recipe, rows: Rows, change: Any
     ) -> None:
         assert self.task is not None
-        left = min(self.deadline - time.process_time(), self.latest - time.perf_counter())
+        left = min(self.deadline - clock(), (self.latest - time.perf_counter()) / pace())
         if left < 0.5:
+            self.found["hurried"] = True
             return
         made = replay(recipe, self.task, rows, change, seconds=min(3.0, left / 2))
         if made is not None:

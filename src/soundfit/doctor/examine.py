@@ -5,7 +5,6 @@ Knows torch and the watch; knows no rule. Everything runs on copies and under a 
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -14,8 +13,10 @@ from soundfit.doctor.case import Case
 from soundfit.doctor.draws import same_draws
 from soundfit.doctor.examination import Examination
 from soundfit.doctor.heads import Head, heads_of
+from soundfit.doctor.pace import clock
 from soundfit.doctor.seen import main_root
 from soundfit.doctor.watch import Watch
+from soundfit.executors.threads import one_thread
 from soundfit.records import Trace
 
 __all__ = ["examine"]
@@ -30,12 +31,12 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
     """
     looked: Examination | None = None
     facts: dict[str, Any] = {}
-    with same_draws(), torch.enable_grad():
+    with same_draws(), one_thread(), torch.enable_grad():
         try:
             ways = _ways(watch)
             for head in ways:
                 watch.head = head
-                looked = Examination(watch, time.process_time() + seconds * max(0.4, 1 / len(ways)))
+                looked = Examination(watch, clock() + seconds * max(0.4, 1 / len(ways)))
                 found = looked.facts()
                 others = len(ways) > 1 and not looked.together
                 sick = others and Case(watch.recording.trace(found)).sick

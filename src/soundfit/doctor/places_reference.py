@@ -6,11 +6,10 @@ the targets are the tokens that come next.
 
 from __future__ import annotations
 
-import time
-
 import torch
 from torch import nn
 
+from soundfit.doctor.pace import clock
 from soundfit.doctor.places import Places
 from soundfit.doctor.reference import Reference, fit_reference, halves, standard, train_until
 from soundfit.doctor.rows import Rows
@@ -100,7 +99,7 @@ def fit_places(task: Task, rows: Rows, places: Places | None, *, seconds: float 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         net = _PlacesNet(parts, tuple(rows.targets.shape[1:]), task.classes, causal=ahead)
-        p = _outputs(net, made, rows.targets, fit, time.process_time() + seconds)
+        p = _outputs(net, made, rows.targets, fit, clock() + seconds)
     told = row_scores(task, p[held], rows.targets[held])
     error = float(told.std() / len(held) ** 0.5) if told is not None else 0.05
     value = score(task, p[held], rows.targets[held])

@@ -5,12 +5,12 @@ Knows rows, tasks and replays; knows no rule and no watch.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from soundfit.doctor.pace import clock
 from soundfit.doctor.reference import parted, signal_z
 from soundfit.doctor.replay import Recipe, Replayed, replay
 from soundfit.doctor.rows import Rows
@@ -93,9 +93,9 @@ def paired_gains(
     """
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in changes}
     known = {} if known is None else known
-    started = time.process_time()
+    started = clock()
     for k, (seed, split) in enumerate(runs):
-        now = time.process_time()
+        now = clock()
         if now > deadline or (k == 1 and now + 2 * (now - started) > deadline):  # three runs say something
             break
         if seed not in known:

@@ -7,7 +7,6 @@ Knows rows and tasks; knows nothing of the script's model. Runs after the script
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.judge import HELD_SHARE
+from soundfit.doctor.pace import clock
 from soundfit.doctor.rows import Rows, exhaustive
 from soundfit.doctor.scores import Task, balanced, chance, evened, permutation_z, predicted_labels, score
 
@@ -122,17 +122,12 @@ def fit_reference(
         return _few_rows(task, rows, x, y)
     fit, held = halves(len(rows))
     x = standard(x, fit)
-    deadline = time.process_time() + seconds
+    deadline = clock() + seconds
     candidates = {"linear": _ridge(task, x, y, fit)}
     net = _mlp(task, x, y, fit, deadline)
     candidates["mlp"] = net
     image = rows.inputs[0]
-    if (
-        len(rows.inputs) == 1
-        and image.dim() == 4
-        and image.is_floating_point()
-        and time.process_time() < deadline
-    ):
+    if len(rows.inputs) == 1 and image.dim() == 4 and image.is_floating_point() and clock() < deadline:
         candidates["cnn"] = _cnn(task, image, y, fit, deadline)
     if task.kind == "shares":  # a net's outputs sum to 1 but nearly
         candidates = {k: p / p.sum(1, keepdim=True).clamp(min=0.1) for k, p in candidates.items()}
@@ -235,10 +230,10 @@ def _score_elsewhere(task: Task, rows: Rows, other: Rows, *, pictures: bool) -> 
     if task.is_classification and int(y.min()) < 0:
         return nothing
     padded = torch.cat([y, y[:1].expand(len(z), *y.shape[1:])])
-    fits = [_ridge(task, both, padded, fit), _mlp(task, both, padded, fit, time.process_time() + 2)]
+    fits = [_ridge(task, both, padded, fit), _mlp(task, both, padded, fit, clock() + 2)]
     image, there = rows.inputs[0], other.inputs[0]
     if pictures and len(rows.inputs) == 1 and image.dim() == 4 and image.is_floating_point():
-        fits.append(_cnn(task, torch.cat([there, image]), padded, fit, time.process_time() + 4))
+        fits.append(_cnn(task, torch.cat([there, image]), padded, fit, clock() + 4))
     best = max(fits, key=lambda p: score(task, p[:n][held], other.targets[held]))
     gain = score(task, best[:n][held], other.targets[held]) - chance(task, other.targets[held])
     return gain, _agreement(task, best[n:], rows.targets)
@@ -378,7 +373,7 @@ def train_until(
             opt.zero_grad()
             loss(index).backward()
             opt.step()
-            if time.process_time() > deadline:
+            if clock() > deadline:
                 break
         with torch.no_grad():
             now = float(loss(watch))
@@ -386,7 +381,7 @@ def train_until(
             best, kept, since = now, {k: v.clone() for k, v in net.state_dict().items()}, 0
         else:
             since += 1
-        if since >= patience or time.process_time() > deadline:
+        if since >= patience or clock() > deadline:
             break
     if kept is not None:
         net.load_state_dict(kept)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.call import Call, output_of
+from soundfit.doctor.pace import clock
 from soundfit.doctor.reference import parted
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.rows import Rows
@@ -134,7 +134,7 @@ def _replay(
     base = [g["lr"] for g in opt.param_groups]
     steps = max(1, round(recipe.steps * change.get("longer", 1)))
     size = min(change.get("batch_size", recipe.batch_size), len(fit))
-    deadline = time.process_time() + seconds
+    deadline = clock() + seconds
     order, at, done = fit[torch.randperm(len(fit))], 0, 0
     center, width = (
         _target_scale(recipe, net, task, rows.take(fit)) if change.get("scale_targets") else (0.0, 1.0)
@@ -164,7 +164,7 @@ def _replay(
             nn.utils.clip_grad_norm_(net.parameters(), float(change["clip"]))
         opt.step()
         done = step + 1
-        if done % 16 == 0 and time.process_time() > deadline:
+        if done % 16 == 0 and clock() > deadline:
             break
     net.eval()
     with torch.no_grad():

@@ -151,11 +151,13 @@ def watched_run(
     visit = visits[0]
     visit.watched_seconds = time.perf_counter() - visit._started
     if say is not None and visit.watch.backwards:
+        from soundfit.doctor.pace import pace
+
         _ = WORDS
         text = _(
             "soundfit doctor: the script ended; comparing with small models and replays of its training (at most about {seconds:.0f} s) …"
         )
-        print(text.format(seconds=seconds), file=say, flush=True)
+        print(text.format(seconds=seconds * pace()), file=say, flush=True)
     visit.end()
     return code, visit
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from soundfit.doctor.neutral import neutral_draws
+from soundfit.doctor.pace import clock
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows
@@ -79,7 +79,7 @@ def _fetched(dataset: Any, seen: Rows, seconds: float) -> Rows | None:
     """Return a dataset's rows as they are without draws; None where nothing is drawn."""
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         return None
-    deadline, n = time.process_time() + seconds, len(dataset)
+    deadline, n = clock() + seconds, len(dataset)
     places = torch.linspace(0, n - 1, min(n, _MOST_ROWS)).round().long().unique().tolist()
     if len(places) < _FEWEST:
         return None
@@ -96,7 +96,7 @@ def _fetched(dataset: Any, seen: Rows, seconds: float) -> Rows | None:
         try:
             for i in places:
                 row = _row(dataset[i], seen)
-                late = time.process_time() > deadline
+                late = clock() > deadline
                 if row is None or (late and len(found) < _FEWEST):
                     return None
                 if late:

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from soundfit.bank.threads import one_thread
 from soundfit.data.split import split
 from soundfit.data.table import Table
 from soundfit.errors import StopError, UsageError
+from soundfit.executors.threads import one_thread
 from soundfit.records import Config, Plan
 from soundfit.records.said import say
 from soundfit.study.capacity import DEPTHS, WIDTHS, capacity_study

@@ -20,8 +20,8 @@ import soundfit
 from soundfit.artifact import AnyPredictor
 from soundfit.bank import Outcome, train_members
 from soundfit.bank.shard import Shard, joined
-from soundfit.bank.threads import one_thread
 from soundfit.errors import Interrupted, UsageError
+from soundfit.executors.threads import one_thread
 from soundfit.integrations.training_log import check_tracker
 from soundfit.metrics.scores import Metric
 from soundfit.records import StudyResult, say
