@@ -146,7 +146,7 @@ def test_the_fault_is_named_first_and_the_sound_twin_left_alone(
 def test_the_fault_is_mended(tmp_path: Path, text: str, change: str, value: Any) -> None:
     script = tmp_path / "train.py"
     script.write_text(text)
-    _, found = watched_run(script, [], seconds=25)
+    _, found = watched_run(script, [], seconds=8.0)
     made = repair(script, [], found)
     assert made["accepted"], made
     assert made["change"][change] == value

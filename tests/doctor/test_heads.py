@@ -127,7 +127,7 @@ def test_the_sick_output_is_named(tmp_path: Path, number: int) -> None:
 def test_a_loss_on_a_detached_output_is_named_and_mended(tmp_path: Path, weight: str) -> None:
     script = tmp_path / "train.py"
     script.write_text(TWO.replace("SCALE", "0.3").replace("+ ce(k,", f"+ {weight}ce(k.detach(),"))
-    status, found = watched_run(script, [], seconds=25)
+    status, found = watched_run(script, [], seconds=8.0)
     assert status == 0
     (one,) = [d for d in found.diagnoses if d.severity != "note"]
     assert one.code == "optimizer-params"
@@ -172,7 +172,7 @@ def test_constant_terms_are_found_by_adding_up(
 def test_the_scale_of_one_output_is_repaired_and_the_other_loss_left_alone(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(TWO.replace("SCALE", "3e4"))
-    status, found = watched_run(script, [], seconds=25)
+    status, found = watched_run(script, [], seconds=8.0)
     assert status == 0
     made = repair(script, [], found)
     assert made["accepted"], made
@@ -276,7 +276,7 @@ for epoch in range(10):
 def test_blind_search_takes_evaluation_targets_of_another_shape(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(COLUMNS)
-    status, found = watched_run(script, [], seconds=25)
+    status, found = watched_run(script, [], seconds=8.0)
     assert status == 0
     looked = Examination(found.watch, float("inf"))
     looked.prepare()
@@ -293,7 +293,7 @@ def test_blind_search_takes_evaluation_targets_of_another_shape(tmp_path: Path) 
 def test_softmax_over_many_hot_labels_is_repaired_where_the_rows_are_not_known(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(BAGS.replace("OUTPUT", "self.top(self.bag(tokens, offsets)).softmax(1)"))
-    status, found = watched_run(script, [], seconds=25)
+    status, found = watched_run(script, [], seconds=8.0)
     assert status == 0
     made = repair(script, [], found)
     assert made["accepted"], made

@@ -170,7 +170,7 @@ def test_a_fault_is_named_and_its_healthy_twin_is_not(name: str, tmp_path: Path)
     for text, sick in ((faulty, True), (healthy, False)):
         path = tmp_path / f"train_{sick}.py"
         path.write_text(text)
-        _, verdict = watched_run(path, [], seconds=25.0)
+        _, verdict = watched_run(path, [], seconds=8.0)
         named = [d.code for d in verdict.diagnoses if d.severity != "note"]
         assert named[:1] == ([code] if sick else []), (name, sick, verdict.diagnoses)
 
@@ -178,7 +178,7 @@ def test_a_fault_is_named_and_its_healthy_twin_is_not(name: str, tmp_path: Path)
 def test_losses_that_are_left_out_are_added_by_the_repair(tmp_path: Path) -> None:
     path = tmp_path / "train.py"
     path.write_text(CASES["a loss is left out of the sum"][0])
-    _, verdict = watched_run(path, [], seconds=25.0)
+    _, verdict = watched_run(path, [], seconds=8.0)
     found = repair(path, [], verdict)
     assert found["accepted"], found
     assert found["change"] == {"all_losses": True}
@@ -188,7 +188,7 @@ def test_losses_that_are_left_out_are_added_by_the_repair(tmp_path: Path) -> Non
 def test_a_mode_of_the_evaluation_is_judged_by_what_the_script_prints(tmp_path: Path) -> None:
     path = tmp_path / "train.py"
     path.write_text(TRAIN_MODE)
-    _, verdict = watched_run(path, [], seconds=25.0)
+    _, verdict = watched_run(path, [], seconds=8.0)
     assert verdict.diagnoses[0].code == "train-eval-mode"
     found = repair(path, [], verdict)
     assert found["accepted"], found

@@ -165,7 +165,7 @@ _CUT = ("t.reshape(B, self.heads, T, -1)", "out.reshape(B, T, D)")
 def test_heads_split_by_a_view_across_places_are_named(
     tmp_path: Path, split: str, merge: str, named: bool
 ) -> None:
-    found = named_in(tmp_path, _SORTER.replace("SPLIT", split).replace("MERGE", merge))
+    found = named_in(tmp_path, _SORTER.replace("SPLIT", split).replace("MERGE", merge), 25.0)
     assert ("shape-broadcast" in found) is named
     assert bool(found) is named
 

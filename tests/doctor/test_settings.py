@@ -58,7 +58,7 @@ def test_what_a_setting_costs_is_measured(
     tmp_path: Path, scale: str, epochs: str, targets: str, expected: list[str]
 ) -> None:
     text = SCRIPT.replace("SCALE", scale).replace("EPOCHS", epochs).replace("TARGETS", targets)
-    assert named_in(tmp_path, text)[:1] == expected
+    assert named_in(tmp_path, text, 25.0)[:1] == expected
 
 
 def _trace(

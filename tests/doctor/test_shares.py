@@ -52,7 +52,7 @@ for epoch in range(25):
 def _verdict(folder: Path, text: str) -> tuple[list[str], Case]:
     script = folder / "train.py"
     script.write_text(text)
-    status, found = watched_run(script, [], seconds=25)
+    status, found = watched_run(script, [], seconds=8.0)
     assert status == 0
     return [d.code for d in found.diagnoses if d.severity != "note"], Case(found.trace)
 

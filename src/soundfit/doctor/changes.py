@@ -37,7 +37,7 @@ from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
 from soundfit.doctor.shifts import shifted_back
 from soundfit.doctor.signed import signed_labels
-from soundfit.doctor.slopes import sound_slopes
+from soundfit.doctor.stops import FUNCTIONS
 from soundfit.doctor.views import carried
 
 __all__ = ["Changes"]
@@ -116,8 +116,9 @@ class Changes:
                 put(self._patch)
         if want.get("signs"):
             signed_labels(self._patch)
-        if want.get("slopes"):
-            sound_slopes(self._replaced)
+        for name, around in FUNCTIONS.items():
+            if want.get(name):
+                around(self._replaced)
         if want.get("float"):
             in_float(self._patch)
         if want.get("align"):

@@ -25,6 +25,7 @@ from soundfit.doctor.reversal import listen_for_reversal
 from soundfit.doctor.seen import LossCall, first_tensor
 from soundfit.doctor.series import Recording
 from soundfit.doctor.shifts import shift_of
+from soundfit.doctor.stops import step_of
 from soundfit.doctor.straight import straight_maps
 from soundfit.records import Place
 
@@ -63,6 +64,8 @@ def glance(
             facts["structure"][name] = facts["structure"][name] or shape[name]
     if step == 1 and loss.grad_fn is not None and "gains" not in facts:
         facts["gains"], facts["alike"] = leaf_gains(loss), alike_leaves(loss)
+    if "stops" not in facts and (step_back := step_of(loss)) is not None:
+        facts["stops"] = step_back
     if loss.grad_fn is not None and "steep" not in facts and (steep := infinite_slope(loss)) is not None:
         facts["steep"] = steep
     if loss.grad_fn is not None and not facts.get("reversed"):

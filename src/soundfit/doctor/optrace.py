@@ -15,6 +15,7 @@ import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from soundfit.doctor.lines import user_place
+from soundfit.doctor.lists import LAYS_OUT, LOSSES, Lists
 from soundfit.doctor.views import moved_axis
 
 __all__ = ["OpTrace"]
@@ -60,12 +61,13 @@ class OpTrace(TorchFunctionMode):
         self.derived: set[int] = set()
         self.sequence: list[str] = []
         self.similarity: Any = None
+        self.lists = Lists()
 
     def start(self) -> None:
         """Put the mode on the stack."""
         if not self.on:
             self.on = True
-            self.sequence, self.similarity = [], None
+            self.sequence, self.similarity, self.lists = [], None, Lists()
             self.__enter__()
 
     def stop(self) -> None:
@@ -74,7 +76,7 @@ class OpTrace(TorchFunctionMode):
         if self.on and stack and stack[-1] is self:
             self.__exit__(None, None, None)
             self.on = False
-        self.eval_outputs = []
+        self.eval_outputs, self.lists = [], Lists()
         self.derived = set()
 
     def finish(self, facts: dict[str, Any]) -> None:
@@ -136,8 +138,22 @@ class OpTrace(TorchFunctionMode):
             left, right = args[0], args[1]
             if isinstance(right, torch.Tensor) and left.requires_grad != right.requires_grad:
                 self.similarity = out.grad_fn  # of what a model made and what was given
+        if name in LAYS_OUT:
+            self.lists.lay_out(args[0], out)
+        elif name in LOSSES:
+            self._compare(args, kwargs)
+        elif args:
+            self.lists.follow(args[0], out)
         if name in _MEETING and watch.depth == 0 and len(args) > 1:
             self._meet(name, args)
+
+    def _compare(self, args: Any, kwargs: Any) -> None:
+        """Tell the watch of a loss whose lists were laid out in different orders."""
+        given = {**dict(zip(("input", "target"), args, strict=False)), **kwargs}
+        axes = self.lists.turned(given.get("input"), given.get("target"))
+        if axes is not None:
+            place = user_place(self.watch.step + 1)
+            self.watch.custom.setdefault("orders", {"first": axes[0], "second": axes[1], "place": place})
 
     def _derive(self, name: str, args: Any, out: Any) -> None:
         # target.view_as(prediction) is still the target

@@ -21,8 +21,10 @@ from soundfit.doctor.lines import user_place
 from soundfit.doctor.once import hear_distances, hear_states
 from soundfit.doctor.plateau import hear_plateaus
 from soundfit.doctor.replaced import Replaced
+from soundfit.doctor.seeds import hear_seeds
 from soundfit.doctor.signed import hear_labels
 from soundfit.doctor.slopes import hear_slopes
+from soundfit.doctor.stops import hear_stops
 from soundfit.doctor.stored import too_few_weights
 
 __all__ = ["LOSSES", "Patches"]
@@ -77,6 +79,8 @@ class Patches:
         hear_distances(self._patch, told, here)
         hear_labels(self._patch, told, here)
         hear_slopes(self._replaced, told, here)
+        hear_stops(self._replaced, told)
+        hear_seeds(self._patch, told, lambda: self.watch.step, here)
         self._replaced.later(register_optimizer_step_post_hook(heard_step(self.watch)).remove)
         self.every_step(True)
 

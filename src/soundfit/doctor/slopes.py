@@ -14,7 +14,7 @@ import torch
 from soundfit.doctor.draws import same_draws
 from soundfit.doctor.replaced import Replaced
 
-__all__ = ["hear_slopes", "sound_slopes"]
+__all__ = ["around_functions", "hear_slopes", "sound_slopes"]
 
 Tensor = torch.Tensor
 _grad = torch.autograd.grad  # a watch replaces it
@@ -30,14 +30,14 @@ def hear_slopes(replaced: Replaced, told: dict[str, Any], place: Callable[[], An
     heard: set[type] = set()
 
     def look(cls: type, call: Callable[..., Any], args: tuple[Any, ...], out: Any) -> Any:
-        if cls not in heard and torch.is_grad_enabled():
+        if out.dim() == 0 and cls not in heard and torch.is_grad_enabled():
             heard.add(cls)
             times = _times(call, args)
             if "slope" not in told and times is not None and not 0.8 < times < 1.25:
                 told["slope"] = {"name": cls.__name__, "times": times, "place": place()}
         return out
 
-    _around(replaced, look)
+    around_functions(replaced, look)
 
 
 def sound_slopes(replaced: Replaced) -> None:
@@ -45,23 +45,29 @@ def sound_slopes(replaced: Replaced) -> None:
     known: dict[type, float | None] = {}
 
     def scaled(cls: type, call: Callable[..., Any], args: tuple[Any, ...], out: Any) -> Any:
+        if out.dim() > 0:
+            return out
         if cls not in known:
             known[cls] = _times(call, args)
         times = known[cls]
         return out if times is None else out.detach() + (out - out.detach()) / times
 
-    _around(replaced, scaled)
+    around_functions(replaced, scaled)
 
 
-def _around(replaced: Replaced, after: Callable[..., Any]) -> None:
-    """Hand numbers with a gradient, made by functions with a backward pass of their own, to ``after``."""
+def around_functions(replaced: Replaced, after: Callable[..., Any]) -> None:
+    """Hand what functions with a backward pass of their own make with a gradient to ``after``.
+
+    ``after``: takes the function's class, a call of it, its arguments and what it made; returns what is
+    to be used.
+    """
     function = torch.autograd.Function
     kept = function.__dict__["apply"]
     original = kept.__func__
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         out = original(cls, *args, **kwargs)
-        if kwargs or not (isinstance(out, Tensor) and out.dim() == 0 and out.requires_grad):
+        if kwargs or not (isinstance(out, Tensor) and out.requires_grad):
             return out
         return after(cls, lambda *given: original(cls, *given), args, out)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from soundfit.doctor.case import Case
 from soundfit.doctor.edits import STANDARDISED, added_before
@@ -171,8 +172,8 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
     other = case.number("evaluation.rows", 0)
     lost = not case.number("score.evaluation") > case.number("score.train") - 0.05  # new rows fare worse
     anew = case["origin.starts_anew"]  # else the author has a few rows only, and takes all of them
-    again = distinct == 1 and batches >= 10 and steps >= 10 and full
-    if anew is not None and again and other > 2 * rows and lost:
+    again = distinct == 1 and batches >= 10 and steps >= 10
+    if anew is not None and again and full and other > 2 * rows and lost:
         fix = say(
             "All {steps:.0f} steps saw the same {rows:.0f} rows: take a new batch in each step (next(iter(loader)) starts anew each time).",
             steps=steps,
@@ -190,7 +191,26 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
                 steps=steps,
             )
         )
+    if (
+        again
+        and not out
+        and (seed := _set_again(case)) is not None
+        and (lost or math.isnan(case.number("score.evaluation")))
+    ):
+        name, found = seed
+        fix = say("{name} is called before each step, so that all {steps:.0f} steps draw the same {rows:.0f} rows: make the generator once, before the loop, and draw from it.", name=name, steps=steps, rows=rows)  # fmt: skip
+        out.append(
+            case.diagnose("inputs-constant", "the same seed is set before every step: all draw one batch", 0.93, fix, place=found["place"],
+                          change={"fresh_seeds": True}, rows=rows, steps=steps, times=found["steps"])
+        )  # fmt: skip
     return out
+
+
+def _set_again(case: Case) -> tuple[str, dict[str, Any]] | None:
+    """Return the seed that was set before nearly every step, and where."""
+    heard = case["custom.seeds"] or {}
+    often = max(0.8 * case.number("steps", 0), 20)
+    return next(((name, found) for name, found in heard.items() if found["steps"] >= often), None)
 
 
 rules = (input_scale, other_scale, constant_inputs)

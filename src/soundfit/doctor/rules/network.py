@@ -364,4 +364,24 @@ def capacity(case: Case) -> list[Diagnosis]:
     ]
 
 
-rules = (nonlinearity, dead, saturated, gradients, capacity)
+def stopped(case: Case) -> list[Diagnosis]:
+    """Layers whose gradient is zero to the last bit, behind a function that passes none on."""
+    found, sizes = case["custom.stops"], {}
+    for layer, series in case.trace.layers.items():
+        values = [v for v in series.get("gradient_norm", ()) if math.isfinite(v)]
+        if len(values) >= 3:
+            sizes[layer] = max(values)
+    still = [layer for layer, largest in sizes.items() if largest == 0]
+    if not found or not still or len(still) == len(sizes) or not (case.sick or math.isnan(case.got)):
+        return []
+    if found["own"]:
+        fix = say("The backward pass of {name} gives zeros, so that {layers} never learn: look at what it saves (the input, not the output) and at its mask. Straight-through passes the gradient on where the input lies in range.", name=found["name"], layers=", ".join(still[:4]))  # fmt: skip
+    else:
+        fix = say("The slope of {name}() is zero everywhere, so that {layers} never learn. Let the gradient pass as if it were not there: x + (torch.{name}(x) - x).detach().", name=found["name"], layers=", ".join(still[:4]))  # fmt: skip
+    return [
+        case.diagnose("vanishing-gradient", "a function on the way gives back no gradient", 0.95, fix, place=found["place"] or case["places.model"],
+                      change={"pass_on": True}, layers=still[:8])
+    ]  # fmt: skip
+
+
+rules = (nonlinearity, dead, saturated, gradients, stopped, capacity)

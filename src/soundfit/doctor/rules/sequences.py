@@ -84,4 +84,16 @@ def cut_across(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (padded, apart, across, shifted_twice, seen_ahead, cut_across)
+def turned_lists(case: Case) -> list[Diagnosis]:
+    """Outputs and targets were made flat in different orders: a line of one meets another place's in the other."""
+    found = case["custom.orders"]
+    if not found:
+        return []
+    fix = say("Outputs ({first}, {second}, …) and targets ({second}, {first}) are each made flat: the lists have one length, and their lines belong to different rows and places. Give both one order first: outputs.transpose(0, 1).reshape(…).", first=found["first"], second=found["second"])  # fmt: skip
+    return [
+        case.diagnose("shape-broadcast", "outputs and targets are made flat in different orders", 0.96, fix, place=found["place"],
+                      change={"turned_lists": True}, first=found["first"], second=found["second"])
+    ]  # fmt: skip
+
+
+rules = (padded, apart, across, shifted_twice, seen_ahead, cut_across, turned_lists)

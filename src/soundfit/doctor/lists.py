@@ -1,0 +1,85 @@
+"""Lists that two axes were laid out in: a loss compares them line by line, in whatever order either was.
+
+Outputs ``(places, rows, classes)`` and targets ``(rows, places)``, each made flat, have the same length and
+say nothing of each other. Knows sizes and tensors alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+__all__ = ["Lists", "turned_lists"]
+
+Tensor = torch.Tensor
+Patch = Callable[[Any, str, Any], None]
+LOSSES = ("cross_entropy", "nll_loss")
+LAYS_OUT = ("view", "reshape", "flatten")
+_MOST = 32
+
+
+class Lists:
+    """Which axes lists were laid out from: ``(first, second)`` of each."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Tensor, tuple[int, int]]] = []
+
+    def lay_out(self, before: Any, out: Any) -> None:
+        """Take note of what ``view``, ``reshape`` and ``flatten`` made by joining the first two axes."""
+        if not (isinstance(before, Tensor) and isinstance(out, Tensor)) or before.dim() != out.dim() + 1:
+            return
+        joined = (before.shape[0] * before.shape[1], *before.shape[2:])
+        if tuple(out.shape) == joined and min(before.shape[:2]) > 1:
+            self._known = [*self._known[1 - _MOST :], (out, (before.shape[0], before.shape[1]))]
+
+    def follow(self, before: Any, out: Any) -> None:
+        """Take note of what was made of a list number by number."""
+        axes = self.axes(before)
+        if axes is not None and isinstance(out, Tensor) and out.shape == before.shape and out is not before:
+            self._known = [*self._known[1 - _MOST :], (out, axes)]
+
+    def axes(self, one: Any) -> tuple[int, int] | None:
+        """Return the axes that a list was laid out from; None for others."""
+        return next((axes for known, axes in reversed(self._known) if known is one), None)
+
+    def turned(self, prediction: Any, target: Any) -> tuple[int, int] | None:
+        """Return the prediction's axes where the target's are the same the other way round."""
+        first, second = self.axes(prediction), self.axes(target)
+        turned = first is not None and second == first[::-1] and first[0] != first[1]
+        return first if turned else None
+
+
+def turned_lists(patch: Patch) -> None:
+    """Let a loss lay out its predictions in the order of its targets."""
+    lists = Lists()
+
+    def laid_out(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @functools.wraps(original)
+        def lay_out(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            out = original(x, *args, **kwargs)
+            lists.lay_out(x, out)
+            return out
+
+        return lay_out
+
+    def ordered(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @functools.wraps(original)
+        def loss(prediction: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            axes = lists.turned(prediction, target)
+            if axes is not None:
+                apart = prediction.unflatten(0, axes)
+                prediction = apart.transpose(0, 1).flatten(0, 1)
+            return original(prediction, target, *args, **kwargs)
+
+        return loss
+
+    for name in LAYS_OUT:
+        patch(torch.Tensor, name, laid_out(getattr(torch.Tensor, name)))
+        if hasattr(torch, name):
+            patch(torch, name, laid_out(getattr(torch, name)))
+    for name in LOSSES:
+        patch(F, name, ordered(getattr(F, name)))
