@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
+from soundfit.doctor.filled import FILLS, JUDGES, Filled, takes_all
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.lists import LAYS_OUT, LOSSES, Lists
 from soundfit.doctor.views import moved_axis
@@ -61,13 +62,14 @@ class OpTrace(TorchFunctionMode):
         self.derived: set[int] = set()
         self.sequence: list[str] = []
         self.similarity: Any = None
-        self.lists = Lists()
+        self.lists, self.filled = Lists(), Filled()
 
     def start(self) -> None:
         """Put the mode on the stack."""
         if not self.on:
             self.on = True
-            self.sequence, self.similarity, self.lists = [], None, Lists()
+            self.sequence, self.similarity = [], None
+            self.lists, self.filled = Lists(), Filled()
             self.__enter__()
 
     def stop(self) -> None:
@@ -76,7 +78,7 @@ class OpTrace(TorchFunctionMode):
         if self.on and stack and stack[-1] is self:
             self.__exit__(None, None, None)
             self.on = False
-        self.eval_outputs, self.lists = [], Lists()
+        self.eval_outputs, self.lists, self.filled = [], Lists(), Filled()
         self.derived = set()
 
     def finish(self, facts: dict[str, Any]) -> None:
@@ -144,6 +146,12 @@ class OpTrace(TorchFunctionMode):
             self._compare(args, kwargs)
         elif args:
             self.lists.follow(args[0], out)
+        if name in FILLS:
+            self.filled.fill(args, out)
+        elif name in JUDGES:
+            self._gaps(name, args, kwargs)
+        else:
+            self.filled.follow(name, args, out)
         if name in _MEETING and watch.depth == 0 and len(args) > 1:
             self._meet(name, args)
 
@@ -154,6 +162,14 @@ class OpTrace(TorchFunctionMode):
         if axes is not None:
             place = user_place(self.watch.step + 1)
             self.watch.custom.setdefault("orders", {"first": axes[0], "second": axes[1], "place": place})
+
+    def _gaps(self, name: str, args: Any, kwargs: Any) -> None:
+        """Tell the watch of a loss that takes what was filled in for what is true."""
+        given = {**dict(zip(("input", "target"), args, strict=False)), **kwargs}
+        gaps = self.filled.gaps(given.get("target")) if takes_all(name, kwargs) else None
+        if gaps is not None:
+            found = {"share": float(gaps.float().mean()), "place": user_place(self.watch.step + 1)}
+            self.watch.custom.setdefault("filled", found)
 
     def _derive(self, name: str, args: Any, out: Any) -> None:
         # target.view_as(prediction) is still the target

@@ -58,6 +58,13 @@ def labels(case: Case) -> list[Diagnosis]:
     if case.number("target.nonfinite", 0.0) > 0:
         fix = say("Some targets are NaN or infinite: drop or repair these rows.")
         out.append(case.diagnose("labels-damaged", "targets are not finite", 0.95, fix, place=place))
+    share = case.number("custom.filled.share", 0.0)
+    if share > 0.05 and case["task.kind"] != "copy":
+        fix = say("{share:.0%} of the targets were NaN and filled in: the loss takes the filling for the truth. Judge what is known alone: known = ~target.isnan(); loss(output[known], target[known]).", share=share)  # fmt: skip
+        out.append(
+            case.diagnose("labels-damaged", "unknown targets are filled in and learned as if they were known", 0.94, fix,
+                          place=case["custom.filled.place"], change={"known_targets": True}, filled=share)
+        )  # fmt: skip
     present, classes = case.number("target.present", 2), case.number("task.classes", 2)
     if case["task.classification"] and present == 1 and case.number("rows", 0) >= 20:
         fix = say(

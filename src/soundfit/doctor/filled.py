@@ -1,0 +1,107 @@
+"""Targets that are not known and were filled in: a loss that takes the filling for the truth.
+
+With ``reduction='none'`` or weights the author may leave them out afterwards, as is right. Knows tensors
+alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+__all__ = ["FILLS", "JUDGES", "Filled", "known_targets", "takes_all"]
+
+Tensor = torch.Tensor
+Patch = Callable[[Any, str, Any], None]
+FILLS = ("nan_to_num", "where", "masked_fill")
+JUDGES = (
+    "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+)  # fmt: skip
+_MOST = 32
+
+
+class Filled:
+    """Tensors that were made by filling in for numbers that are not, and where these stood."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Tensor, Tensor]] = []
+
+    def fill(self, args: tuple[Any, ...], out: Any) -> None:
+        """Take note of what ``nan_to_num``, ``where`` and ``masked_fill`` made of given numbers."""
+        if not isinstance(out, Tensor) or not out.is_floating_point() or out.requires_grad:
+            return
+        for x in args:
+            if isinstance(x, Tensor) and x.is_floating_point() and x.shape == out.shape and x is not out:
+                gaps = x.isnan()
+                if bool(gaps.any()) and not bool(out.isnan().any()):
+                    self._add(out, gaps)
+                    return
+
+    def follow(self, name: str, args: tuple[Any, ...], out: Any) -> None:
+        """Take note of a part of it, or of the same numbers in another shape."""
+        gaps = self.gaps(args[0]) if args and self._known else None
+        if gaps is None or not isinstance(out, Tensor) or out is args[0]:
+            return
+        if name == "__getitem__":
+            self._add(out, gaps[args[1]])
+        elif out.numel() == gaps.numel():
+            self._add(out, gaps.reshape(out.shape))
+
+    def gaps(self, one: Any) -> Tensor | None:
+        """Return where numbers were filled in; None for tensors in which none were."""
+        return next((gaps for known, gaps in reversed(self._known) if known is one), None)
+
+    def _add(self, out: Tensor, gaps: Tensor) -> None:
+        self._known = [*self._known[1 - _MOST :], (out, gaps)]
+
+
+def takes_all(name: str, kwargs: dict[str, Any]) -> bool:
+    """Return whether a call of a loss leaves nothing for its author to weigh."""
+    return name in JUDGES and kwargs.get("reduction", "mean") != "none" and kwargs.get("weight") is None
+
+
+def known_targets(patch: Patch) -> None:
+    """Let a loss judge only what is known."""
+    filled = Filled()
+
+    def filling(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def fill(*args: Any, **kwargs: Any) -> Any:
+            out = original(*args, **kwargs)
+            filled.fill(args, out)
+            return out
+
+        return fill
+
+    def followed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def follow(*args: Any, **kwargs: Any) -> Any:
+            out = original(*args, **kwargs)
+            filled.follow(name, args, out)
+            return out
+
+        return follow
+
+    def judging(name: str, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @functools.wraps(original)
+        def loss(prediction: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            gaps = filled.gaps(target) if takes_all(name, kwargs) else None
+            if gaps is not None and prediction.shape == target.shape and not bool(gaps.all()):
+                prediction, target = prediction[~gaps], target[~gaps]
+            return original(prediction, target, *args, **kwargs)
+
+        return loss
+
+    for name in FILLS:
+        for owner in (torch, torch.Tensor):
+            if hasattr(owner, name):
+                patch(owner, name, filling(getattr(owner, name)))
+    for name in ("__getitem__", "view", "reshape", "unsqueeze", "squeeze", "to", "float"):
+        patch(torch.Tensor, name, followed(name, getattr(torch.Tensor, name)))
+    for name in JUDGES:
+        patch(F, name, judging(name, getattr(F, name)))
