@@ -17,6 +17,7 @@ from soundfit.doctor.bare import Bare
 from soundfit.doctor.between import relu_before_maps
 from soundfit.doctor.by_hand import ByHand
 from soundfit.doctor.call import Call, call_of, with_output
+from soundfit.doctor.calls import CALLS
 from soundfit.doctor.direct import DirectForwards
 from soundfit.doctor.extra import ExtraSteps
 from soundfit.doctor.foreign import cleared_with
@@ -27,7 +28,6 @@ from soundfit.doctor.left_out import LeftOut
 from soundfit.doctor.loaders import Loaders
 from soundfit.doctor.marks import marked_outputs
 from soundfit.doctor.neutral import neutral_draws
-from soundfit.doctor.once import CALLS
 from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
@@ -37,7 +37,6 @@ from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
 from soundfit.doctor.shifts import shifted_back
 from soundfit.doctor.signed import signed_labels
-from soundfit.doctor.stops import FUNCTIONS
 from soundfit.doctor.views import carried
 
 __all__ = ["Changes"]
@@ -113,12 +112,9 @@ class Changes:
                 self._patch(owner, name, carried(getattr(owner, name), lambda: bool(self.depth)))
         for name, put in CALLS.items():
             if want.get(name):
-                put(self._patch)
+                put(self._replaced)
         if want.get("signs"):
             signed_labels(self._patch)
-        for name, around in FUNCTIONS.items():
-            if want.get(name):
-                around(self._replaced)
         if want.get("float"):
             in_float(self._patch)
         if want.get("align"):

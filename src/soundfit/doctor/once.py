@@ -14,12 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from soundfit.doctor.draws import same_draws
-from soundfit.doctor.filled import known_targets
-from soundfit.doctor.lists import turned_lists
-from soundfit.doctor.seeds import fresh_seeds
 
 __all__ = [
-    "CALLS",
     "copied_states",
     "hear_distances",
     "hear_states",
@@ -191,13 +187,3 @@ def turned_distances(patch: Patch) -> None:
         return original(anchor, positive, negative, distance_function=_Negated.of(by), **kwargs)
 
     patch(F, "triplet_margin_with_distance_loss", loss)
-
-
-CALLS: dict[str, Callable[[Patch], None]] = {  # by the name of the change
-    "copied_state": copied_states,
-    "fresh_seeds": fresh_seeds,
-    "known_targets": known_targets,
-    "matched_names": matched_names,
-    "turned_distance": turned_distances,
-    "turned_lists": turned_lists,
-}

@@ -17,7 +17,7 @@ _HIGHER = (
     "acc", "accuracy", "auc", "auroc", "auprc", "f1", "r2", "r²", "precision", "recall", "ndcg", "mrr",
     "hit", "hits", "hr", "iou", "miou", "dice", "mcc", "kappa", "corr", "correlation", "spearman",
     "pearson", "psnr", "ssim", "bleu", "reward", "return", "success", "solved", "correct", "top1",
-    "top5", "map", "ap", "score",
+    "top5", "map", "ap", "score", "explained", "concordance", "purity", "ari", "nmi", "matched", "agreement",
 )  # fmt: skip
 _LOWER = (
     "rmse", "mae", "mse", "mape", "rmsle", "smape", "error", "err", "perplexity", "ppl", "wer", "cer",

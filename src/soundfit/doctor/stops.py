@@ -15,10 +15,10 @@ import torch
 from soundfit.doctor.draws import same_draws
 from soundfit.doctor.graph import kind_of, walk
 from soundfit.doctor.replaced import Replaced
-from soundfit.doctor.slopes import around_functions, sound_slopes
+from soundfit.doctor.slopes import around_functions
 from soundfit.records import Place
 
-__all__ = ["FUNCTIONS", "hear_stops", "pass_on", "step_of"]
+__all__ = ["hear_stops", "pass_on", "step_of"]
 
 Tensor = torch.Tensor
 _grad = torch.autograd.grad  # a watch replaces it
@@ -118,9 +118,3 @@ def _place_of(cls: type) -> Place | None:
         return Place(None, inspect.getsourcefile(backward), inspect.getsourcelines(backward)[1], None)
     except Exception:  # written at a prompt
         return None
-
-
-FUNCTIONS: dict[str, Callable[[Replaced], None]] = {  # by the name of the change
-    "pass_on": pass_on,
-    "slopes": sound_slopes,
-}
