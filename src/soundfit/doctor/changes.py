@@ -43,7 +43,7 @@ __all__ = ["Changes"]
 
 Tensor = torch.Tensor
 F = nn.functional
-_OF_LOADERS = ("shuffle", "longer", "go_on", "turn_pairs", "kept_rows", "row_weights")
+_OF_LOADERS = ("shuffle", "longer", "go_on", "turn_pairs", "kept_rows", "row_weights", "aligned")
 _PAIRED = ("__sub__", "__rsub__", "sub", "__mul__", "__rmul__", "mul")
 
 

@@ -174,8 +174,8 @@ class Examination:
         out["units"] = self._units()
         self._possible(out)
         some = max(0.5, 0.2 * (self.deadline - clock()))
-        drawn = self.watch.datasets, self.recipe(), self.task, self.rows, self.eval_rows
-        out["stored_rows_change"] = changes_when_read(self.watch.datasets)
+        drawn = self.watch.loaders, self.recipe(), self.task, self.rows, self.eval_rows
+        out["stored_rows_change"] = changes_when_read([one.dataset for one in self.watch.loaders])
         out["unaltered"] = unaltered(*drawn, seconds=some)
         return out
 

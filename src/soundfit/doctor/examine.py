@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.case import Case
+from soundfit.doctor.collated import parted_labels
 from soundfit.doctor.draws import same_draws
 from soundfit.doctor.examination import Examination
 from soundfit.doctor.heads import Head, heads_of
@@ -45,6 +46,7 @@ def examine(watch: Watch, *, seconds: float = 25.0) -> Trace:
                     break
             else:
                 watch.head = None
+            facts["collated"] = parted_labels(watch.loaders)
         except Exception as error:  # a script of a kind nobody thought of ends as it would without a doctor
             watch.stumble(error)
             facts = {} if looked is None else looked.found

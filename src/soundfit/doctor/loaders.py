@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from soundfit.doctor.collated import aligned
 from soundfit.doctor.guards import Endless
 from soundfit.doctor.stored import Kept, by_row
 
@@ -17,7 +18,7 @@ class Loaders:
     """Shuffles, lengthens or goes on where a script's loaders do not.
 
     Args:
-        wanted: names and values of changes (``shuffle``, ``longer``, ``go_on``, ``turn_pairs``).
+        wanted: names and values of changes (``shuffle``, ``longer``, ``go_on``, ``turn_pairs``, ``aligned``).
     """
 
     def __init__(self, wanted: dict[str, Any]) -> None:
@@ -35,6 +36,8 @@ class Loaders:
                 dataset = Kept.of(dataset)
             if self.wanted.get("row_weights") and "sampler" in kwargs:
                 kwargs["sampler"] = by_row(dataset, kwargs["sampler"])
+            if self.wanted.get("aligned") and kwargs.get("collate_fn") is not None:
+                kwargs["collate_fn"] = aligned(kwargs["collate_fn"])
             plain = not args and "sampler" not in kwargs and "batch_sampler" not in kwargs
             if self.wanted.get("shuffle") and plain and hasattr(dataset, "__len__"):
                 kwargs["shuffle"] = True

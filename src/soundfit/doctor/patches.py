@@ -277,9 +277,9 @@ class Patches:
             few = too_few_weights(loader)
             if few is not None:
                 watch.custom.setdefault("few_weights", {**few, "place": user_place(watch.step)})
-            known = any(loader.dataset is one for one in watch.datasets)
-            if not known and len(watch.datasets) < _MOST_DATASETS:
-                watch.datasets.append(loader.dataset)
+            known = any(loader.dataset is one.dataset for one in watch.loaders)
+            if not known and len(watch.loaders) < _MOST_DATASETS:
+                watch.loaders.append(loader)
 
         return __init__
 

@@ -30,7 +30,7 @@ _LOOKED_AT = 8  # rows that are fetched twice, to see whether anything is drawn
 
 
 def unaltered(
-    datasets: Sequence[Any],
+    loaders: Sequence[Any],
     recipe: Recipe | None,
     task: Task,
     seen: Rows,
@@ -41,7 +41,7 @@ def unaltered(
     """Return what the script's own training reaches on its evaluation rows when it learns unaltered rows.
 
     Args:
-        datasets: of the script's loaders.
+        loaders: of the script.
         recipe: how the script trained.
         task: what is predicted.
         seen: rows that were trained on: the dataset is known by their form.
@@ -54,9 +54,9 @@ def unaltered(
     """
     if recipe is None or evaluation is None or len(evaluation) < 40 or len(seen.inputs) != 1:
         return {}
-    for dataset in datasets:
+    for loader in loaders:
         try:
-            rows = _fetched(dataset, seen, seconds)
+            rows = _fetched(loader.dataset, seen, seconds)
             made = None if rows is None else _replayed(recipe, task, rows, evaluation, seconds)
         except Exception:  # a dataset that gives no rows outside of its script
             continue

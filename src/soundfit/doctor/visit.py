@@ -52,7 +52,7 @@ class Visit:
         self.watched_seconds = time.perf_counter() - self._started
         self.watch.detach()
         self.trace = examine(self.watch, seconds=self.seconds)
-        self.watch.datasets.clear()  # none of the script's data is held longer
+        self.watch.loaders.clear()  # none of the script's data is held longer
         try:
             self.diagnoses = diagnose(self.trace)
         except Exception as error:

@@ -60,7 +60,7 @@ class Watch:
         self.custom: dict[str, Any] = {}
         self.risky: dict[str, Place] = {}
         self.plateaus: dict[int, Plateau] = {}
-        self.datasets: list[Any] = []  # of the script's loaders
+        self.loaders: list[Any] = []  # of the script, each dataset's first
         self.dropouts: dict[tuple[float, bool, bool], Place] = {}
         self.quiet = False
         self.due = 0  # the step from which on rows are kept again

@@ -58,6 +58,13 @@ def labels(case: Case) -> list[Diagnosis]:
     if case.number("target.nonfinite", 0.0) > 0:
         fix = say("Some targets are NaN or infinite: drop or repair these rows.")
         out.append(case.diagnose("labels-damaged", "targets are not finite", 0.95, fix, place=place))
+    if case["collated"] is not None:
+        moved, of = case["collated.moved"], case["collated.rows"]
+        fix = say("The function that puts batches together gives inputs another order and leaves labels as they were: of {of} items {moved} got another one's label. Sort the items themselves, before they are taken apart: batch = sorted(batch, key=lambda item: len(item[0]), reverse=True).", of=of, moved=moved)  # fmt: skip
+        out.append(
+            case.diagnose("labels-damaged", "inputs are reordered when batches are put together, and labels are not", 0.97, fix,
+                          place=case["collated.place"] or place, change={"aligned": True}, moved=moved, rows=of)
+        )  # fmt: skip
     share = case.number("custom.filled.share", 0.0)
     if share > 0.05 and case["task.kind"] != "copy":
         fix = say("{share:.0%} of the targets were NaN and filled in: the loss takes the filling for the truth. Judge what is known alone: known = ~target.isnan(); loss(output[known], target[known]).", share=share)  # fmt: skip
