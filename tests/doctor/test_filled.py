@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from watched import found_in
 
-from soundfit.doctor.filled import Filled, known_targets, takes_all
+from soundfit.doctor.filled import Filled, known_targets
 from soundfit.doctor.replaced import Replaced
 
 _TRAITS = """
@@ -58,6 +58,9 @@ def test_what_was_filled_in_is_no_target(tmp_path: Path, loss: str) -> None:
         "F.binary_cross_entropy_with_logits(out[known], t[known])",
         "(F.binary_cross_entropy_with_logits(out, t.nan_to_num(0.0), reduction='none') * known).sum() / known.sum()",
         "F.binary_cross_entropy_with_logits(out, t.nan_to_num(0.0), weight=known.float())",
+        "F.mse_loss(out * known, t.nan_to_num(0.0) * known)",
+        "F.mse_loss(out * known, t.nan_to_num(0.0))",
+        "F.mse_loss(out, torch.where(known, t, out.detach()))",
     ],
 )
 def test_what_is_left_out_of_the_loss_may_be_anything(tmp_path: Path, loss: str) -> None:
@@ -93,5 +96,7 @@ def test_gaps_are_followed_through_parts_and_shapes() -> None:
     assert filled.gaps(part).tolist() == [True, False]
     assert filled.gaps(line).tolist() == [False, True, True, False]
     assert filled.gaps(x) is None
-    assert not takes_all("mse_loss", {"reduction": "none"})
-    assert not takes_all("nll_loss", {})
+    assert filled.learned("mse_loss", torch.ones(2, 2), out, {}).tolist() == [[False, True], [True, False]]
+    assert filled.learned("mse_loss", torch.zeros(2, 2), out, {}) is None
+    assert filled.learned("mse_loss", torch.ones(2, 2), out, {"reduction": "none"}) is None
+    assert filled.learned("nll_loss", torch.ones(2, 2), out, {}) is None

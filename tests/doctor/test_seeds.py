@@ -66,6 +66,7 @@ def test_a_seed_given_again_draws_anew_and_the_first_draw_is_as_it_was(seed: int
         "python": lambda: (random.seed(seed), random.random())[1],
         "numpy": lambda: (np.random.seed(seed), np.random.random())[1],  # noqa: NPY002 what is tested
         "generator": lambda: np.random.default_rng(seed).random(),
+        "by name": lambda: np.random.default_rng(seed=seed).random(),
         "torch": lambda: (torch.manual_seed(seed), float(torch.rand(())))[1],
     }
     for draw in draws.values():

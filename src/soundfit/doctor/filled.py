@@ -13,10 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-__all__ = ["FILLS", "JUDGES", "Filled", "known_targets", "takes_all"]
+__all__ = ["FILLS", "JUDGES", "Filled", "known_targets"]
 
 Tensor = torch.Tensor
 Patch = Callable[[Any, str, Any], None]
+SHAPES = ("view", "reshape", "flatten", "unsqueeze", "squeeze", "to", "float", "double", "clone")
 FILLS = ("nan_to_num", "where", "masked_fill")
 JUDGES = (
     "binary_cross_entropy", "binary_cross_entropy_with_logits",
@@ -49,18 +50,28 @@ class Filled:
             return
         if name == "__getitem__":
             self._add(out, gaps[args[1]])
-        elif out.numel() == gaps.numel():
+        elif name in SHAPES and out.numel() == gaps.numel():
             self._add(out, gaps.reshape(out.shape))
 
     def gaps(self, one: Any) -> Tensor | None:
         """Return where numbers were filled in; None for tensors in which none were."""
         return next((gaps for known, gaps in reversed(self._known) if known is one), None)
 
+    def learned(self, name: str, prediction: Any, target: Any, kwargs: dict[str, Any]) -> Tensor | None:
+        """Return where a call of a loss takes what was filled in for the truth; None where it does not.
+
+        Nothing is learned where its author weighs it, or where predictions were given the same number.
+        """
+        gaps = self.gaps(target) if _takes_all(name, kwargs) else None
+        if gaps is None or not isinstance(prediction, Tensor) or prediction.shape != target.shape:
+            return None
+        return None if bool((prediction[gaps] == target[gaps]).all()) else gaps
+
     def _add(self, out: Tensor, gaps: Tensor) -> None:
         self._known = [*self._known[1 - _MOST :], (out, gaps)]
 
 
-def takes_all(name: str, kwargs: dict[str, Any]) -> bool:
+def _takes_all(name: str, kwargs: dict[str, Any]) -> bool:
     """Return whether a call of a loss leaves nothing for its author to weigh."""
     return name in JUDGES and kwargs.get("reduction", "mean") != "none" and kwargs.get("weight") is None
 
@@ -90,8 +101,8 @@ def known_targets(patch: Patch) -> None:
     def judging(name: str, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(original)
         def loss(prediction: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            gaps = filled.gaps(target) if takes_all(name, kwargs) else None
-            if gaps is not None and prediction.shape == target.shape and not bool(gaps.all()):
+            gaps = filled.learned(name, prediction, target, kwargs)
+            if gaps is not None and not bool(gaps.all()):
                 prediction, target = prediction[~gaps], target[~gaps]
             return original(prediction, target, *args, **kwargs)
 
@@ -101,7 +112,7 @@ def known_targets(patch: Patch) -> None:
         for owner in (torch, torch.Tensor):
             if hasattr(owner, name):
                 patch(owner, name, filling(getattr(owner, name)))
-    for name in ("__getitem__", "view", "reshape", "unsqueeze", "squeeze", "to", "float"):
+    for name in ("__getitem__", *SHAPES):
         patch(torch.Tensor, name, followed(name, getattr(torch.Tensor, name)))
     for name in JUDGES:
         patch(F, name, judging(name, getattr(F, name)))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
-from soundfit.doctor.filled import FILLS, JUDGES, Filled, takes_all
+from soundfit.doctor.filled import FILLS, JUDGES, Filled
 from soundfit.doctor.lines import user_place
 from soundfit.doctor.lists import LAYS_OUT, LOSSES, Lists
 from soundfit.doctor.views import moved_axis
@@ -166,7 +166,7 @@ class OpTrace(TorchFunctionMode):
     def _gaps(self, name: str, args: Any, kwargs: Any) -> None:
         """Tell the watch of a loss that takes what was filled in for what is true."""
         given = {**dict(zip(("input", "target"), args, strict=False)), **kwargs}
-        gaps = self.filled.gaps(given.get("target")) if takes_all(name, kwargs) else None
+        gaps = self.filled.learned(name, given.get("input"), given.get("target"), kwargs)
         if gaps is not None:
             found = {"share": float(gaps.float().mean()), "place": user_place(self.watch.step + 1)}
             self.watch.custom.setdefault("filled", found)

@@ -35,8 +35,9 @@ def hear_seeds(
         @functools.wraps(original)
         def seed(*args: Any, **kwargs: Any) -> Any:
             now = steps()
-            if now and args and type(args[0]) is int and torch.is_grad_enabled():
-                key = f"{name}({args[0]})"
+            given = args[0] if args else kwargs.get("seed")
+            if now and type(given) is int and torch.is_grad_enabled():
+                key = f"{name}({given})"
                 if key in heard:
                     heard[key]["steps"] += heard[key]["last"] != now
                     heard[key]["last"] = now
@@ -52,15 +53,17 @@ def hear_seeds(
 
 def fresh_seeds(patch: Patch) -> None:
     """Let a generator that is given a seed again draw what it did not draw before."""
-    given: Counter[tuple[str, int]] = Counter()
+    calls: Counter[tuple[str, int]] = Counter()
 
     def around(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def seed(*args: Any, **kwargs: Any) -> Any:
-            if args and type(args[0]) is int and torch.is_grad_enabled():
-                times = given[name, args[0]]
-                given[name, args[0]] += 1
-                args = ((args[0] + 7919 * times) % 2**32, *args[1:])
+            given = args[0] if args else kwargs.get("seed")
+            if type(given) is int and torch.is_grad_enabled():
+                times = calls[name, given]
+                calls[name, given] += 1
+                kwargs.pop("seed", None)
+                args = ((given + 7919 * times) % 2**32, *args[1:])
             return original(*args, **kwargs)
 
         return seed

@@ -191,12 +191,7 @@ def constant_inputs(case: Case) -> list[Diagnosis]:
                 steps=steps,
             )
         )
-    if (
-        again
-        and not out
-        and (seed := _set_again(case)) is not None
-        and (lost or math.isnan(case.number("score.evaluation")))
-    ):
+    if again and lost and not out and (seed := _set_again(case)) is not None:
         name, found = seed
         fix = say("{name} is called before each step, so that all {steps:.0f} steps draw the same {rows:.0f} rows: make the generator once, before the loop, and draw from it.", name=name, steps=steps, rows=rows)  # fmt: skip
         out.append(
