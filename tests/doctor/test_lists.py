@@ -90,3 +90,6 @@ def test_only_lists_of_two_axes_are_known(sizes: list[int]) -> None:
     lists.lay_out(x, out)
     assert lists.axes(out) == (tuple(sizes[:2]) if min(sizes[:2]) > 1 else None)
     assert lists.axes(x) is None
+    for small in (torch.ones(1), torch.ones(1, 1)):  # nothing to lay out
+        lists.lay_out(small, small.reshape(()))
+        lists.lay_out(small, small.view(-1))

@@ -6,14 +6,13 @@ whose order is known. Knows loaders and tensors alone.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 
 from soundfit.doctor.draws import same_draws
-from soundfit.records import Place
+from soundfit.doctor.lines import place_of
 
 __all__ = ["aligned", "parted_labels"]
 
@@ -40,7 +39,7 @@ def parted_labels(loaders: Iterable[Any]) -> dict[str, Any] | None:
         if found is not None:
             order = found[0]
             moved = sum(1 for row, item in enumerate(order) if row != item)
-            return {"rows": len(order), "moved": moved, "place": _place_of(collate)}
+            return {"rows": len(order), "moved": moved, "place": place_of(collate)}
     return None
 
 
@@ -101,10 +100,3 @@ def _stayed(labels: Tensor, items: Sequence[Any], q: int, order: list[int]) -> b
         return False
     own, given = labels.double(), torch.stack([part.reshape(()).double() for part in parts])
     return bool((own == given).all()) and not bool((own == given[order]).all())
-
-
-def _place_of(collate: Any) -> Place | None:
-    try:
-        return Place(None, inspect.getsourcefile(collate), inspect.getsourcelines(collate)[1], None)
-    except (TypeError, OSError):  # written at a prompt, or an object that is called
-        return None

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from soundfit.doctor.noted import Noted, telling
+
 __all__ = ["FILLS", "JUDGES", "Filled", "known_targets"]
 
 Tensor = torch.Tensor
@@ -23,14 +25,13 @@ JUDGES = (
     "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
 )  # fmt: skip
-_MOST = 32
 
 
 class Filled:
     """Tensors that were made by filling in for numbers that are not, and where these stood."""
 
     def __init__(self) -> None:
-        self._known: list[tuple[Tensor, Tensor]] = []
+        self._noted: Noted[Tensor] = Noted()
 
     def fill(self, args: tuple[Any, ...], out: Any) -> None:
         """Take note of what ``nan_to_num``, ``where`` and ``masked_fill`` made of given numbers."""
@@ -40,22 +41,22 @@ class Filled:
             if isinstance(x, Tensor) and x.is_floating_point() and x.shape == out.shape and x is not out:
                 gaps = x.isnan()
                 if bool(gaps.any()) and not bool(out.isnan().any()):
-                    self._add(out, gaps)
+                    self._noted.add(out, gaps)
                     return
 
     def follow(self, name: str, args: tuple[Any, ...], out: Any) -> None:
         """Take note of a part of it, or of the same numbers in another shape."""
-        gaps = self.gaps(args[0]) if args and self._known else None
+        gaps = self.gaps(args[0]) if args else None
         if gaps is None or not isinstance(out, Tensor) or out is args[0]:
             return
         if name == "__getitem__":
-            self._add(out, gaps[args[1]])
+            self._noted.add(out, gaps[args[1]])
         elif name in SHAPES and out.numel() == gaps.numel():
-            self._add(out, gaps.reshape(out.shape))
+            self._noted.add(out, gaps.reshape(out.shape))
 
     def gaps(self, one: Any) -> Tensor | None:
         """Return where numbers were filled in; None for tensors in which none were."""
-        return next((gaps for known, gaps in reversed(self._known) if known is one), None)
+        return self._noted.of(one)
 
     def learned(self, name: str, prediction: Any, target: Any, kwargs: dict[str, Any]) -> Tensor | None:
         """Return where a call of a loss takes what was filled in for the truth; None where it does not.
@@ -67,9 +68,6 @@ class Filled:
             return None
         return None if bool((prediction[gaps] == target[gaps]).all()) else gaps
 
-    def _add(self, out: Tensor, gaps: Tensor) -> None:
-        self._known = [*self._known[1 - _MOST :], (out, gaps)]
-
 
 def _takes_all(name: str, kwargs: dict[str, Any]) -> bool:
     """Return whether a call of a loss leaves nothing for its author to weigh."""
@@ -79,24 +77,6 @@ def _takes_all(name: str, kwargs: dict[str, Any]) -> bool:
 def known_targets(patch: Patch) -> None:
     """Let a loss judge only what is known."""
     filled = Filled()
-
-    def filling(original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def fill(*args: Any, **kwargs: Any) -> Any:
-            out = original(*args, **kwargs)
-            filled.fill(args, out)
-            return out
-
-        return fill
-
-    def followed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def follow(*args: Any, **kwargs: Any) -> Any:
-            out = original(*args, **kwargs)
-            filled.follow(name, args, out)
-            return out
-
-        return follow
 
     def judging(name: str, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(original)
@@ -111,8 +91,10 @@ def known_targets(patch: Patch) -> None:
     for name in FILLS:
         for owner in (torch, torch.Tensor):
             if hasattr(owner, name):
-                patch(owner, name, filling(getattr(owner, name)))
+                patch(owner, name, telling(getattr(owner, name), filled.fill))
     for name in ("__getitem__", *SHAPES):
-        patch(torch.Tensor, name, followed(name, getattr(torch.Tensor, name)))
+        patch(
+            torch.Tensor, name, telling(getattr(torch.Tensor, name), functools.partial(filled.follow, name))
+        )
     for name in JUDGES:
         patch(F, name, judging(name, getattr(F, name)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import sys
 import sysconfig
 from types import FrameType
+from typing import Any
 
 from soundfit.records import Place
 
-__all__ = ["is_user_file", "source_line", "user_place"]
+__all__ = ["is_user_file", "place_of", "source_line", "user_place"]
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _LIBRARIES = tuple(
@@ -48,6 +50,14 @@ def user_place(step: int | None = None, module: str | None = None) -> Place:
             return Place(module, os.path.abspath(frame.f_code.co_filename), frame.f_lineno, step)
         frame = frame.f_back
     return Place(module, None, None, step)
+
+
+def place_of(function: Any) -> Place | None:
+    """Return the line on which a function begins; None where it was written at a prompt or is an object."""
+    try:
+        return Place(None, inspect.getsourcefile(function), inspect.getsourcelines(function)[1], None)
+    except (TypeError, OSError):
+        return None
 
 
 def source_line(place: Place) -> str:

@@ -13,38 +13,41 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from soundfit.doctor.noted import Noted, telling
+
 __all__ = ["Lists", "turned_lists"]
 
 Tensor = torch.Tensor
 Patch = Callable[[Any, str, Any], None]
 LOSSES = ("cross_entropy", "nll_loss")
 LAYS_OUT = ("view", "reshape", "flatten")
-_MOST = 32
 
 
 class Lists:
     """Which axes lists were laid out from: ``(first, second)`` of each."""
 
     def __init__(self) -> None:
-        self._known: list[tuple[Tensor, tuple[int, int]]] = []
+        self._noted: Noted[tuple[int, int]] = Noted()
 
     def lay_out(self, before: Any, out: Any) -> None:
         """Take note of what ``view``, ``reshape`` and ``flatten`` made by joining the first two axes."""
-        if not (isinstance(before, Tensor) and isinstance(out, Tensor)) or before.dim() != out.dim() + 1:
+        if not (isinstance(before, Tensor) and isinstance(out, Tensor)):
+            return
+        if before.dim() < 2 or before.dim() != out.dim() + 1:
             return
         joined = (before.shape[0] * before.shape[1], *before.shape[2:])
         if tuple(out.shape) == joined and min(before.shape[:2]) > 1:
-            self._known = [*self._known[1 - _MOST :], (out, (before.shape[0], before.shape[1]))]
+            self._noted.add(out, (before.shape[0], before.shape[1]))
 
     def follow(self, before: Any, out: Any) -> None:
         """Take note of what was made of a list number by number."""
         axes = self.axes(before)
         if axes is not None and isinstance(out, Tensor) and out.shape == before.shape and out is not before:
-            self._known = [*self._known[1 - _MOST :], (out, axes)]
+            self._noted.add(out, axes)
 
     def axes(self, one: Any) -> tuple[int, int] | None:
         """Return the axes that a list was laid out from; None for others."""
-        return next((axes for known, axes in reversed(self._known) if known is one), None)
+        return self._noted.of(one)
 
     def turned(self, prediction: Any, target: Any) -> tuple[int, int] | None:
         """Return the prediction's axes where the target's are the same the other way round."""
@@ -57,14 +60,9 @@ def turned_lists(patch: Patch) -> None:
     """Let a loss lay out its predictions in the order of its targets."""
     lists = Lists()
 
-    def laid_out(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        @functools.wraps(original)
-        def lay_out(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            out = original(x, *args, **kwargs)
-            lists.lay_out(x, out)
-            return out
-
-        return lay_out
+    def lay_out(args: tuple[Any, ...], out: Any) -> None:
+        if args:
+            lists.lay_out(args[0], out)
 
     def ordered(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(original)
@@ -78,8 +76,8 @@ def turned_lists(patch: Patch) -> None:
         return loss
 
     for name in LAYS_OUT:
-        patch(torch.Tensor, name, laid_out(getattr(torch.Tensor, name)))
-        if hasattr(torch, name):
-            patch(torch, name, laid_out(getattr(torch, name)))
+        for owner in (torch, torch.Tensor):
+            if hasattr(owner, name):
+                patch(owner, name, telling(getattr(owner, name), lay_out))
     for name in LOSSES:
         patch(F, name, ordered(getattr(F, name)))

@@ -140,36 +140,31 @@ class OpTrace(TorchFunctionMode):
             left, right = args[0], args[1]
             if isinstance(right, torch.Tensor) and left.requires_grad != right.requires_grad:
                 self.similarity = out.grad_fn  # of what a model made and what was given
-        if name in LAYS_OUT:
-            self.lists.lay_out(args[0], out)
-        elif name in LOSSES:
-            self._compare(args, kwargs)
+        if name in LOSSES or name in JUDGES:
+            self._compare(name, args, kwargs)
         elif args:
-            self.lists.follow(args[0], out)
-        if name in FILLS:
-            self.filled.fill(args, out)
-        elif name in JUDGES:
-            self._gaps(name, args, kwargs)
-        else:
-            self.filled.follow(name, args, out)
+            note_list = self.lists.lay_out if name in LAYS_OUT else self.lists.follow
+            note_list(args[0], out)
+            if name in FILLS:
+                self.filled.fill(args, out)
+            else:
+                self.filled.follow(name, args, out)
         if name in _MEETING and watch.depth == 0 and len(args) > 1:
             self._meet(name, args)
 
-    def _compare(self, args: Any, kwargs: Any) -> None:
-        """Tell the watch of a loss whose lists were laid out in different orders."""
+    def _compare(self, name: str, args: Any, kwargs: Any) -> None:
+        """Tell the watch of a loss whose lists differ in their order, or that takes a filling for the truth."""
         given = {**dict(zip(("input", "target"), args, strict=False)), **kwargs}
-        axes = self.lists.turned(given.get("input"), given.get("target"))
+        prediction, target = given.get("input"), given.get("target")
+        axes = self.lists.turned(prediction, target) if name in LOSSES else None
+        gaps = self.filled.learned(name, prediction, target, kwargs)
+        if axes is None and gaps is None:
+            return
+        found, place = self.watch.custom, user_place(self.watch.step + 1)
         if axes is not None:
-            place = user_place(self.watch.step + 1)
-            self.watch.custom.setdefault("orders", {"first": axes[0], "second": axes[1], "place": place})
-
-    def _gaps(self, name: str, args: Any, kwargs: Any) -> None:
-        """Tell the watch of a loss that takes what was filled in for what is true."""
-        given = {**dict(zip(("input", "target"), args, strict=False)), **kwargs}
-        gaps = self.filled.learned(name, given.get("input"), given.get("target"), kwargs)
+            found.setdefault("orders", {"first": axes[0], "second": axes[1], "place": place})
         if gaps is not None:
-            found = {"share": float(gaps.float().mean()), "place": user_place(self.watch.step + 1)}
-            self.watch.custom.setdefault("filled", found)
+            found.setdefault("filled", {"share": float(gaps.float().mean()), "place": place})
 
     def _derive(self, name: str, args: Any, out: Any) -> None:
         # target.view_as(prediction) is still the target

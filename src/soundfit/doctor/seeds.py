@@ -31,39 +31,39 @@ def hear_seeds(
     heard: dict[str, dict[str, Any]] = {}
     told["seeds"] = heard
 
-    def around(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def seed(*args: Any, **kwargs: Any) -> Any:
-            now = steps()
-            given = args[0] if args else kwargs.get("seed")
-            if now and type(given) is int and torch.is_grad_enabled():
-                key = f"{name}({given})"
-                if key in heard:
-                    heard[key]["steps"] += heard[key]["last"] != now
-                    heard[key]["last"] = now
-                elif len(heard) < 8:
-                    heard[key] = {"steps": 1, "last": now, "place": place()}
-            return original(*args, **kwargs)
+    def count(name: str, given: int) -> int:
+        now, key = steps(), f"{name}({given})"
+        if now and key in heard:
+            heard[key]["steps"] += heard[key]["last"] != now
+            heard[key]["last"] = now
+        elif now and len(heard) < 8:
+            heard[key] = {"steps": 1, "last": now, "place": place()}
+        return given
 
-        return seed
-
-    for owner, name in _SEEDED:
-        patch(owner, name, around(name, getattr(owner, name)))
+    _around_seeds(patch, count)
 
 
 def fresh_seeds(patch: Patch) -> None:
     """Let a generator that is given a seed again draw what it did not draw before."""
     calls: Counter[tuple[str, int]] = Counter()
 
+    def fresh(name: str, given: int) -> int:
+        calls[name, given] += 1
+        return (given + 7919 * (calls[name, given] - 1)) % 2**32
+
+    _around_seeds(patch, fresh)
+
+
+def _around_seeds(patch: Patch, take: Callable[[str, int], int]) -> None:
+    """Hand what generators are seeded with, evaluation aside, to ``take``; seed with its answer."""
+
     def around(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def seed(*args: Any, **kwargs: Any) -> Any:
             given = args[0] if args else kwargs.get("seed")
             if type(given) is int and torch.is_grad_enabled():
-                times = calls[name, given]
-                calls[name, given] += 1
                 kwargs.pop("seed", None)
-                args = ((given + 7919 * times) % 2**32, *args[1:])
+                args = (take(name, given), *args[1:])
             return original(*args, **kwargs)
 
         return seed

@@ -6,7 +6,6 @@ Knows torch's functions; knows no rule. What is called again is called on copies
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +13,9 @@ import torch
 
 from soundfit.doctor.draws import same_draws
 from soundfit.doctor.graph import kind_of, walk
+from soundfit.doctor.lines import place_of
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.slopes import around_functions
-from soundfit.records import Place
 
 __all__ = ["hear_stops", "pass_on", "step_of"]
 
@@ -33,7 +32,11 @@ def hear_stops(replaced: Replaced, told: dict[str, Any]) -> None:
         if cls not in heard and torch.is_grad_enabled():
             heard.add(cls)
             if "stops" not in told and _gives_nothing(call, args):
-                told["stops"] = {"name": cls.__name__, "own": True, "place": _place_of(cls)}
+                told["stops"] = {
+                    "name": cls.__name__,
+                    "own": True,
+                    "place": place_of(getattr(cls, "backward", None)),
+                }
         return out
 
     around_functions(replaced, look)
@@ -109,12 +112,3 @@ def _gives_nothing(call: Callable[..., Any], args: tuple[Any, ...]) -> bool:
             return varies and not bool(gradient.any())
     except Exception:  # the script's own call says what is wrong
         return False
-
-
-def _place_of(cls: type) -> Place | None:
-    """Return the line on which the author's backward pass begins."""
-    try:
-        backward = cls.__dict__["backward"].__func__
-        return Place(None, inspect.getsourcefile(backward), inspect.getsourcelines(backward)[1], None)
-    except Exception:  # written at a prompt
-        return None
