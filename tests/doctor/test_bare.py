@@ -425,6 +425,7 @@ def visited(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
 @pytest.mark.parametrize(
     ("source", "code", "low"), [(EQUAL, "bad-init", 0.3), (CUT, "output-activation", 0.1)]
 )
+@pytest.mark.usefixtures("no_blind_search")
 def test_a_repair_on_bare_tensors_is_proven_and_runs_last(
     source: str,
     code: str,
@@ -446,6 +447,7 @@ def test_a_repair_on_bare_tensors_is_proven_and_runs_last(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_blind_search")
 def test_no_change_of_a_sound_training_on_bare_tensors_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_the_fault_is_named_first_and_the_sound_twin_left_alone(
         (PHASES.replace("HELD", "True"), "connected", "inside"),
     ],
 )
+@pytest.mark.usefixtures("no_blind_search")
 def test_the_fault_is_mended(tmp_path: Path, text: str, change: str, value: Any) -> None:
     script = tmp_path / "train.py"
     script.write_text(text)

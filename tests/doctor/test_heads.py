@@ -124,6 +124,7 @@ def test_the_sick_output_is_named(tmp_path: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("weight", ["", "0.3 * "])
+@pytest.mark.usefixtures("no_blind_search")
 def test_a_loss_on_a_detached_output_is_named_and_mended(tmp_path: Path, weight: str) -> None:
     script = tmp_path / "train.py"
     script.write_text(TWO.replace("SCALE", "0.3").replace("+ ce(k,", f"+ {weight}ce(k.detach(),"))
@@ -169,6 +170,7 @@ def test_constant_terms_are_found_by_adding_up(
     assert other.facts() == {}
 
 
+@pytest.mark.usefixtures("no_blind_search")
 def test_the_scale_of_one_output_is_repaired_and_the_other_loss_left_alone(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(TWO.replace("SCALE", "3e4"))
