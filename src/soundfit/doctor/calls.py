@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from soundfit.doctor.actions import favoured
 from soundfit.doctor.filled import known_targets
 from soundfit.doctor.lists import turned_lists
 from soundfit.doctor.once import copied_states, matched_names, turned_distances
@@ -16,6 +17,7 @@ __all__ = ["CALLS"]
 
 CALLS: dict[str, Callable[[Replaced], None]] = {
     "copied_state": lambda replaced: copied_states(replaced.put),
+    "favoured": favoured,
     "fresh_seeds": lambda replaced: fresh_seeds(replaced.put),
     "known_targets": lambda replaced: known_targets(replaced.put),
     "matched_names": lambda replaced: matched_names(replaced.put),

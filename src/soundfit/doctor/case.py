@@ -103,6 +103,19 @@ class Case:
         return self.gap > self.tolerance or self.coarse or self.hardly_learned
 
     @cached_property
+    def at_chance(self) -> bool:
+        """Whether nothing could be judged and a cross-entropy ended at the logarithm of its classes."""
+        shape = self["loss.prediction_shape"] or (0, 0)
+        if (
+            self.judged
+            or self["loss.kind"] != "cross_entropy"
+            or len(shape) != 2
+            or self.number("steps", 0) < 50
+        ):
+            return False
+        return 0.97 * math.log(max(shape[1], 2)) < self.smooth(1.0) < 1.2 * math.log(max(shape[1], 2))
+
+    @cached_property
     def hardly_learned(self) -> bool:
         """Whether less than two fifths of what is surely possible was learned, and again when run once more.
 

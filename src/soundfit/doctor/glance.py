@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from soundfit.doctor.actions import sign_of_actions
 from soundfit.doctor.graph import (
     alike_leaves,
     infinite_slope,
@@ -17,6 +18,7 @@ from soundfit.doctor.graph import (
     shared_activation,
     softmax_axis,
 )
+from soundfit.doctor.kernels import unreached
 from soundfit.doctor.likelihood import half_likelihood, is_likelihood
 from soundfit.doctor.pairs import listen_to_pairs
 from soundfit.doctor.pull import is_margin, listen
@@ -66,6 +68,10 @@ def glance(
         facts["gains"], facts["alike"] = leaf_gains(loss), alike_leaves(loss)
     if "stops" not in facts and (step_back := step_of(loss)) is not None:
         facts["stops"] = step_back
+    if (share := unreached(loss)) is not None:
+        facts["unreached"] = share
+    if "actions" not in facts and (actions := sign_of_actions(loss)) is not None:
+        facts["actions"] = actions[0]
     if loss.grad_fn is not None and "steep" not in facts and (steep := infinite_slope(loss)) is not None:
         facts["steep"] = steep
     if loss.grad_fn is not None and not facts.get("reversed"):

@@ -43,6 +43,8 @@ FEWEST_HELD = 12  # with fewer held back by chance, as many as make a quarter ar
 FEWEST_ROWS = 24  # with fewer, none are held back: such a table is a function to be learnt
 # What is tried last on bare tensors, where no replay can tell what would cure.
 _SOUND_BARE = {"scale_inputs": True, "fresh": True, "adam": 0.01, "zero_grad": True, "include": True}
+_UNSEEN_BY_ROWS = frozenset(("shift_back", "favoured"))
+"""Changes after which the rows are others, or no answers: what is printed judges them."""
 _OF_THE_LOSS = frozenset(
     (
         "loss",
@@ -170,7 +172,9 @@ def repair(
     # nor targets that are the wrong ones.
     hidden = (trace.facts.get("optimiser") or {}).get("left_out") or "constant_term" in trace.facts
     hidden = (
-        hidden or _evaluates_in_train_mode(visit) or any(c["change"].get("shift_back") for c in candidates)
+        hidden
+        or _evaluates_in_train_mode(visit)
+        or any(not _UNSEEN_BY_ROWS.isdisjoint(c["change"]) for c in candidates)
     )
     known = bare or ("task" in trace.facts and not trace.facts.get("stale_copy") and not hidden)
     if not known:

@@ -21,8 +21,9 @@ import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from soundfit.doctor.printed import Listener, printed_scores
 from soundfit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ def watched_run(
     else:
         finder = _AfterTorch(begin)
         sys.meta_path.insert(0, finder)
+    heard = Listener(sys.stdout)
     try:
-        code = execute(path, args)
+        with contextlib.redirect_stdout(cast("TextIO", heard)):
+            code = execute(path, args)
     finally:
         if finder is not None and finder in sys.meta_path:
             sys.meta_path.remove(finder)
@@ -150,6 +153,10 @@ def watched_run(
         return code, None
     visit = visits[0]
     visit.watched_seconds = time.perf_counter() - visit._started
+    visit.watch.custom["told"] = [
+        {"label": label, "kind": one.kind, "values": one.values}
+        for label, one in printed_scores(heard.text()).items()
+    ]
     if say is not None and visit.watch.backwards:
         from soundfit.doctor.pace import pace
 

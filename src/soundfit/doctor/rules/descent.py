@@ -32,6 +32,8 @@ def ascent(case: Case) -> list[Diagnosis]:
         "binary_cross_entropy_with_logits",
     )
     maximise = bool(case["optimiser.maximize"])
+    if found := _disfavours(case):
+        return found
     if case["together"]:
         return []
     if negated == maximise:
@@ -203,6 +205,25 @@ def _pulled_away(case: Case) -> list[Diagnosis]:
                       patch=changed(place, swap_name(r"\b(loss\w*)\.backward", r"(-\1).backward")), change={"descend": True},
                       cosine_of_step_and_way_to_targets=sum(x["towards"] for x in looks) / len(looks), ones_above_zeros=looks[-1]["apart"])
     ]  # fmt: skip
+
+
+def _disfavours(case: Case) -> list[Diagnosis]:
+    """A policy gradient of the wrong sign: what earned more becomes rarer, and what the script prints of it does not rise."""
+    for told in (case["custom.told"] or []) if case["custom.actions"] == 1 else []:
+        values = told["values"]
+        third = len(values) // 3
+        if told["kind"] != "higher" or third == 0 or case["optimiser.maximize"]:
+            continue
+        first, last = sum(values[:third]) / third, sum(values[-third:]) / third
+        if last > first or not (max(values) > first or last < first):
+            continue
+        place = case["places.backward"]
+        fix = say("The loss rises with the log-probability of what earned a positive weight, so that each step makes it rarer; a reward or an advantage is climbed: take minus their product (where it is a cost that weighs, this is right and the printed score is another matter).")  # fmt: skip
+        return [
+            case.diagnose("gradient-ascent", "a policy gradient of the wrong sign: what is rewarded becomes rarer", 0.93, fix, place=place,
+                          change={"favoured": True}, printed=told["label"], at_start=first, at_end=last)
+        ]  # fmt: skip
+    return []
 
 
 rules = (ascent,)

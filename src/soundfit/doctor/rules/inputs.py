@@ -208,4 +208,16 @@ def _set_again(case: Case) -> tuple[str, dict[str, Any]] | None:
     return next(((name, found) for name, found in heard.items() if found["steps"] >= often), None)
 
 
-rules = (input_scale, other_scale, constant_inputs)
+def kernels(case: Case) -> list[Diagnosis]:
+    """Kernels of distances that are nothing for many rows: inputs lie on scales far beyond a kernel's width."""
+    share = case.number("custom.unreached", 0.0)
+    if share < 0.3 or (case.judged and not case.sick):
+        return []
+    fix = say("For {share:.0%} of the rows each exp(-distance) is below 1e-4, so outputs do not depend on them: standardise inputs column by column, or take the kernel's width from their distances (their median).", share=share)  # fmt: skip
+    return [
+        case.diagnose("input-scale", "rows lie beyond the reach of every kernel", 0.9, fix, place=case["places.model"] or case["custom.place"],
+                      change={"scale_inputs": True}, share=share)
+    ]  # fmt: skip
+
+
+rules = (input_scale, other_scale, constant_inputs, kernels)

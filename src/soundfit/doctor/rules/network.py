@@ -209,7 +209,7 @@ def saturated(case: Case) -> list[Diagnosis]:
 
 def gradients(case: Case) -> list[Diagnosis]:
     """Gradients that vanish or explode with depth."""
-    if not case.sick:
+    if not (case.sick or case.at_chance):
         return []
     out = []
     profile = gradient_profile(case.trace)
