@@ -158,6 +158,7 @@ def test_rows_beyond_reach_are_counted(near: int, far: int, mapped: bool) -> Non
     kernels = torch.exp(-d * w)
     out = kernels @ w if mapped else kernels.sum(1) * w[0]
     assert unreached(out.sum()) == (pytest.approx(far / (near + far)) if mapped else None)
+    assert unreached((kernels / (kernels @ (w * 2))[:, None]).sum()) is None  # scaled by what is computed
 
 
 GRAPH = """
@@ -192,3 +193,33 @@ def test_a_deep_plain_net_that_stays_at_chance_is_named_without_a_score(tmp_path
     found = named_in(tmp_path, GRAPH.replace("DEPTH", "14"))
     assert {"vanishing-gradient", "depth-without-residual"} & set(found[:2])
     assert named_in(tmp_path, GRAPH.replace("DEPTH", "2")) == []
+
+
+VAE = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(900, 4) @ torch.randn(4, 48) + 0.05 * torch.randn(900, 48); X = X / X.std()
+class Vae(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enc = nn.Sequential(nn.Linear(48, 64), nn.SiLU(), nn.Linear(64, 8))
+        self.dec = nn.Sequential(nn.Linear(4, 64), nn.SiLU(), nn.Linear(64, 48))
+    def forward(self, x):
+        mu, logvar = self.enc(x).chunk(2, 1)
+        return self.dec(mu + torch.randn_like(mu) * (0.5 * logvar).exp()), mu, logvar
+vae = Vae()
+opt = torch.optim.Adam(vae.parameters(), lr=3e-3)
+for epoch in range(30):
+    for i in torch.randperm(900).split(60):
+        out, mu, logvar = vae(X[i])
+        rec = ERROR / 2
+        kl = -0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp(), 1).mean()
+        loss = rec + kl
+        opt.zero_grad(); loss.backward(); opt.step()
+"""
+
+
+def test_an_error_averaged_by_hand_beside_a_sum_is_named(tmp_path: Path) -> None:
+    assert named_in(tmp_path, VAE.replace("ERROR", "((out - X[i]) ** 2).mean()"))[:1] == ["loss-reduction"]
+    assert named_in(tmp_path, VAE.replace("ERROR", "((out - X[i]) ** 2).sum(1).mean()")) == []

@@ -13,14 +13,14 @@ from soundfit.doctor.graph import SHAPE_ONLY, kind_of, parents_of, saved, walk
 
 __all__ = ["unreached"]
 
-_MAPS = ("Mv", "Mm", "Addmm", "Addmv", "Bmm")
+_MAPS = ("Mv", "Mm", "Addmm", "Addmv")
 _NOTHING = 1e-4  # of a kernel's largest value
 
 
 def unreached(loss: torch.Tensor) -> float | None:
-    """Return the share of rows (N, K) for which each of K exponentials that a linear map takes is nothing.
+    """Return the share of rows for which all exponentials (N, K) that trained weights multiply are nothing.
 
-    None where no linear map takes exponentials.
+    None where trained weights multiply none: what is computed may make up for it, as in optimal transport.
 
     >>> w = torch.ones(5, requires_grad=True)
     >>> [unreached((torch.exp(-w * torch.full((8, 5), far)) @ w).sum()) for far in (1.0, 40.0)]
@@ -29,14 +29,18 @@ def unreached(loss: torch.Tensor) -> float | None:
     if loss.grad_fn is None:
         return None
     for node in walk(loss.grad_fn, 60):
-        for parent in parents_of(node) if kind_of(node) in _MAPS else ():
-            result = _exponentials(parent)
+        near = [_through(one) for one in parents_of(node)] if kind_of(node) in _MAPS else []
+        if not any(kind_of(one) == "AccumulateGrad" for one in near):
+            continue
+        for one in near:
+            result = saved(one, "_saved_result") if kind_of(one) == "Exp" else None
             if result is not None and result.dim() == 2 and result.shape[1] > 1:
                 return float((result.abs().amax(1) < _NOTHING).double().mean())
     return None
 
 
-def _exponentials(node: Any) -> torch.Tensor | None:
+def _through(node: Any) -> Any:
+    """Return what is behind views of it."""
     while kind_of(node) in SHAPE_ONLY and len(parents_of(node)) == 1:
         node = parents_of(node)[0]
-    return saved(node, "_saved_result") if kind_of(node) == "Exp" else None
+    return node

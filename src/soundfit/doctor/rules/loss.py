@@ -439,7 +439,8 @@ def _drowned(case: Case) -> list[Diagnosis]:
     unlike = abs(case.number("score.outputs_z", 9.0)) < 2.33 or case.got < 0.1 * straight
     same = case["task.kind"] == "copy" and case.got < 0.1 and unlike
     parts = case["custom.structure.operations"] or []
-    averaged = case["loss.reduction"] == "mean" or (case["loss.kind"] is None and "Mean" in parts)
+    by_hand = case["loss.kind"] is None and parts[:1] in (["Add"], ["Sub"]) and "Mean" in parts
+    averaged = case["loss.reduction"] == "mean" or by_hand
     mixed = averaged and "Sum" in parts and "Add" in parts
     if not (same and mixed and straight > 0.3 and case.number("trained_steps", 0) >= 100):
         return []
