@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import SHAPE_ONLY, constant_factor, kind_of, parents_of, saved, walk
+from soundfit.doctor.graph import SHAPE_ONLY, constant_factor, kind_of, parents_of, saved, turns, walk
 from soundfit.doctor.replaced import Replaced
 
 __all__ = ["favoured", "sign_of_actions"]
@@ -59,28 +59,23 @@ def sign_of_actions(loss: torch.Tensor) -> tuple[int, Any] | None:
         kind = kind_of(node)
         if weighed and kind in _LIKELIHOODS and (kind != "Gather" or _of_logarithms(node)):
             return sign * _LIKELIHOODS[kind], node
-        if kind in ("Neg", "Rsub"):
-            waiting += [(one, -sign, weighed) for one in parents_of(node)]
-        elif kind == "Sub":
-            waiting += [
-                (one, way, weighed) for (one, _), way in zip(node.next_functions, (sign, -sign), strict=False)
-            ]
-        elif kind in ("Mul", "Div"):
-            factor = constant_factor(node)
-            way, weighs = -sign if factor is not None and factor < 0 else sign, _weighs_rows(node)
-            if kind == "Div":  # what divides by row is a size
-                waiting.append((node.next_functions[0][0], way, weighed))
-            elif len(parents_of(node)) == 1 and (factor is not None or weighs):
+        way = -sign if turns(node) else sign
+        if kind in ("Sub", "Rsub"):
+            ways = (sign, -sign) if kind == "Sub" else (-sign, sign)
+            waiting += [(one, to, weighed) for (one, _), to in zip(node.next_functions, ways, strict=False)]
+        elif kind == "Div":  # what divides by row is a size
+            waiting.append((node.next_functions[0][0], way, weighed))
+        elif kind == "Mul":
+            weighs = _weighs_rows(node)
+            if len(parents_of(node)) == 1 and (weighs or constant_factor(node) is not None):
                 waiting.append((parents_of(node)[0], way, weighed or weighs))
-        elif kind in _RISING:
-            waiting += [(one, sign, weighed) for one in parents_of(node)]
+        elif kind in _RISING or kind == "Neg":
+            waiting += [(one, way, weighed) for one in parents_of(node)]
     return None
 
 
 def _weighs_rows(node: Any) -> bool:
     """Return whether a product has a factor of many unlike numbers without a history, not all below zero."""
-    if kind_of(node) != "Mul":
-        return False
     found = [saved(node, name) for name in ("_saved_other", "_saved_self")]
     weights = next((w for w in found if w is not None and w.numel() > 1 and not w.requires_grad), None)
     return weights is not None and bool((weights > 0).any()) and bool((weights != weights.flatten()[0]).any())

@@ -34,6 +34,7 @@ __all__ = [
     "shared_activation",
     "sign_to",
     "softmax_axis",
+    "turns",
     "walk",
 ]
 
@@ -187,10 +188,17 @@ def sign_to(loss: torch.Tensor, wanted: Any) -> int | None:
         kind, parents = (kind_of(node), parents_of(node)) if node is not None else ("", [])
         if len(parents) != 1 or kind not in (*SHAPE_ONLY, *_SIGNED):
             return None
-        factor = constant_factor(node) if kind in ("Mul", "Div") else None
-        turned = kind == "Neg" or (kind == "Rsub") or (factor is not None and factor < 0)
-        sign, node = -sign if turned else sign, parents[0]
+        sign, node = -sign if turns(node) else sign, parents[0]
     return None
+
+
+def turns(node: Any) -> bool:
+    """Return whether a node gives minus its one operand, up to a positive factor and a constant."""
+    kind = kind_of(node)
+    if kind in ("Mul", "Div"):
+        factor = constant_factor(node)
+        return factor is not None and factor < 0
+    return kind == "Neg" or (kind == "Rsub" and len(parents_of(node)) == 1)
 
 
 def softmax_axis(tensor: torch.Tensor) -> int | None:
@@ -253,19 +261,11 @@ def loss_structure(
     while node is not None and node not in known and len(out["operations"]) < 8:
         kind = kind_of(node)
         out["operations"].append(kind)
-        if kind == "Neg":
+        if turns(node):
             out["negated"] = not out["negated"]
-        elif kind == "Mean":
-            out["reduction"] = "mean"
-        elif kind == "Sum":
-            out["reduction"] = "sum"
-        elif kind == "Rsub" and len(parents_of(node)) == 1:
-            out["negated"] = not out["negated"]
-        elif kind in ("Mul", "Div"):
-            factor = constant_factor(node)
-            if factor is not None and factor < 0:
-                out["negated"] = not out["negated"]
-        elif kind not in SHAPE_ONLY:
+        elif kind in ("Mean", "Sum"):
+            out["reduction"] = kind.lower()
+        elif kind not in ("Mul", "Div", *SHAPE_ONLY):
             # Of two operands one has no history: numbers that were given.
             differs = any(kind_of(p) in ("Sub", "Rsub") and len(parents_of(p)) == 1 for p in parents_of(node))
             error = kind in ("Pow", "Abs") and differs

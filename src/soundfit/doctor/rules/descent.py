@@ -210,9 +210,9 @@ def _pulled_away(case: Case) -> list[Diagnosis]:
 def _disfavours(case: Case) -> list[Diagnosis]:
     """A policy gradient of the wrong sign: what earned more becomes rarer, and what the script prints of it does not rise."""
     for told in (case["custom.told"] or []) if case["custom.actions"] == 1 else []:
-        values = told["values"]
+        values = told.values
         third = len(values) // 3
-        if told["kind"] != "higher" or third == 0 or case["optimiser.maximize"]:
+        if told.kind != "higher" or third == 0 or case["optimiser.maximize"]:
             continue
         first, last = sum(values[:third]) / third, sum(values[-third:]) / third
         if last > first or not (max(values) > first or last < first):
@@ -221,7 +221,7 @@ def _disfavours(case: Case) -> list[Diagnosis]:
         fix = say("The loss rises with the log-probability of what earned a positive weight, so that each step makes it rarer; a reward or an advantage is climbed: take minus their product (where it is a cost that weighs, this is right and the printed score is another matter).")  # fmt: skip
         return [
             case.diagnose("gradient-ascent", "a policy gradient of the wrong sign: what is rewarded becomes rarer", 0.93, fix, place=place,
-                          change={"favoured": True}, printed=told["label"], at_start=first, at_end=last)
+                          change={"favoured": True}, printed=told.label, at_start=first, at_end=last)
         ]  # fmt: skip
     return []
 
