@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from soundfit.bank.program import LoopProgram, Program
+from soundfit.bank.program import LoopProgram
 
 __all__ = ["AloneProgram", "is_fast_alone"]
 
@@ -22,5 +22,3 @@ class AloneProgram(LoopProgram):
     """A loop for modules that draw by counter: nothing is seeded, and workers never wait for each other."""
 
     seeded = False
-    # Losses follow vmap over rows, as they do in a bank.
-    _member_exam = Program._member_exam

@@ -145,14 +145,15 @@ class Program:
     def _member_exam(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights_EB: Tensor
     ) -> Tensor:
-        output = self._output(params, buffers, x)
+        row_loss_B = self._row_losses(self._output(params, buffers, x), y)
+        # Rows that are not a member's count 0 even where their loss is not finite.
+        return torch.where(weights_EB == 0, 0.0, weights_EB * row_loss_B).sum(-1)
 
+    def _row_losses(self, output: Tensor, y: Tensor) -> Tensor:
         def of_row(output: Tensor, target: Tensor) -> Tensor:
             return self.loss(output.unsqueeze(0), target.unsqueeze(0), None)
 
-        # Rows that are not a member's count 0 even where their loss is not finite.
-        row_loss_B = vmap(of_row)(output, y)
-        return torch.where(weights_EB == 0, 0.0, weights_EB * row_loss_B).sum(-1)
+        return vmap(of_row)(output, y)
 
     def _output(self, params: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         state: dict[str, Any] = {
@@ -169,6 +170,8 @@ class LoopProgram(Program):
     tapeable = False
     #: Whether members draw from torch's generator, which is seeded for each.
     seeded = True
+    #: Whether the loss of each row is taken by ``vmap``, until a loss shows that it cannot be.
+    _rows_by_map = True
 
     def exam(
         self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights: Tensor, *, own: Own
@@ -213,12 +216,13 @@ class LoopProgram(Program):
                 changed.append(mine)
         return torch.stack(losses), tuple(torch.stack(c) for c in zip(*changed, strict=True))
 
-    def _member_exam(
-        self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor, weights_EB: Tensor
-    ) -> Tensor:
-        output = self._output(params, buffers, x)
-        row_loss_B = torch.stack([self.loss(output[k : k + 1], y[k : k + 1], None) for k in range(len(y))])
-        return torch.where(weights_EB == 0, 0.0, weights_EB * row_loss_B).sum(-1)
+    def _row_losses(self, output: Tensor, y: Tensor) -> Tensor:
+        if self._rows_by_map:
+            try:
+                return super()._row_losses(output, y)
+            except Exception:  # whatever a loss of one's own does that a transform cannot follow
+                self._rows_by_map = False
+        return torch.stack([self.loss(output[k : k + 1], y[k : k + 1], None) for k in range(len(y))])
 
 
 def _member(tensors: Tensors, i: int) -> Tensors:

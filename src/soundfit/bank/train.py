@@ -9,8 +9,9 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from soundfit.bank.chunk_run import ChunkRun, Job
 from soundfit.bank.far_run import FarRun, share_data
 from soundfit.bank.loss import resolve_loss
 from soundfit.bank.outcome import Outcome
+from soundfit.bank.precision import matmul_precision
 from soundfit.bank.race import Race, Rungs, Standing
 from soundfit.bank.rows import BankData, MemberRows
 from soundfit.bank.seating import Chunk, MakeModule, seat_banks, seat_chunks, stay_in_memory
@@ -126,6 +128,7 @@ def train_members(
             at_once=at_once,
         )
     ]
+    _warn_of_loops(chunks)
     fingerprint = ""
     if checkpoint is not None:
         fingerprint = _fingerprint(data, loss) + ("bf16" if precision == "bf16" else "")
@@ -141,7 +144,7 @@ def train_members(
     local = executor is None and n_workers > 1 and device.type == "cpu" and _deserves_processes(chunks)
     with (
         tempfile.TemporaryDirectory(prefix="soundfit-") as folder,
-        _matmul_precision(precision),
+        matmul_precision(precision),
         ProcessExecutor(n_workers) if local else nullcontext() as processes,
     ):
         waits_on_disk = race is not None and not stay_in_memory(chunks, device, memory_bytes)
@@ -165,6 +168,15 @@ def train_members(
         finished = side_by_side.do(_to_the_end)
     outcomes = dict(finished)
     return [outcomes[i] for i in range(len(configs))]
+
+
+def _warn_of_loops(chunks: Sequence[Chunk]) -> None:
+    for reason in sorted({c.loop_reason for c in chunks if c.loop_reason and len(c.seats) > 1}):
+        warnings.warn(
+            f"Members train one after the other, not as one program: {reason}. Expect the time of a loop.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _steps(chunk: Chunk) -> int:
@@ -227,18 +239,6 @@ def _run_race(side_by_side: _SideBySide, race: Race, job: Job) -> None:
             rungs.judge(epoch, sorted(standings, key=lambda s: s.at))
         for run in side_by_side.runs:
             run.drop(rungs.left[epoch], epoch)
-
-
-@contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest" if precision == "bf16" else precision)
-    torch.backends.cudnn.allow_tf32 = precision != "highest"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def _fingerprint(data: BankData, loss: object) -> str:
