@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from soundfit.models.conv import Cnn, PictureNet, ResNet, build_picture_net, multiply_adds
+from reached import parameters_never_reached
+from soundfit.models.conv import (
+    PICTURE_MODELS,
+    Cnn,
+    PictureNet,
+    ResNet,
+    build_picture_net,
+    multiply_adds,
+)
 from soundfit.models.grad_cam import grad_cam, with_maps
 from soundfit.records import Config
 
@@ -52,7 +60,7 @@ def test_multiply_adds_are_those_of_the_layers():
     assert multiply_adds("cnn", 4, 2, (8, 8, 1)) == expected
 
 
-def test_gradients_reach_the_first_layer_of_a_deep_residual_net_better_than_of_a_plain_one():
+def test_gradients_of_the_first_layer_explode_in_a_deep_plain_net_and_not_in_a_residual_one():
     norms = {}
     for residual in (True, False):
         torch.manual_seed(0)
@@ -60,8 +68,8 @@ def test_gradients_reach_the_first_layer_of_a_deep_residual_net_better_than_of_a
         x = torch.randn(16, 1, 8, 8)
         nn.functional.cross_entropy(net(x), torch.arange(16) % 3).backward()
         norms[residual] = float(net.stem.weight.grad.norm() / net.output.weight.grad.norm())
-    assert norms[True] > 0
-    assert norms[True] != norms[False]
+    assert 0.01 < norms[True] < 1.0
+    assert norms[False] > 10.0
 
 
 def test_grad_cam_points_at_what_speaks_for_the_class():
@@ -82,3 +90,10 @@ def test_grad_cam_points_at_what_speaks_for_the_class():
     assert float(maps[1].max()) < 1e-6  # brightness speaks against class 0
     assert all(p.grad is None for p in net.parameters())
     assert with_maps(build_picture_net(Config(model="linear"), (8, 8, 1), 2)) is None
+
+
+@pytest.mark.parametrize("model", PICTURE_MODELS)
+def test_every_parameter_learns(model: str) -> None:
+    net = build_picture_net(Config(model=model, width=8, depth=2), (12, 12, 1), 3)
+    x = torch.randint(0, 255, (24, 12, 12, 1), dtype=torch.uint8)
+    assert parameters_never_reached(net, x, torch.arange(24) % 3) == []

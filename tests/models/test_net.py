@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from reached import parameters_never_reached
 from soundfit.models.net import ACTIVATIONS, MODELS, Linear, PeriodicEmbedding, build, count_parameters
 from soundfit.records import Config
 
@@ -30,6 +31,14 @@ def test_first_predictions_are_near_the_mean_and_hidden_signals_keep_their_scale
     net.output.register_forward_pre_hook(lambda _, inputs: hidden.append(float(inputs[0].detach().std())))
     net(x)
     assert 0.2 < hidden[0] < 3.0
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("model", MODELS)
+def test_every_parameter_learns(model: str, activation: str) -> None:
+    config = Config(model=model, width=16, depth=2, options={"activation": activation})
+    torch.manual_seed(0)
+    assert parameters_never_reached(build(config, 7, 3), torch.randn(24, 7), torch.arange(24) % 3) == []
 
 
 def test_linear_starts_at_zero_and_depth_zero_is_linear() -> None:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reached import parameters_never_reached
 from soundfit.bank import BankData, MemberRows, train_members
 from soundfit.bank.chunk import MemberNeed, held_elements, members_at_once
 from soundfit.models.recurrent import RecurrentLayer, RecurrentNet
@@ -152,3 +153,11 @@ def test_members_over_many_steps_share_memory_instead_of_filling_it():
     room = 3 * need.peak_bytes
     assert members_at_once(need, device=torch.device("cpu"), memory_bytes=room) == 3
     assert held_elements(torch.nn.Linear(2, 2), torch.zeros(3, 2)) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_learns(kind):
+    torch.manual_seed(1)
+    x = torch.stack([_padded(torch.randn(5, 2), 6, 0.0) for _ in range(12)])
+    net = _net(kind, both=True, depth=2).train()
+    assert parameters_never_reached(net, x, torch.arange(12) % 3) == []

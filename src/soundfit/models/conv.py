@@ -166,10 +166,11 @@ class Cnn(nn.Module):
 class ResNet(nn.Module):
     """Three stages of ``depth`` pre-activation basic blocks (He et al. 2016, "Identity mappings").
 
-    Each block adds ``conv(relu(norm(conv(relu(norm(x))))))`` to its input; its last norm starts at zero, so
-    that the net starts as the identity and depth costs no signal (Goyal et al. 2017). Widths ``width``,
-    2 · and 4 ·; stages halve the resolution. ``residual=False`` leaves the sums out: the plain net that
-    shows what they are for.
+    Each block adds ``conv(relu(norm(conv(relu(norm(x))))))`` to its input; its last convolution starts at
+    zero, so that the net starts as the identity and depth costs no signal (Zhang et al. 2019, "Fixup"). Not
+    its last norm, as in blocks that end with one (Goyal et al. 2017): here a ReLU follows, which lets no
+    gradient pass at zero, and the block would never learn. Widths ``width``, 2 · and 4 ·; stages halve the
+    resolution. ``residual=False`` leaves the sums out: the plain net that shows what they are for.
 
     Shape:
         - Input: (B, C, H, W); output: (B, n).
@@ -229,7 +230,7 @@ class _Block(nn.Module):
         self.second = _convolution(fan_out, fan_out, 1)
         self.residual = residual
         if residual:
-            nn.init.zeros_(self.second_norm.weight)
+            nn.init.zeros_(self.second.weight)
         changes = fan_in != fan_out or stride > 1
         self.shortcut = nn.Conv2d(fan_in, fan_out, 1, stride, bias=False) if changes and residual else None
 
