@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from soundfit.artifact.on_device import device_of
 from soundfit.data.picture_arrays import as_pictures
 from soundfit.data.picture_batch import PictureBatch, read_batch
 from soundfit.data.picture_decode import from_image
@@ -153,10 +154,10 @@ class PicturePredictor:
         rows = max(1, _ELEMENTS_A_PASS // max(int(np.prod(size)), 1))
         with torch.inference_mode():
             for start in range(0, len(pixels), rows):
-                part = torch.from_numpy(np.array(pixels[start : start + rows]))
+                part = torch.from_numpy(np.array(pixels[start : start + rows])).to(device_of(self.modules[0]))
                 seen = part if self.backbone is None else self.backbone(part)
                 for module in self.modules:
-                    total[start : start + rows] += self._member(module(seen).double())
+                    total[start : start + rows] += self._member(module(seen).double().cpu())
         mean = total / len(self.modules)
         if isinstance(pictures, PictureBatch):
             mean[list(pictures.broken)] = np.nan

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from soundfit.artifact.on_device import device_of
 from soundfit.data.sequence_layout import Layout, SequenceSource
 from soundfit.data.sequence_source import read_sequences
 from soundfit.data.target import TargetScale
@@ -129,8 +130,9 @@ class SequencePredictor:
         with torch.inference_mode():
             for start in range(0, len(steps), rows):
                 part = torch.from_numpy(np.ascontiguousarray(steps[start : start + rows]))
+                part = part.to(device_of(self.modules[0]))
                 for module in self.modules:
-                    total[start : start + rows] += self._member(module(part).double())
+                    total[start : start + rows] += self._member(module(part).double().cpu())
         mean = total / len(self.modules)
         return mean if self.task == "classification" else mean[:, 0]
 

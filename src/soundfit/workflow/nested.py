@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from soundfit.artifact import AnyPredictor
+from soundfit.artifact.on_device import on_device
 from soundfit.data.nested import nested
 from soundfit.data.table import Table
 from soundfit.metrics.scores import Metric
@@ -83,7 +84,8 @@ def nested_score(
         predictor = predictor_of(views, study)
         rows = table.take(fold.validation)
         read = rows.frame if inputs is None else inputs(fold.validation)
-        scores.append(metric(rows.target, predictor.outputs(read)))
+        with on_device(predictor, device or torch.device("cpu")):
+            scores.append(metric(rows.target, predictor.outputs(read)))
         chosen.append(study.result.chosen)
     return NestedScore(np.array(scores), tuple(chosen))
 

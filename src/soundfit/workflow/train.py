@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import soundfit
 from soundfit.artifact import AnyPredictor
+from soundfit.artifact.on_device import on_device
 from soundfit.bank import Outcome, train_members
 from soundfit.bank.shard import Shard, joined
 from soundfit.errors import Interrupted, UsageError
@@ -264,7 +265,8 @@ def _train(
         remarks: tuple[str, ...] = ()
         if not options.keep_sealed and not watcher.interrupted():
             watcher.on_stage("opening the sealed test rows")
-            exam, remarks = _exam_once(predictor, material, views.metric, options, checkpoint)
+            with on_device(predictor, device):
+                exam, remarks = _exam_once(predictor, material, views.metric, options, checkpoint)
         nested = None
         if options.nested and not watcher.interrupted():
             watcher.on_stage("nested cross-validation")
