@@ -19,7 +19,15 @@ from soundfit.records import Config
 from soundfit.study.prediction_interval import PredictionInterval
 from soundfit.study.temperature import LIMITS
 
-__all__ = ["SCHEMA", "Description", "checked_config", "read_description", "table_description"]
+__all__ = [
+    "SCHEMA",
+    "Description",
+    "checked_config",
+    "checked_configs",
+    "checked_weights",
+    "read_description",
+    "table_description",
+]
 
 T = TypeVar("T")
 
@@ -94,9 +102,6 @@ def table_description(given: Mapping[str, Any]) -> Description:
         raise unreadable(f"'members' is a whole number from 1 to {_MAX_MEMBERS:,}", n_members)
     encoders = _shared(given, "encoders", "encoder_of", Encoder.from_dict, n_members)
     config = checked_config(given.get("config"))
-    configs: tuple[Config, ...] = (config,) * n_members
-    if "configs" in given:
-        configs = _shared(given, "configs", "config_of", checked_config, n_members)
     n_scales = n_members if regression else 0
     scales = tuple(TargetScale.from_dict(form) for form in _forms(given, "scales", n_scales))
     if len({scale.transform for scale in scales}) > 1:
@@ -110,8 +115,8 @@ def table_description(given: Mapping[str, Any]) -> Description:
         raise unreadable(f"'temperature' is a number from {LIMITS[0]} to {LIMITS[1]}", temperature)
     return Description(
         config=config,
-        configs=configs,
-        weights=_weights(given.get("weights"), n_members),
+        configs=checked_configs(given, config, n_members),
+        weights=checked_weights(given.get("weights"), n_members),
         encoders=encoders,
         scales=scales,
         task=task,
@@ -160,7 +165,15 @@ def _shared(
     return tuple(things[i] for i in of)
 
 
-def _weights(given: Any, n_members: int) -> tuple[float, ...]:
+def checked_configs(given: Mapping[str, Any], config: Config, n_members: int) -> tuple[Config, ...]:
+    """Return each member's configuration; ``config`` where a model was saved without them."""
+    if "configs" not in given:
+        return (config,) * n_members
+    return _shared(given, "configs", "config_of", checked_config, n_members)
+
+
+def checked_weights(given: Any, n_members: int) -> tuple[float, ...]:
+    """Return each member's share; ``DataError`` where they are none."""
     if given is None:
         return (1.0 / n_members,) * n_members
     if not isinstance(given, list) or len(given) != n_members:

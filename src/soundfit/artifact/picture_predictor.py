@@ -1,4 +1,4 @@
-"""PicturePredictor: the chosen configuration's fold members as one model on pictures.
+"""PicturePredictor: fold members of the chosen configuration, or of a blend, as one model on pictures.
 
 Reads files, folders, tables of paths, arrays, or Pillow pictures; scales them as in training. Class
 probabilities (or values) of the members are averaged. Knows no scores.
@@ -44,7 +44,7 @@ class PicturePredictor:
     """An ensemble of K members on pictures.
 
     Attributes:
-        config: the members' configuration.
+        config: the chosen configuration.
         modules: K nets in evaluation mode, bytes (B, H, W, C) in; heads where there is a ``backbone``.
         shape: (H, W, C) to which pictures are brought.
         scales: target scales, one per member; empty for classification.
@@ -52,6 +52,8 @@ class PicturePredictor:
         temperature: of class probabilities.
         interval: of predictions, on the scale of training; None for classification.
         backbone: the frozen net whose features the members read; None where each is a whole net.
+        configs: each member's configuration; empty where all have ``config``.
+        weights: each member's share, summing to 1; empty for equal shares.
     """
 
     config: Config
@@ -64,6 +66,8 @@ class PicturePredictor:
     temperature: float = 1.0
     interval: PredictionInterval | None = None
     backbone: Backbone | None = None
+    configs: tuple[Config, ...] = ()
+    weights: tuple[float, ...] = ()
 
     kind = "image"
 
@@ -135,6 +139,11 @@ class PicturePredictor:
         return pd.DataFrame(columns).infer_objects()
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Each member's share of the mean, summing to 1."""
+        return self.weights or (1.0 / len(self.modules),) * len(self.modules)
+
+    @property
     def _unit(self) -> TargetScale:
         """The members' common scale: the transform alone."""
         low, high = min(s.low for s in self.scales), max(s.high for s in self.scales)
@@ -149,16 +158,15 @@ class PicturePredictor:
         """Return the members' mean: probabilities (N, C), or transformed values (N,); NaN for broken ones."""
         pixels = pictures.pixels if isinstance(pictures, PictureBatch) else pictures
         n_outputs = len(self.classes) if self.task == "classification" else 1
-        total = np.zeros((len(pixels), n_outputs))
+        mean = np.zeros((len(pixels), n_outputs))
         size = self.shape if self.backbone is None else (*self.backbone.size, 3)
         rows = max(1, _ELEMENTS_A_PASS // max(int(np.prod(size)), 1))
         with torch.inference_mode():
             for start in range(0, len(pixels), rows):
                 part = torch.from_numpy(np.array(pixels[start : start + rows])).to(device_of(self.modules[0]))
                 seen = part if self.backbone is None else self.backbone(part)
-                for module in self.modules:
-                    total[start : start + rows] += self._member(module(seen).double().cpu())
-        mean = total / len(self.modules)
+                for module, share in zip(self.modules, self.shares, strict=True):
+                    mean[start : start + rows] += share * self._member(module(seen).double().cpu())
         if isinstance(pictures, PictureBatch):
             mean[list(pictures.broken)] = np.nan
         return mean if self.task == "classification" else mean[:, 0]
@@ -189,10 +197,13 @@ def build_picture_predictor(
     temperature: float = 1.0,
     interval: PredictionInterval | None = None,
     backbone: Backbone | None = None,
+    configs: Sequence[Config] = (),
+    weights: Sequence[float] = (),
 ) -> PicturePredictor:
     """Build the members' nets and load their weights and statistics.
 
     With a ``backbone`` members are heads on its features, or where the configuration says so all of it tuned.
+    ``configs`` are each member's own where they differ.
 
     Raises:
         UsageError: timm is missing where it is needed.
@@ -201,14 +212,14 @@ def build_picture_predictor(
     height, width, channels = shape
     n_outputs = len(classes) if task == "classification" else 1
     modules = []
-    for state in states:
+    for state, own in zip(states, configs or (config,) * len(states), strict=True):
         module: nn.Module
         if backbone is None:
-            module = build_picture_net(config, (height, width, channels), n_outputs)
+            module = build_picture_net(own, (height, width, channels), n_outputs)
         else:
-            module = build_head(config, backbone.n_features, n_outputs)
-            if config.model == TUNED:
-                module = TunedNet(deepcopy(backbone), module, tuned_augment(config))
+            module = build_head(own, backbone.n_features, n_outputs)
+            if own.model == TUNED:
+                module = TunedNet(deepcopy(backbone), module, tuned_augment(own))
         module.load_state_dict(state)
         modules.append(module.eval().requires_grad_(False))
     return PicturePredictor(
@@ -223,4 +234,6 @@ def build_picture_predictor(
         interval,
         # A tuned member holds its own.
         backbone.eval().requires_grad_(False) if backbone is not None and config.model != TUNED else None,
+        tuple(configs),
+        tuple(weights),
     )

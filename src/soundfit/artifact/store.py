@@ -13,7 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from soundfit.artifact.any_predictor import AnyPredictor
-from soundfit.artifact.description import SCHEMA, checked_config, read_description, table_description
+from soundfit.artifact.description import (
+    SCHEMA,
+    checked_config,
+    checked_configs,
+    checked_weights,
+    read_description,
+    table_description,
+)
 from soundfit.artifact.picture_predictor import PicturePredictor, build_picture_predictor
 from soundfit.artifact.predictor import Predictor, bare_modules
 from soundfit.artifact.sequence_predictor import SequencePredictor, build_sequence_predictor
@@ -106,6 +113,19 @@ def _describe_pictures(predictor: PicturePredictor) -> dict[str, Any]:
         "temperature": predictor.temperature,
         "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
         "backbone": predictor.config.get("backbone"),
+        **_shares(predictor),
+    }
+
+
+def _shares(predictor: PicturePredictor) -> dict[str, Any]:
+    """Return each member's configuration and share where they are not all alike."""
+    if not predictor.configs:
+        return {}
+    configs, config_of = _distinct(predictor.configs)
+    return {
+        "configs": [c.to_dict() for c in configs],
+        "config_of": config_of,
+        "weights": list(predictor.shares),
     }
 
 
@@ -202,6 +222,8 @@ def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> Pict
     )
     if not sane:
         raise ValueError("model.json's sizes, task and members do not fit together")
+    configs = checked_configs(described, config, n_members) if "configs" in described else ()
+    weights = checked_weights(described["weights"], n_members) if "weights" in described else ()
     tensors = load_file(str(weights_path))
     backbone = _backbone(described.get("backbone"), config, tuple(shape), tensors)
     return build_picture_predictor(
@@ -215,6 +237,8 @@ def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> Pict
         temperature=temperature,
         interval=PredictionInterval.from_dict(given) if given is not None else None,
         backbone=backbone,
+        configs=configs,
+        weights=weights,
     )
 
 

@@ -29,6 +29,9 @@ from soundfit.study.temperature import fit_temperature
 from soundfit.study.views import StudyViews, TableViews
 
 __all__ = [
+    "Speaking",
+    "blend_members",
+    "blend_temperature",
     "class_temperature",
     "final_predictor",
     "final_record",
@@ -47,7 +50,7 @@ def final_predictor(
     Its fold members, or those of ``refit`` where that was chosen.
     """
     blend = blend or blend_study(views, study)
-    read, members = views, _of_folds(views, study, blend)
+    read, members = views, blend_members(views, study, blend)
     if refit is not None and refit.views is not None:
         read, members = refit.views, _refitted(refit)
     shift = prediction_shift(views, blend)
@@ -62,7 +65,7 @@ def final_predictor(
         target=views.table.target_name,
         classes=views.table.classes,
         interval=None if interval is None else interval.around(shift),
-        temperature=_temperature(views, blend.outputs),
+        temperature=blend_temperature(views, blend),
         configs=[m.config for m in members],
         weights=[m.weight for m in members],
         profile=profile_columns(views.table),
@@ -82,7 +85,7 @@ def _shifted(scale: TargetScale, shift: float) -> TargetScale:
 
 
 @dataclass(frozen=True)
-class _Speaking:
+class Speaking:
     """A member of the final model, the fold whose view it reads, and its share."""
 
     config: Config
@@ -91,17 +94,18 @@ class _Speaking:
     weight: float
 
 
-def _of_folds(views: StudyViews, study: StudyRun, blend: Blend) -> list[_Speaking]:
+def blend_members(views: StudyViews, study: StudyRun, blend: Blend) -> list[Speaking]:
+    """Return the fold members of a blend; the shares of a configuration's members are equal."""
     members = []
     for configuration, weight in zip(blend.configurations, blend.weights, strict=True):
         config = study.result.configurations[configuration]
         speaking = speaking_members(views, study, configuration)
-        members += [_Speaking(config, o, m.fold, weight / len(speaking)) for m, o in speaking]
+        members += [Speaking(config, o, m.fold, weight / len(speaking)) for m, o in speaking]
     return members
 
 
-def _refitted(refit: Refit) -> list[_Speaking]:
-    return [_Speaking(m.config, m.outcome, 0, m.weight) for m in refit.members]
+def _refitted(refit: Refit) -> list[Speaking]:
+    return [Speaking(m.config, m.outcome, 0, m.weight) for m in refit.members]
 
 
 def final_record(
@@ -163,16 +167,28 @@ def class_temperature(views: StudyViews, result: StudyResult) -> float:
     return 1.0 if result.predictions is None else _temperature(views, result.predictions)
 
 
+def blend_temperature(views: StudyViews, blend: Blend) -> float:
+    """Return the temperature of a blend's probabilities; 1 for regression."""
+    return _temperature(views, blend.outputs)
+
+
 def _temperature(views: StudyViews, outputs: NDArray[np.float64]) -> float:
     if views.scales:
         return 1.0
     return fit_temperature(views.target, outputs, [f.validation for f in views.folds])
 
 
-def value_interval(views: StudyViews, result: StudyResult) -> PredictionInterval | None:
-    """Return the interval of the chosen configuration on the scale of training; None for classes."""
+def value_interval(
+    views: StudyViews, result: StudyResult, blend: Blend | None = None
+) -> PredictionInterval | None:
+    """Return the interval of the chosen configuration or of a blend, on the scale of training.
+
+    None for classes.
+    """
     if not views.scales or result.predictions is None:
         return None
+    if blend is not None:
+        return fit_interval(_unit(views).forward(views.target), blend.outputs)
     return fit_interval(_unit(views).forward(views.target), _unit(views).forward(result.predictions))
 
 

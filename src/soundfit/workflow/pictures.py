@@ -26,11 +26,18 @@ from soundfit.models.backbone_weights import (
 from soundfit.records import Plan, StudyResult
 from soundfit.records.said import say
 from soundfit.study.backbone import TUNED, Reading, against_scratch, head_views, rival, scratch_views, tune
+from soundfit.study.blend import Blend
 from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.pictures import picture_views
 from soundfit.study.solved import Solving
 from soundfit.study.tensors import TensorViews
-from soundfit.workflow.final import class_temperature, speaking_members, value_interval
+from soundfit.workflow.final import (
+    blend_members,
+    blend_temperature,
+    class_temperature,
+    speaking_members,
+    value_interval,
+)
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.options import Options
 from soundfit.workflow.picture_record import write_picture_record
@@ -39,6 +46,8 @@ __all__ = ["picture_material"]
 
 #: With so many pictures a class or fewer, a pretrained backbone that lies on this machine is used unasked.
 _FEW_A_CLASS = 20
+# Configurations of the final model: each pass over pictures is dear.
+_MOST_BLENDED = 3
 
 
 def picture_material(source: str | Path, options: Options, steps: Steps, device: torch.device) -> Material:
@@ -89,6 +98,7 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
         pictures.content,
         write=partial(write_picture_record, pictures=pictures),
         record=record,
+        blends=_MOST_BLENDED,
     )
     return material if choice is None else _with_backbone(material, pictures, choice, options, steps, device)
 
@@ -201,6 +211,7 @@ def _with_backbone(
         views=views,
         predictor=predictor,
         write=partial(write_picture_record, pictures=pictures, backbone=backbone),
+        blends=1,
         # A nested study would train the whole net as often as there are folds.
         deepen=None if options.nested else deepen,
         identity={"backbone": f"timm:{choice.name}", "weights": digest},
@@ -213,18 +224,21 @@ def _with_backbone(
 def final_picture_predictor(
     views: TensorViews,
     study: StudyRun,
+    blend: Blend | None = None,
     *,
     shape: tuple[int, ...] | None = None,
     backbone: Backbone | None = None,
 ) -> PicturePredictor:
-    """Average the chosen configuration's fold members, with calibrated probabilities."""
+    """Average fold members of the chosen configuration or of a blend, with calibrated probabilities."""
     if not study.result.chosen_config.get("backbone"):
         backbone = None
+    if blend is not None and not blend.alone:
+        return _blended(views, study, blend)
     speaking = speaking_members(views, study)
     return build_picture_predictor(
         study.result.chosen_config,
         [o.module.state_dict() for _, o in speaking],
-        shape=shape or tuple(views.data.inputs_VN.shape[2:]),
+        shape=shape or _shape(views),
         scales=[views.scales[m.fold] for m, _ in speaking] if views.scales else [],
         task=views.table.task,
         target=views.table.target_name,
@@ -233,3 +247,24 @@ def final_picture_predictor(
         interval=value_interval(views, study.result),
         backbone=backbone,
     )
+
+
+def _blended(views: TensorViews, study: StudyRun, blend: Blend) -> PicturePredictor:
+    members = blend_members(views, study, blend)
+    return build_picture_predictor(
+        study.result.chosen_config,
+        [m.outcome.module.state_dict() for m in members],
+        shape=_shape(views),
+        scales=[views.scales[m.fold] for m in members] if views.scales else [],
+        task=views.table.task,
+        target=views.table.target_name,
+        classes=views.table.classes,
+        temperature=blend_temperature(views, blend),
+        interval=value_interval(views, study.result, blend),
+        configs=[m.config for m in members],
+        weights=[m.weight for m in members],
+    )
+
+
+def _shape(views: TensorViews) -> tuple[int, ...]:
+    return tuple(views.data.inputs_VN.shape[2:])
