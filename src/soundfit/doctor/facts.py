@@ -37,6 +37,8 @@ __all__ = [
 
 Tensor = torch.Tensor
 
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
 
 def input_facts(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
     """Return scale, spread and oddities of the inputs; per column for matrices."""
@@ -118,7 +120,7 @@ def order_facts(task: Task, root: RootRecord) -> dict[str, Any]:
 
 def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
     """Return, per weight matrix at the start: constant or not, gain (std times root of fan-in); and what moved."""
-    out: dict[str, Any] = {"matrices": [], "embeddings": []}
+    out: dict[str, Any] = {"matrices": [], "embeddings": [], "still_norms": []}
     if root.initial is None:
         return out
     now = root.module.state_dict()
@@ -133,9 +135,11 @@ def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         delta = float((after - start).norm())
         moved += float(bool(delta > 0) or not math.isfinite(delta))
         size += 1
-        if w.dim() < 2:
-            continue
         owner = root.module.get_submodule(name.rpartition(".")[0]) if "." in name else root.module
+        if w.dim() < 2:
+            if isinstance(owner, _NORMS) and name.endswith("weight") and not _ever_speaks(owner, start):
+                out["still_norms"].append({"name": name, "place": watch.births.get(id(owner))})
+            continue
         fan_in = start[0].numel()
         if isinstance(owner, nn.Embedding):
             out["embeddings"].append({
@@ -162,6 +166,13 @@ def weight_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:
         a, b = sum(m["after"] for m in out["matrices"]), sum(m["norm"] for m in out["matrices"])
         out["after_norm_ratio"] = a / (b + 1e-12)
     return out
+
+
+def _ever_speaks(norm: nn.Module, scale_at_start: torch.Tensor) -> bool:
+    """Return whether a norm's scale or shift was other than 0, at the start or at the end."""
+    shift = getattr(norm, "bias", None)
+    now = [t for t in (norm.weight, shift) if isinstance(t, torch.Tensor)]
+    return bool(scale_at_start.any()) or any(bool(t.detach().any()) for t in now)
 
 
 def module_facts(watch: Watch, root: RootRecord) -> dict[str, Any]:

@@ -105,12 +105,18 @@ class Roots:
                 p.requires_grad_(True)
 
     def _wake(self, module: nn.Module) -> None:
-        """Draw matrices that are all zero, whenever they join the model (a fine-tuning may add them)."""
+        """Draw matrices that are all zero, and set scales of norms to 1, whenever they join the model.
+
+        A fine-tuning may add them later.
+        """
         held = dict(module.named_parameters()) if self.wanted.get("wake") else {}
         with torch.no_grad():
             for name in self.wanted.get("wake", ()):
                 if name in held and not bool(held[name].any()):
-                    nn.init.kaiming_uniform_(held[name], a=math.sqrt(5))
+                    if held[name].dim() < 2:
+                        nn.init.ones_(held[name])
+                    else:
+                        nn.init.kaiming_uniform_(held[name], a=math.sqrt(5))
 
     def _take_buffers(self, module: nn.Module) -> None:
         """Give a copy of the model the statistics of the one that is taught."""

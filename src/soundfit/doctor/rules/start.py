@@ -20,7 +20,7 @@ def initial(case: Case) -> list[Diagnosis]:
     matrices = case["weights.matrices"] or []
     if not matrices:
         return _still_factors(case) or _stuck_by_hand(case) or _wild_by_hand(case) or _wild_factors(case)
-    if still := _still_products(case):
+    if still := _still_products(case) or _still_norms(case):
         return still
     hidden = [m for m in matrices[:-1] if m["units"] > 1] if len(matrices) > 1 else []
     constant = [m for m in hidden if m["constant"] or m["rows_equal"]]
@@ -179,6 +179,19 @@ def _still_products(case: Case) -> list[Diagnosis]:
     return [
         case.diagnose("bad-init", "both factors of a product start at zero and stay there", 0.96, fix, place=still[0]["place"], module=still[0]["name"],
                       change={"wake": list(owners.values())}, matrices=[m["name"] for m in still[:8]])
+    ]  # fmt: skip
+
+
+def _still_norms(case: Case) -> list[Diagnosis]:
+    """Norms whose scale and shift start at zero and stay there: a ReLU behind them lets no gradient pass."""
+    away = {n for kind in ("frozen", "unreached", "forgotten") for n in case[f"optimiser.{kind}"] or []}
+    still = [n for n in case["weights.still_norms"] or [] if n["name"] not in away]
+    if not still or case.number("steps", 0) < 10:
+        return []
+    fix = say("Scale and shift of {names} start at zero and never move: all that comes out is zero, and a ReLU behind it passes no gradient at zero, so neither the norm nor what stands behind it learns. Start the last layer of the branch at zero instead (nn.init.zeros_ of its weight), or the scale at 1.", names=", ".join(n["name"] for n in still[:4]))  # fmt: skip
+    return [
+        case.diagnose("bad-init", "norms start at zero where that lets no gradient pass", 0.96, fix, place=still[0]["place"], module=still[0]["name"],
+                      change={"wake": [n["name"] for n in still]}, norms=[n["name"] for n in still[:8]])
     ]  # fmt: skip
 
 
