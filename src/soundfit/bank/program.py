@@ -220,6 +220,8 @@ class LoopProgram(Program):
         if self._rows_by_map:
             try:
                 return super()._row_losses(output, y)
+            except torch.OutOfMemoryError:
+                raise
             except Exception:  # whatever a loss of one's own does that a transform cannot follow
                 self._rows_by_map = False
         return torch.stack([self.loss(output[k : k + 1], y[k : k + 1], None) for k in range(len(y))])

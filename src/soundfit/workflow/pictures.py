@@ -26,7 +26,7 @@ from soundfit.models.backbone_weights import (
 from soundfit.records import Plan, StudyResult
 from soundfit.records.said import say
 from soundfit.study.backbone import TUNED, Reading, against_scratch, head_views, rival, scratch_views, tune
-from soundfit.study.blend import Blend
+from soundfit.study.blend import Blend, blend_study
 from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.pictures import picture_views
 from soundfit.study.solved import Solving
@@ -93,7 +93,7 @@ def picture_material(source: str | Path, options: Options, steps: Steps, device:
         plan,
         (*pictures.table.findings, *split.findings),
         lambda p: picture_views(pictures, p, device=device.type),
-        final_picture_predictor,
+        _blend_of_nets,
         lambda rows: pictures.pixels[rows],
         pictures.content,
         write=partial(write_picture_record, pictures=pictures),
@@ -247,6 +247,10 @@ def final_picture_predictor(
         interval=value_interval(views, study.result),
         backbone=backbone,
     )
+
+
+def _blend_of_nets(views: TensorViews, study: StudyRun, blend: Blend | None = None) -> PicturePredictor:
+    return final_picture_predictor(views, study, blend or blend_study(views, study, most=_MOST_BLENDED))
 
 
 def _blended(views: TensorViews, study: StudyRun, blend: Blend) -> PicturePredictor:
