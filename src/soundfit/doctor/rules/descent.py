@@ -46,7 +46,8 @@ def ascent(case: Case) -> list[Diagnosis]:
             or _unlikely(case)
             or _pulled_away(case)
         )
-    if not (case.sick or not case.judged or case.nonfinite):
+    # Reached what is possible, where there was something to reach: then it is no loss that was climbed.
+    if case.fine and not case.nonfinite:
         return []
     if maximise and case["loss.kind"] is None and not case.sick:
         return []  # a score of the author's own may be meant to be climbed: a bound, a reward
