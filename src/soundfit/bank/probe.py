@@ -71,14 +71,15 @@ def _differing(stack: Stack, found_MP: Tensor, expected_MP: Tensor) -> str:
 
     By norms: single elements near 0 round apart by any factor where convolutions of members are grouped.
     """
-    gap_MP, least = (found_MP - expected_MP).nan_to_num(), 1e-3 * expected_MP.nan_to_num().norm(dim=1)
-    worst, name = 0.0, ""
     if not torch.equal(found_MP.isfinite(), expected_MP.isfinite()):
         return "not finite in one of them"
+    gap_MP, expected_MP = (found_MP - expected_MP).nan_to_num(), expected_MP.nan_to_num()
+    least_M = 1e-3 * expected_MP.norm(dim=1)
+    worst, name = 1.0, ""
     for slot in stack.slots:
         part = slice(slot.start, slot.start + slot.size)
-        size_M = expected_MP[:, part].nan_to_num().norm(dim=1)
-        excess = float((gap_MP[:, part].norm(dim=1) / (1e-2 * size_M + least + 1e-8)).max())
-        if excess > max(worst, 1.0):
+        size_M = expected_MP[:, part].norm(dim=1)
+        excess = float((gap_MP[:, part].norm(dim=1) / (1e-2 * size_M + least_M + 1e-8)).max())
+        if excess > worst:
             worst, name = excess, slot.name
     return name

@@ -10,9 +10,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from soundfit.artifact import AnyPredictor, Predictor, build_predictor
 from soundfit.bank import Outcome
 from soundfit.data.profile import profile_columns
@@ -30,11 +27,10 @@ from soundfit.study.views import StudyViews, TableViews
 
 __all__ = [
     "Speaking",
-    "blend_members",
-    "blend_temperature",
     "class_temperature",
     "final_predictor",
     "final_record",
+    "members_of",
     "prediction_shift",
     "refit_record",
     "speaking_members",
@@ -50,7 +46,7 @@ def final_predictor(
     Its fold members, or those of ``refit`` where that was chosen.
     """
     blend = blend or blend_study(views, study)
-    read, members = views, blend_members(views, study, blend)
+    read, members = views, members_of(views, study, blend)
     if refit is not None and refit.views is not None:
         read, members = refit.views, _refitted(refit)
     shift = prediction_shift(views, blend)
@@ -65,7 +61,7 @@ def final_predictor(
         target=views.table.target_name,
         classes=views.table.classes,
         interval=None if interval is None else interval.around(shift),
-        temperature=blend_temperature(views, blend),
+        temperature=class_temperature(views, study.result, blend),
         configs=[m.config for m in members],
         weights=[m.weight for m in members],
         profile=profile_columns(views.table),
@@ -94,10 +90,13 @@ class Speaking:
     weight: float
 
 
-def blend_members(views: StudyViews, study: StudyRun, blend: Blend) -> list[Speaking]:
-    """Return the fold members of a blend; the shares of a configuration's members are equal."""
+def members_of(views: StudyViews, study: StudyRun, blend: Blend | None = None) -> list[Speaking]:
+    """Return the fold members of a blend or of the chosen configuration; those of one have equal shares."""
+    shares = {study.result.chosen: 1.0}
+    if blend is not None:
+        shares = dict(zip(blend.configurations, blend.weights, strict=True))
     members = []
-    for configuration, weight in zip(blend.configurations, blend.weights, strict=True):
+    for configuration, weight in shares.items():
         config = study.result.configurations[configuration]
         speaking = speaking_members(views, study, configuration)
         members += [Speaking(config, o, m.fold, weight / len(speaking)) for m, o in speaking]
@@ -162,18 +161,13 @@ def speaking_members(
     return [(m, o) for m, o in mine if 2 * len(views.folds[m.fold].train) >= largest]
 
 
-def class_temperature(views: StudyViews, result: StudyResult) -> float:
-    """Return the temperature of class probabilities; 1 for regression, and where another does not help."""
-    return 1.0 if result.predictions is None else _temperature(views, result.predictions)
+def class_temperature(views: StudyViews, result: StudyResult, blend: Blend | None = None) -> float:
+    """Return the temperature of the chosen configuration's or a blend's class probabilities.
 
-
-def blend_temperature(views: StudyViews, blend: Blend) -> float:
-    """Return the temperature of a blend's probabilities; 1 for regression."""
-    return _temperature(views, blend.outputs)
-
-
-def _temperature(views: StudyViews, outputs: NDArray[np.float64]) -> float:
-    if views.scales:
+    1 for regression, and where another does not help.
+    """
+    outputs = result.predictions if blend is None else blend.outputs
+    if views.scales or outputs is None:
         return 1.0
     return fit_temperature(views.target, outputs, [f.validation for f in views.folds])
 

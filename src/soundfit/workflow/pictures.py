@@ -31,13 +31,7 @@ from soundfit.study.cross_validation import Hooks, StudyRun
 from soundfit.study.pictures import picture_views
 from soundfit.study.solved import Solving
 from soundfit.study.tensors import TensorViews
-from soundfit.workflow.final import (
-    blend_members,
-    blend_temperature,
-    class_temperature,
-    speaking_members,
-    value_interval,
-)
+from soundfit.workflow.final import class_temperature, members_of, value_interval
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.options import Options
 from soundfit.workflow.picture_record import write_picture_record
@@ -232,43 +226,23 @@ def final_picture_predictor(
     """Average fold members of the chosen configuration or of a blend, with calibrated probabilities."""
     if not study.result.chosen_config.get("backbone"):
         backbone = None
-    if blend is not None and not blend.alone:
-        return _blended(views, study, blend)
-    speaking = speaking_members(views, study)
+    mixed = None if blend is None or blend.alone else blend
+    members = members_of(views, study, mixed)
     return build_picture_predictor(
         study.result.chosen_config,
-        [o.module.state_dict() for _, o in speaking],
-        shape=shape or _shape(views),
-        scales=[views.scales[m.fold] for m, _ in speaking] if views.scales else [],
+        [m.outcome.module.state_dict() for m in members],
+        shape=shape or tuple(views.data.inputs_VN.shape[2:]),
+        scales=[views.scales[m.fold] for m in members] if views.scales else [],
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
-        temperature=class_temperature(views, study.result),
-        interval=value_interval(views, study.result),
+        temperature=class_temperature(views, study.result, mixed),
+        interval=value_interval(views, study.result, mixed),
         backbone=backbone,
+        configs=[m.config for m in members] if mixed else [],
+        weights=[m.weight for m in members] if mixed else [],
     )
 
 
 def _blend_of_nets(views: TensorViews, study: StudyRun, blend: Blend | None = None) -> PicturePredictor:
     return final_picture_predictor(views, study, blend or blend_study(views, study, most=_MOST_BLENDED))
-
-
-def _blended(views: TensorViews, study: StudyRun, blend: Blend) -> PicturePredictor:
-    members = blend_members(views, study, blend)
-    return build_picture_predictor(
-        study.result.chosen_config,
-        [m.outcome.module.state_dict() for m in members],
-        shape=_shape(views),
-        scales=[views.scales[m.fold] for m in members] if views.scales else [],
-        task=views.table.task,
-        target=views.table.target_name,
-        classes=views.table.classes,
-        temperature=blend_temperature(views, blend),
-        interval=value_interval(views, study.result, blend),
-        configs=[m.config for m in members],
-        weights=[m.weight for m in members],
-    )
-
-
-def _shape(views: TensorViews) -> tuple[int, ...]:
-    return tuple(views.data.inputs_VN.shape[2:])
