@@ -55,6 +55,9 @@ def test_all_models_side_by_side_and_a_whole_run_folder(tmp_path):
     run = sf.train(path, folds=2, out=tmp_path / "run")
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["data"]["kind"] == "sequences"
+    final = document["final"]
+    assert final["members"] == 2 * len(final["configurations"]) <= 6
+    assert final["value"] <= final["chosen_alone"]
     assert {c.model for c in run.result.configurations} == {"linear", "mlp", "rnn", "gru", "lstm"}
     assert set(document["stability"]["gradient_by_step"]) == {"rnn", "gru", "lstm"}
     assert all(len(g["norms"]) == 6 for g in document["stability"]["gradient_by_step"].values())

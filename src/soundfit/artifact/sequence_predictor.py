@@ -1,4 +1,4 @@
-"""SequencePredictor: the chosen configuration's fold members as one model on sequences.
+"""SequencePredictor: fold members of the chosen configuration, or of a blend, as one model on sequences.
 
 Reads npz files, tables of arrays and long tables in the way of the training data. Knows no scores.
 """
@@ -38,14 +38,16 @@ class SequencePredictor:
     """An ensemble of K members on sequences.
 
     Attributes:
-        config: the members' configuration.
+        config: the chosen configuration.
         modules: K nets in evaluation mode, (B, T, F + 1) in.
         layout: how sequences lie in their source.
-        n_steps: T of the training data; recurrent nets read any number.
+        n_steps: T of the training data; recurrent nets read any number, others are given their last T.
         scales: target scales, one per member; empty for classification.
         task, target, classes: as in the table.
         interval: of predictions, on the scale of training; None for classification.
         temperature: of class probabilities.
+        configs: each member's configuration; empty where all have ``config``.
+        weights: each member's share, summing to 1; empty for equal shares.
     """
 
     config: Config
@@ -58,6 +60,8 @@ class SequencePredictor:
     classes: tuple[Any, ...]
     interval: PredictionInterval | None = None
     temperature: float = 1.0
+    configs: tuple[Config, ...] = ()
+    weights: tuple[float, ...] = ()
 
     kind = "sequence"
 
@@ -110,6 +114,16 @@ class SequencePredictor:
         return pd.DataFrame(columns).infer_objects()
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Each member's share of the mean, summing to 1."""
+        return self.weights or (1.0 / len(self.modules),) * len(self.modules)
+
+    @property
+    def any_length(self) -> bool:
+        """Whether every member reads sequences of any number of steps."""
+        return all(config.model in CELLS for config in self.configs or (self.config,))
+
+    @property
     def unit(self) -> TargetScale:
         """The members' common scale: the transform alone."""
         scales = self.scales
@@ -123,17 +137,20 @@ class SequencePredictor:
 
     def _mean(self, sequences: SequenceSource | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the members' mean: probabilities (N, C), or transformed values (N,)."""
-        steps = self._fitted(sequences.steps if isinstance(sequences, SequenceSource) else sequences)
+        steps = self._checked(sequences.steps if isinstance(sequences, SequenceSource) else sequences)
         n_outputs = len(self.classes) if self.task == "classification" else 1
-        total = np.zeros((len(steps), n_outputs))
-        rows = max(1, _ELEMENTS_A_PASS // max(steps.shape[1] * steps.shape[2], 1))
+        mean = np.zeros((len(steps), n_outputs))
+        configs = self.configs or (self.config,) * len(self.modules)
+        rows = max(1, _ELEMENTS_A_PASS // max(max(steps.shape[1], self.n_steps) * steps.shape[2], 1))
         with torch.inference_mode():
             for start in range(0, len(steps), rows):
-                part = torch.from_numpy(np.ascontiguousarray(steps[start : start + rows]))
-                part = part.to(device_of(self.modules[0]))
-                for module in self.modules:
-                    total[start : start + rows] += self._member(module(part).double().cpu())
-        mean = total / len(self.modules)
+                whole = np.ascontiguousarray(steps[start : start + rows])
+                device = device_of(self.modules[0])
+                given = torch.from_numpy(whole).to(device)
+                fitted = torch.from_numpy(_of_length(whole, self.n_steps)).to(device)
+                for module, config, share in zip(self.modules, configs, self.shares, strict=True):
+                    part = given if config.model in CELLS else fitted
+                    mean[start : start + rows] += share * self._member(module(part).double().cpu())
         return mean if self.task == "classification" else mean[:, 0]
 
     def _member(self, outputs: torch.Tensor) -> NDArray[np.float64]:
@@ -143,19 +160,22 @@ class SequencePredictor:
         shares = torch.softmax(outputs, dim=1).numpy()
         return shares if self.temperature == 1.0 else with_temperature(shares, self.temperature)
 
-    def _fitted(self, steps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return steps of the length that the nets read: padded, or for nets of fixed size cut, in front."""
+    def _checked(self, steps: NDArray[np.float32]) -> NDArray[np.float32]:
         if steps.shape[2] - 1 != len(self.layout.channels):
             raise DataError(
                 "New sequences have the channels of the training data",
                 received=f"{steps.shape[2] - 1} instead of {len(self.layout.channels)}",
                 fix=f"give them in this order: {', '.join(self.layout.channels[:12])}",
             )
-        if self.config.model in CELLS or steps.shape[1] == self.n_steps:
-            return steps
-        if steps.shape[1] > self.n_steps:
-            return steps[:, steps.shape[1] - self.n_steps :]
-        return np.pad(steps, ((0, 0), (self.n_steps - steps.shape[1], 0), (0, 0)))
+        return steps
+
+
+def _of_length(steps: NDArray[np.float32], n_steps: int) -> NDArray[np.float32]:
+    """Return steps (N, T, F) of the length that nets of fixed size read: padded or cut in front."""
+    longer = steps.shape[1] - n_steps
+    if longer >= 0:
+        return np.ascontiguousarray(steps[:, longer:])
+    return np.pad(steps, ((0, 0), (-longer, 0), (0, 0)))
 
 
 def build_sequence_predictor(
@@ -171,22 +191,27 @@ def build_sequence_predictor(
     classes: Sequence[Any],
     interval: PredictionInterval | None = None,
     temperature: float = 1.0,
+    configs: Sequence[Config] = (),
+    weights: Sequence[float] = (),
 ) -> SequencePredictor:
     """Build the members' nets and load their weights and statistics.
+
+    ``configs`` are each member's own where they differ.
 
     Raises:
         RuntimeError: weights do not fit the architecture.
     """
     n_outputs = len(classes) if task == "classification" else 1
     n_channels = len(layout.channels)
-    shape = config.with_(center=[0.0] * n_channels, spread=[1.0] * n_channels, missing=list(missing))
+    read = {"center": [0.0] * n_channels, "spread": [1.0] * n_channels, "missing": list(missing)}
+    shapes = {id(own): own.with_(**read) for own in (config, *configs)}
     modules = []
-    for state in states:
-        module = build_sequence_net(shape, n_steps, n_outputs)
+    for state, own in zip(states, configs or (config,) * len(states), strict=True):
+        module = build_sequence_net(shapes[id(own)], n_steps, n_outputs)
         module.load_state_dict(state)
         modules.append(module.eval().requires_grad_(False))
     return SequencePredictor(
-        shape,
+        shapes[id(config)],
         tuple(modules),
         layout,
         n_steps,
@@ -196,4 +221,6 @@ def build_sequence_predictor(
         tuple(classes),
         interval,
         temperature,
+        tuple(shapes[id(own)] for own in configs),
+        tuple(weights),
     )

@@ -117,7 +117,7 @@ def _describe_pictures(predictor: PicturePredictor) -> dict[str, Any]:
     }
 
 
-def _shares(predictor: PicturePredictor) -> dict[str, Any]:
+def _shares(predictor: PicturePredictor | SequencePredictor) -> dict[str, Any]:
     """Return each member's configuration and share where they are not all alike."""
     if not predictor.configs:
         return {}
@@ -222,8 +222,7 @@ def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> Pict
     )
     if not sane:
         raise ValueError("model.json's sizes, task and members do not fit together")
-    configs = checked_configs(described, config, n_members) if "configs" in described else ()
-    weights = checked_weights(described["weights"], n_members) if "weights" in described else ()
+    configs, weights = _checked_shares(described, config, n_members)
     tensors = load_file(str(weights_path))
     backbone = _backbone(described.get("backbone"), config, tuple(shape), tensors)
     return build_picture_predictor(
@@ -240,6 +239,14 @@ def _assemble_pictures(described: Mapping[str, Any], weights_path: Path) -> Pict
         configs=configs,
         weights=weights,
     )
+
+
+def _checked_shares(
+    described: Mapping[str, Any], config: Config, n_members: int
+) -> tuple[tuple[Config, ...], tuple[float, ...]]:
+    """Return what ``_shares`` wrote; nothing where all members are alike."""
+    configs = checked_configs(described, config, n_members) if "configs" in described else ()
+    return configs, checked_weights(described["weights"], n_members) if "weights" in described else ()
 
 
 def _backbone(
@@ -272,6 +279,7 @@ def _describe_sequences(predictor: SequencePredictor) -> dict[str, Any]:
         "scales": [s.to_dict() for s in predictor.scales],
         "interval": predictor.interval.to_dict() if predictor.interval is not None else None,
         "temperature": predictor.temperature,
+        **_shares(predictor),
     }
 
 
@@ -298,6 +306,7 @@ def _assemble_sequences(described: Mapping[str, Any], weights_path: Path) -> Seq
     )
     if not sane:
         raise ValueError("model.json's sizes, task and members do not fit together")
+    configs, weights = _checked_shares(described, config, n_members)
     return build_sequence_predictor(
         config,
         _states(load_file(str(weights_path)), n_members),
@@ -310,6 +319,8 @@ def _assemble_sequences(described: Mapping[str, Any], weights_path: Path) -> Seq
         classes=classes,
         interval=PredictionInterval.from_dict(given) if given is not None else None,
         temperature=temperature,
+        configs=configs,
+        weights=weights,
     )
 
 

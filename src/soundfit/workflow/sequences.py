@@ -17,15 +17,19 @@ from soundfit.data.sequence_split import split_sequences
 from soundfit.data.sequences import Sequences, as_sequences
 from soundfit.errors import UsageError
 from soundfit.records.said import say
+from soundfit.study.blend import Blend, blend_study
 from soundfit.study.cross_validation import StudyRun
 from soundfit.study.gradients import gradients_record
 from soundfit.study.sequences import sequence_views
 from soundfit.study.tensors import TensorViews
-from soundfit.workflow.final import class_temperature, speaking_members, value_interval
+from soundfit.workflow.final import class_temperature, members_of, value_interval
 from soundfit.workflow.material import Material, Steps
 from soundfit.workflow.options import Options
 
 __all__ = ["sequence_material", "sequences_of"]
+
+# Configurations of the final model: each reads every step.
+_MOST_BLENDED = 3
 
 
 def sequences_of(source: str | Path | pd.DataFrame, options: Options) -> tuple[Sequences, Options]:
@@ -103,23 +107,30 @@ def sequence_material(
         sequences.content,
         stability=gradients_record,
         record={"kind": "sequences", "sequences": record},
+        blends=_MOST_BLENDED,
     )
 
 
-def final_sequence_predictor(views: TensorViews, study: StudyRun, *, layout: Layout) -> SequencePredictor:
-    """Average the chosen configuration's fold members, with intervals or calibrated probabilities."""
-    speaking = speaking_members(views, study)
+def final_sequence_predictor(
+    views: TensorViews, study: StudyRun, blend: Blend | None = None, *, layout: Layout
+) -> SequencePredictor:
+    """Average fold members of the chosen configuration or of a blend, with intervals or probabilities."""
+    blend = blend or blend_study(views, study, most=_MOST_BLENDED)
+    mixed = None if blend.alone else blend
+    members = members_of(views, study, mixed)
     statistics: Any = views.statistics[0]
     return build_sequence_predictor(
         study.result.chosen_config,
-        [o.module.state_dict() for _, o in speaking],
+        [m.outcome.module.state_dict() for m in members],
         layout=layout,
         n_steps=int(views.data.inputs_VN.shape[2]),
         missing=statistics["missing"],
-        scales=[views.scales[m.fold] for m, _ in speaking] if views.scales else [],
+        scales=[views.scales[m.fold] for m in members] if views.scales else [],
         task=views.table.task,
         target=views.table.target_name,
         classes=views.table.classes,
-        interval=value_interval(views, study.result),
-        temperature=class_temperature(views, study.result),
+        interval=value_interval(views, study.result, mixed),
+        temperature=class_temperature(views, study.result, mixed),
+        configs=[m.config for m in members] if mixed else [],
+        weights=[m.weight for m in members] if mixed else [],
     )

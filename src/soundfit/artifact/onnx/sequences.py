@@ -20,7 +20,6 @@ from soundfit.artifact.onnx.program import add_classes, add_values
 from soundfit.artifact.sequence_predictor import SequencePredictor
 from soundfit.errors import UsageError
 from soundfit.models.recurrent import RecurrentLayer, RecurrentNet
-from soundfit.models.scan import CELLS
 from soundfit.models.sequence import FixedNet, SequenceNet, StepsReader, SummaryReader
 from soundfit.models.sequence_input import MOST_SPREADS, SequenceInput
 
@@ -45,10 +44,10 @@ def sequence_model(predictor: SequencePredictor) -> ModelProto:
     """
     graph = Graph()
     n_channels = len(predictor.layout.channels)
-    steps = "steps" if predictor.config.model in CELLS else predictor.n_steps
+    steps = "steps" if predictor.any_length else predictor.n_steps
     x = graph.input(INPUT, FLOAT, ["rows", steps, n_channels + 1])
     members = [graph.cast(_net(graph, module, x), DOUBLE) for module in predictor.modules]
-    share = (1.0 / len(members),) * len(members)
+    share = predictor.shares
     if predictor.task == "classification":
         add_classes(graph, members, predictor.classes, predictor.temperature, share)
     else:
@@ -62,12 +61,13 @@ def sequence_model(predictor: SequencePredictor) -> ModelProto:
         "members": len(members),
         "interval": predictor.interval.level if predictor.interval is not None else None,
     }
+    kinds = sorted({config.model for config in predictor.configs or (predictor.config,)})
     model = graph.model(
         name="soundfit",
         doc=(
             f"Predicts {predictor.target!r} ({predictor.task}) from sequences of {n_channels} channels, "
             "aligned at their ends, NaN for missing; the last is 1 where a step is there, 0 in padding. "
-            f"An ensemble of {len(members)} {predictor.config.model} models, made by soundfit."
+            f"An ensemble of {len(members)} {' and '.join(kinds)} models, made by soundfit."
         ),
         metadata={"soundfit": json.dumps(told, ensure_ascii=False)},
         version=soundfit.__version__,
