@@ -18,12 +18,14 @@ from torch.nn import functional as F
 from doctor.test_rules import codes, trace
 from doctor.watched import named_in
 from soundfit.doctor.changes import Changes
+from soundfit.doctor.glance import places_ahead
 from soundfit.doctor.graph import shared_activation
 from soundfit.doctor.remodel import relu_between
 from soundfit.doctor.repair import repair
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.rows import Rows, RowStore, overlap
 from soundfit.doctor.script import watched_run
+from soundfit.doctor.seen import LossCall
 from soundfit.doctor.shifts import shift_of
 from soundfit.doctor.signed import hear_labels, signed_labels
 from soundfit.doctor.slopes import hear_slopes, sound_slopes
@@ -351,6 +353,23 @@ def test_how_far_targets_lie_ahead(k: int, n: int, places: int, seed: int) -> No
     other = torch.randint(0, 30, targets.shape, generator=torch.Generator().manual_seed(seed + 1))
     assert shift_of(tokens, other) is None
     assert shift_of(torch.full_like(tokens, 3), torch.full_like(targets, 3)) is None  # any k would do
+
+
+@given(st.integers(1, 3), st.integers(0, 4), st.integers(0, 1), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_outputs_that_are_left_out_in_front_are_no_shift(k: int, first: int, last: int, turned: bool) -> None:
+    """logits[:, 1:] against tokens[:, 2:] are taught the next token, as logits against tokens[:, 1:] are."""
+    g = torch.Generator().manual_seed(0)
+    text = torch.randint(0, 9, (8, 20), generator=g)
+    tokens, out = text[:, :-k], torch.randn(8, 20 - k, 9, generator=g)
+    judged, targets = out[:, first : 20 - k - last], text[:, first + k : 20 - last]
+    told = judged.movedim(-1, 1) if turned else judged.reshape(-1, 9)
+    call = LossCall(
+        "cross_entropy", told, targets if turned else targets.reshape(-1), torch.zeros(()), "mean", {}
+    )
+    assert places_ahead((None, (tokens,), {}, out, True), call) == (
+        k if first + k <= 3 else None
+    )  # looks 3 on
 
 
 def test_a_module_tells_of_labels_through_its_function() -> None:

@@ -28,7 +28,8 @@ def looks_ahead(root: RootRecord, rows: Rows) -> float | None:
     call = root.call
     if call is None or call.places is None or root.extra.get("composite"):
         return None
-    k = next((k for k, x in enumerate(rows.inputs) if shift_of(x, rows.targets) == 1), None)
+    next_one = call.places.first + 1
+    k = next((k for k, x in enumerate(rows.inputs) if shift_of(x, rows.targets) == next_one), None)
     if k is None:
         return None
     part = rows.take(torch.arange(min(len(rows), _MOST_ROWS)))

@@ -32,6 +32,7 @@ from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
 from soundfit.doctor.plateau import turned_mode
 from soundfit.doctor.rejoin import rejoined, taught_inside
+from soundfit.doctor.remodel import INSIDE
 from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.replay import sound_loss
 from soundfit.doctor.roots import Roots
@@ -62,6 +63,7 @@ class Changes:
         self.facts = facts
         self.hold_back = hold_back
         self.held: list[tuple[tuple[Tensor, ...], Tensor]] = []
+        self._n_held = 0
         self._roots = Roots(wanted, facts)
         self.optimisers: list[Optimizer] = []
         self.fresh_backward = True
@@ -120,11 +122,12 @@ class Changes:
         if want.get("align"):
             for owner, name in [(torch.Tensor, n) for n in _PAIRED] + [(torch, "sub"), (torch, "mul")]:
                 self._patch(owner, name, self._aligned(getattr(owner, name)))
-        if want.get("activation") == "relu" and self.facts.get("activation") not in ("sigmoid", "tanh"):
+        other = INSIDE.get(str(want.get("activation")))
+        if other is not None and self.facts.get("activation") not in ("sigmoid", "tanh"):
             for owner in (torch, F, torch.Tensor):
                 for name in ("sigmoid", "tanh"):
                     if hasattr(owner, name):
-                        self._patch(owner, name, self._relu_inside(getattr(owner, name)))
+                        self._patch(owner, name, self._inside(getattr(owner, name), other))
         if want.get("guard") == "div":
             for owner in (torch, torch.Tensor):
                 for name in ("div", "divide", "true_divide", "__truediv__"):
@@ -254,10 +257,10 @@ class Changes:
     def _in_units(self, out: Tensor) -> Tensor:
         return out * self.facts["target_std"] + self.facts["target_mean"]
 
-    def _relu_inside(self, original: Any) -> Any:
+    def _inside(self, original: Any, other: Any) -> Any:
         @functools.wraps(original)
-        def activation(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            return F.relu(x) if self.depth else original(x, *args, **kwargs)
+        def activation(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            return other(x) if self.depth else original(x, *args, **kwargs)
 
         return activation
 
@@ -378,9 +381,10 @@ class Changes:
         mask = self.mask
         if mask is None or not prediction.requires_grad or not target.dim() or len(mask) != len(target):
             return prediction, target
-        if judged and sum(len(y) for _, y in self.held) < 20_000:
+        if judged and self._n_held < 20_000:
             held = tuple(x[mask].detach().clone() for x in self.inputs)
             self.held.append((held, target[mask].detach().clone()))
+            self._n_held += len(held[0]) if held else 0
         keep = ~mask
         if not bool(keep.any()) or len(prediction) != len(mask):
             return prediction, target

@@ -38,8 +38,8 @@ from soundfit.doctor.facts import (
 )
 from soundfit.doctor.judge import PRODUCTS, best_score, possible_score, usual_rates
 from soundfit.doctor.lineage import with_earlier
+from soundfit.doctor.over_time import over_time
 from soundfit.doctor.pace import clock, pace
-from soundfit.doctor.padding import padding_facts
 from soundfit.doctor.places_reference import any_reference
 from soundfit.doctor.proof import agreement_z, outputs_z, rate_gains, signal
 from soundfit.doctor.reference import Reference, fit_reference, linear_copy
@@ -155,7 +155,7 @@ class Examination:
         out["epochs"] = mine * max(size, 1) / len(self.rows)
         out["input"] = input_facts(self.rows.inputs)
         out["composite"] = bool(root.extra.get("composite"))
-        out["padding"] = padding_facts(root, self.rows)
+        out |= over_time(root, self.rows)
         out["looks_ahead"] = looks_ahead(root, self.rows)
         out["dense"] = dense_facts(self.rows, self.eval_rows)
         out["behaviour"] = behaviour(root, self.rows, size, out["optimiser"].get("unreached", []))

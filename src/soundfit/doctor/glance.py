@@ -21,6 +21,7 @@ from soundfit.doctor.graph import (
 from soundfit.doctor.kernels import unreached
 from soundfit.doctor.likelihood import half_likelihood, is_likelihood
 from soundfit.doctor.pairs import listen_to_pairs
+from soundfit.doctor.places import placed
 from soundfit.doctor.pull import is_margin, listen
 from soundfit.doctor.reach import reach_of
 from soundfit.doctor.reversal import listen_for_reversal
@@ -31,7 +32,7 @@ from soundfit.doctor.stops import step_of
 from soundfit.doctor.straight import straight_maps
 from soundfit.records import Place
 
-__all__ = ["described", "glance"]
+__all__ = ["described", "glance", "places_ahead"]
 
 
 def glance(
@@ -83,8 +84,7 @@ def glance(
         judged, given = (calls[-1].prediction, calls[-1].target) if calls else (prediction, target)
         facts["straight"] = 0 if judged is None else straight_maps(judged, given)
     if calls and window and not calls[-1].target.is_floating_point():
-        given = first_tensor(window[-1][1:3])
-        facts.setdefault("shifts", []).append(None if given is None else shift_of(given, calls[-1].target))
+        facts.setdefault("shifts", []).append(places_ahead(window[-1], calls[-1]))
     means = {float(c.output.detach()) for c in calls if c.output.numel() == 1}  # one call may be told twice
     if len(means) == 1 and (own := means.pop()) != 0:
         facts["factor"] = float(loss.detach()) / own
@@ -105,6 +105,17 @@ def glance(
         std, mean = torch.std_mean(prediction.detach().float(), correction=0)
         recording.put("output_std", step, float(std))
         recording.put("output_mean", step, float(mean))
+
+
+def places_ahead(model_call: tuple[Any, ...], judged: LossCall) -> int | None:
+    """Return how many places targets lie ahead of the tokens at which outputs were made; None if unknown."""
+    given, out = first_tensor(model_call[1:3]), first_tensor(model_call[3])
+    ahead = None if given is None else shift_of(given, judged.target)
+    if given is None or out is None or ahead is None or ahead < 2:
+        return ahead
+    # A script may leave the outputs at the first places out, and the targets that belong to them.
+    found = placed(judged.kind, out, judged.prediction, judged.target, len(given))
+    return ahead if found is None else ahead - found[0].first
 
 
 def described(call: LossCall, place: Place) -> dict[str, Any]:

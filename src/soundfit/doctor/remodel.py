@@ -16,9 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["calmed", "draw_anew", "relu_between", "residual", "widen"]
+__all__ = ["INSIDE", "calmed", "draw_anew", "relu_between", "remembering", "residual", "widen"]
 
 F = nn.functional
+Tensor = torch.Tensor
+#: What can stand in for the sigmoids and tanhs inside a model; torch's own, whatever is patched later.
+INSIDE: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh}
 _KEEPS_WIDTH = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity)
 
 
@@ -137,3 +140,48 @@ def _then_relu(inner: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
 
 def _and_input(inner: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
     return x + inner(x)
+
+
+@torch.no_grad()
+def remembering(model: nn.Module, *, steps: int, of_state: list[str]) -> None:
+    """Let recurrent layers begin with states that last for many steps.
+
+    Recurrent weights are orthogonal (Saxe, McClelland & Ganguli 2014), before a ReLU the identity (Le, Jaitly & Hinton
+    2015); gates open for up to ``steps`` steps (Tallec & Ollivier 2018). ``of_state``: names of linear
+    layers that a loop of the author's own gives its state.
+    """
+    for name, part in model.named_modules():
+        if isinstance(part, nn.RNNBase | nn.RNNCellBase):
+            _last_long(part, steps)
+        elif name in of_state and isinstance(part, nn.Linear):
+            _orthogonal(part.weight)
+
+
+def _last_long(layer: nn.RNNBase | nn.RNNCellBase, steps: int) -> None:
+    kind = type(layer).__name__.removesuffix("Cell").lower()
+    held = dict(layer.named_parameters())
+    for name, weight in held.items():
+        if not name.startswith("weight_hh"):
+            continue
+        width = weight.shape[1]
+        if getattr(layer, "nonlinearity", "") == "relu":
+            nn.init.eye_(weight)
+        else:
+            _orthogonal(weight)
+        given, own = (held.get(name.replace("weight_hh", bias)) for bias in ("bias_ih", "bias_hh"))
+        if kind not in ("lstm", "gru") or given is None or own is None:
+            continue
+        keeps = slice(width, 2 * width)  # of i, f, g, o and of r, z, n the gate by which the state is kept
+        own[keeps] = 0.0
+        given[keeps] = torch.empty_like(given[keeps]).uniform_(1.0, max(steps - 1.0, 2.0)).log()
+        if kind == "lstm":
+            own[:width] = 0.0
+            given[:width] = -given[keeps]
+
+
+def _orthogonal(weight: Tensor) -> None:
+    """Make each square block of (k · H, H) orthogonal: a gate each."""
+    width = weight.shape[1]
+    if weight.dim() == 2 and weight.shape[0] % width == 0:
+        for block in weight.split(width):
+            nn.init.orthogonal_(block)

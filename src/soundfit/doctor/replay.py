@@ -26,6 +26,8 @@ __all__ = ["Recipe", "Replayed", "arguments", "replay"]
 Tensor = torch.Tensor
 F = nn.functional
 
+# Optimisers that step all weights of a net in one call on a CPU as well.
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 # Arguments of losses that weigh classes.
 _WEIGHT = {
     "cross_entropy": "weight",
@@ -132,6 +134,7 @@ def _replay(
         rows = Rows(tuple(_scaled(x, fit) for x in rows.inputs), rows.targets)
     opt = _optimiser(recipe, net, change)
     base = [g["lr"] for g in opt.param_groups]
+    taught = [p for g in opt.param_groups for p in g["params"]]
     steps = max(1, round(recipe.steps * change.get("longer", 1)))
     size = min(change.get("batch_size", recipe.batch_size), len(fit))
     deadline = clock() + seconds
@@ -150,7 +153,8 @@ def _replay(
             for g, lr in zip(opt.param_groups, base, strict=True):
                 g["lr"] = lr * part
         if not keeps:
-            opt.zero_grad()
+            for parameter in taught:
+                parameter.grad = None
         out = output_of(recipe.call(net, [x[index] for x in rows.inputs]))
         out = recipe.call.amounts(out) if task.is_numbers else out
         target = rows.targets[index]
@@ -218,14 +222,24 @@ def _optimiser(recipe: Recipe, net: nn.Module, change: dict[str, Any]) -> torch.
     else:
         params = [p for name, p in named if name in recipe.names] or [nn.Parameter(torch.zeros(1))]
     if "adam" in change:
-        return torch.optim.Adam(params, lr=change["adam"])
+        return _fused(torch.optim.Adam, params, {"lr": change["adam"]})
     settings = dict(recipe.settings)
     if change.get("no_decay") and "weight_decay" in settings:
         settings["weight_decay"] = 0.0
     if change.get("descend") and settings.get("maximize"):
         settings["maximize"] = False
     settings["lr"] = change.get("set_rate", float(settings["lr"]) * change.get("rate", 1.0))
-    return recipe.optimiser(params, **settings)
+    return _fused(recipe.optimiser, params, settings)
+
+
+def _fused(
+    kind: type[torch.optim.Optimizer], params: list[nn.Parameter], settings: dict[str, Any]
+) -> torch.optim.Optimizer:
+    """Return the optimiser, with one call a step where it has that: a small net's step is mostly calls."""
+    own = any(settings.get(name) for name in ("fused", "foreach", "capturable", "differentiable"))
+    if kind in _FUSED and not own and all(p.is_floating_point() for p in params):
+        settings = {**settings, "fused": True}
+    return kind(params, **settings)
 
 
 def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: bool) -> Tensor:
@@ -252,6 +266,8 @@ def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: boo
 def _applied_outside(recipe: Recipe, out: Tensor) -> Tensor | None:
     """Apply the activation that the script applied between model and loss."""
     found, over = recipe.activation, 1 if recipe.call.places is not None and out.dim() > 2 else -1
+    if found not in ("softmax", "log_softmax", "sigmoid"):
+        return None
     bounded = bool((out.detach() >= 0).all()) and bool((out.detach() <= 1).all())
     if found == "softmax" and not bounded:
         return out.softmax(over)

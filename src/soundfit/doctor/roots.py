@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from soundfit.doctor.foreign import register_hidden
-from soundfit.doctor.remodel import calmed, draw_anew, relu_between, residual, widen
+from soundfit.doctor.remodel import calmed, draw_anew, relu_between, remembering, residual, widen
 
 __all__ = ["Roots"]
 
@@ -95,6 +95,8 @@ class Roots:
             draw_anew(module)
         if self.wanted.get("residual"):
             calmed(module)
+        if self.wanted.get("recall"):
+            remembering(module, **self.wanted["recall"])
         for part in module.modules() if self.wanted.get("factors") else ():
             if isinstance(part, nn.Embedding):
                 nn.init.normal_(part.weight, std=float(self.wanted["factors"]))

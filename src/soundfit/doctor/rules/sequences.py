@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from soundfit.doctor.case import Case
 from soundfit.records import Diagnosis
 from soundfit.records.said import say
@@ -20,6 +22,26 @@ def padded(case: Case) -> list[Diagnosis]:
     return [
         case.diagnose("vanishing-gradient", "the recurrent state that is read comes after the padding", 0.93, fix, place=case["places.model"],
                       change={"pack": True}, padding=share, gradient_on_words=reached)
+    ]  # fmt: skip
+
+
+def forgotten(case: Case) -> list[Diagnosis]:
+    """However it is trained, a recurrent model falls short, and hardly a gradient reaches its first steps."""
+    start, now = case.number("recall.start", 1.0), case.number("recall.now", 1.0)
+    if start > 1e-3 or now > 0.02 or not case.sick or not case.architecture_limits:
+        return []
+    steps, looped = case.number("recall.steps"), case["recall.looped"] or []
+    sequence = case["modules.sequence"] or []
+    change: dict[str, Any] = {
+        "recall": {"steps": round(steps), "of_state": case["recall.of_state"] or []},
+        "clip": 1.0,
+    }
+    if looped and "sigmoid" in sequence and "tanh" not in sequence:
+        change["activation"] = "tanh"
+    fix = say("Before training the first steps get {start:.1g} of the gradient that the last ones get, through {steps:.0f} steps: a product of small factors. Let the state be a sum that gates keep (nn.LSTM or nn.GRU, with the forget gate's bias at 1 or more); in a cell of your own take tanh instead of sigmoid and orthogonal recurrent weights; or read the mean over the steps.", start=start, steps=steps)  # fmt: skip
+    return [
+        case.diagnose("vanishing-gradient", "gradients vanish on their way to a sequence's first steps", 0.8, fix, place=case["modules.first_place"] or case["places.model"],
+                      change=change, gradient_at_start=start, gradient_now=now, steps=steps)
     ]  # fmt: skip
 
 
@@ -96,4 +118,4 @@ def turned_lists(case: Case) -> list[Diagnosis]:
     ]  # fmt: skip
 
 
-rules = (padded, apart, across, shifted_twice, seen_ahead, cut_across, turned_lists)
+rules = (padded, forgotten, apart, across, shifted_twice, seen_ahead, cut_across, turned_lists)
