@@ -199,10 +199,19 @@ def test_inputs_recur_where_they_cannot_tell_rows_apart() -> None:
 
 def test_mirrored_and_turned_pictures_are_found_and_others_are_not() -> None:
     x = torch.randn(200, 1, 9, 9, generator=torch.Generator().manual_seed(0))
-    assert mirrored(Rows((x,), torch.zeros(200))) < 0.05
-    assert mirrored(Rows((torch.cat([x, x]),), torch.zeros(400))) < 0.05
+    assert mirrored(Rows((x,), torch.zeros(200)))["mirrored"] < 0.05
+    assert mirrored(Rows((torch.cat([x, x]),), torch.zeros(400)))["mirrored"] < 0.05
     more = torch.cat([x, x[:100].flip(-1), x[:50].rot90(1, (2, 3))])
-    assert 0.5 < mirrored(Rows((more,), torch.zeros(350))) < 0.8
+    assert 0.5 < mirrored(Rows((more,), torch.zeros(350)))["mirrored"] < 0.8
+
+
+def test_labels_of_mirrored_copies_agree_or_not() -> None:
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.rand(200, 1, 9, 9, generator=g), torch.randint(0, 5, (200,), generator=g)
+    both = torch.cat([x, x.flip(-1)])
+    assert mirrored(Rows((both,), torch.cat([y, y])))["relabelled"] == 0.0
+    assert mirrored(Rows((both,), y.repeat_interleave(2)))["relabelled"] > 0.8
+    assert mirrored(Rows((x,), y))["relabelled"] == 0.0  # no copies at all
 
 
 def test_restoring_the_input_is_no_regression_to_be_judged() -> None:

@@ -149,7 +149,7 @@ class Examination:
             return out
         out["rows"] = len(self.rows)
         out["repeats"] = 1 - len(self.rows) / max(root.train_rows.rows, 1)
-        out["mirrored"] = mirrored(self.rows)
+        out |= mirrored(self.rows)
         mine = self.optimiser.steps if self.optimiser is not None else watch.step
         out["trained_steps"] = mine
         out["epochs"] = mine * max(size, 1) / len(self.rows)

@@ -54,12 +54,16 @@ class Rows:
 
     def unique(self) -> Rows:
         """Return the rows without repetitions of the same input and target, in order of first sight."""
-        if len(self) == 0:
-            return self
-        _, inverse = torch.unique(row_keys((*self.inputs, self.targets)), return_inverse=True)
-        first = torch.full((int(inverse.max()) + 1,), len(self), dtype=torch.long)
-        first.scatter_reduce_(0, inverse, torch.arange(len(self)), "amin")
-        return self.take(first.sort().values)
+        return self.take(_first_seen((*self.inputs, self.targets))) if len(self) else self
+
+
+def _first_seen(columns: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Return the places of rows that are equal to none before them."""
+    keys = row_keys(columns)
+    _, inverse = torch.unique(keys, return_inverse=True)
+    first = torch.full((int(inverse.max()) + 1,), len(keys), dtype=torch.long)
+    first.scatter_reduce_(0, inverse, torch.arange(len(keys)), "amin")
+    return first.sort().values
 
 
 @dataclass
@@ -332,27 +336,37 @@ def chance_twins(store: RowStore, known: int) -> float:
     return 1 - math.exp(-known * equal / pairs) if pairs >= 1000 else 0.0
 
 
-def mirrored(rows: Rows) -> float:
-    """Return the share of pictures that are another's turned or mirrored copy, 0 without pictures.
+def mirrored(rows: Rows) -> dict[str, float]:
+    """Return the share of pictures that are another's turned or mirrored copy, and how their targets agree.
 
-    A projection that all turns and mirrorings leave as it is finds the copies; equal pictures count once.
+    ``mirrored``: that share, 0 without pictures. ``relabelled``: how many neighbouring copies have different
+    targets, over how many of any two rows have; 0 where there are fewer than 20. A projection that all turns
+    and mirrorings leave as it is finds the copies; equal pictures count once.
     """
+    nothing = {"mirrored": 0.0, "relabelled": 0.0}
     if len(rows.inputs) != 1 or rows.inputs[0].dim() != 4 or not rows.inputs[0].is_floating_point():
-        return 0.0
+        return nothing
+    rows = rows.take(_first_seen(rows.inputs)) if len(rows) else rows
     x = torch.nan_to_num(rows.inputs[0].double())
-    x = Rows((x,), torch.zeros(len(x))).unique().inputs[0]
     height, width = x.shape[2:]
     r = torch.arange(height, dtype=torch.float64)[:, None] - (height - 1) / 2
     c = torch.arange(width, dtype=torch.float64)[None] - (width - 1) / 2
     even = torch.cos(0.7 * r) * torch.cos(0.7 * c) + 0.3 * torch.cos(1.9 * r) * torch.cos(1.9 * c)
     channels = 1 + 0.37 * torch.arange(x.shape[1], dtype=torch.float64)[:, None, None]
-    keys = (x * even * channels).sum((1, 2, 3))
-    keys, near = keys.sort().values, 1e-6 * (x * even).abs().sum((1, 2, 3)).median()
+    keys, order = (x * even * channels).sum((1, 2, 3)).sort()
+    near = 1e-6 * (x * even).abs().sum((1, 2, 3)).median()
     close = (keys[1:] - keys[:-1]) < near
     pair = torch.zeros(len(keys), dtype=torch.bool)
     pair[1:] |= close
     pair[:-1] |= close
-    return float(pair.float().mean())
+    found = {**nothing, "mirrored": float(pair.float().mean())}
+    if int(close.sum()) >= 20 and rows.targets.dim() == 1:
+        y = rows.targets[order]
+        chance = float(
+            (y != y[torch.randperm(len(y), generator=torch.Generator().manual_seed(0))]).double().mean()
+        )
+        found["relabelled"] = float((y[1:] != y[:-1])[close].double().mean()) / max(chance, 1e-12)
+    return found
 
 
 def _copy(x: torch.Tensor) -> torch.Tensor:

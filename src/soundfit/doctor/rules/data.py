@@ -304,7 +304,13 @@ def _unaltered(case: Case) -> list[Diagnosis]:
 
 
 def _relabelled(case: Case) -> list[Diagnosis]:
-    """Rows of which nothing can be learned come back as they were, with targets that are others each time."""
+    """Rows of which nothing can be learned come back, as they were or mirrored, with other targets."""
+    if (others := case.number("relabelled", 0.0)) >= 0.6:
+        fix = say("Mirrored or turned copies carry other labels than their originals, {others:.0%} as often as any two rows: labels were not copied in the order of their pictures. Of [x, mirrored x] they are np.tile(y, 2) or torch.cat([y, y]), not np.repeat(y, 2).", others=min(others, 1.0))  # fmt: skip
+        return [
+            case.diagnose("labels-damaged", "mirrored copies carry other labels than their originals", 0.9, fix, place=case["places.model"],
+                          copies=case.number("mirrored"), other_labels=others)
+        ]  # fmt: skip
     several, spread = case.number("target.retargeted", 0), case.number("target.retargeted_spread", 0.0)
     if several < 10 or spread < 0.6 or not case.number("reference.surest", 0.0) < 2.33:
         return []
