@@ -127,6 +127,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "labels of places drawn anew": ("labels-damaged", {"got": 0.41, "possible": 0.41, "task__kind": "sequence", "input__kind": "codes", "score__evaluation_z": float("nan"),
         "target__retargeted": 800, "target__retargeted_spread": 0.98, "target__retargeted_share": 0.4}),
     "no activation": ("missing-nonlinearity", {"got": 0.6, "modules__sequence": ["linear", "linear"], "reference__by_model": {"linear": 0.6, "mlp": 0.95}}),
+    "one number for every row": ("dead-relu", {"got": 0.978, "possible": 0.977, "backwards": 300, "units": {"first": [{"kind": "relu", "dead": 1.0, "units": 8}, {"kind": "linear", "apart": 0.0, "max": 4.6}], "last": [{"kind": "relu", "dead": 1.0, "units": 8}, {"kind": "linear", "apart": 1e-6, "max": 4.6}]}}),
     "dead units": ("dead-relu", {"got": 0.4, "units": {"first": [{"kind": "relu", "dead": 0.9, "units": 8}], "last": [{"kind": "relu", "dead": 1.0, "units": 8}]}}),
     "batch norm statistics": ("batchnorm", {"got": 0.4, "score__train_in_train_mode": 0.95, "modules__batchnorm": [{"name": "1", "momentum": 1e-5, "place": None}]}),
     "trained in eval mode": ("train-eval-mode", {"got": 0.4, "mode__in_eval_mode": 200, "modules__batchnorm": [{"name": "1", "momentum": 0.1, "place": None}]}),
@@ -199,6 +200,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 CONTROLS: dict[str, dict[str, Any]] = {
+    "a dead layer beside a living branch": {"backwards": 300, "units": {"first": [{"kind": "relu", "dead": 1.0, "units": 8}, {"kind": "linear", "apart": 0.4, "max": 4.6}], "last": [{"kind": "relu", "dead": 1.0, "units": 8}, {"kind": "linear", "apart": 1.2, "max": 4.6}]}},
+    "a dead layer that came to life": {"backwards": 300, "units": {"first": [{"kind": "relu", "dead": 1.0, "units": 8}, {"kind": "linear", "apart": 0.0, "max": 4.6}], "last": [{"kind": "relu", "dead": 1.0, "units": 8}, {"kind": "linear", "apart": 1.2, "max": 4.6}]}},
     "units that were drawn apart by dropout": {"weights__matrices": [
         {"name": n, "units": 8, "constant": True, "rows_equal": True, "place": None, "gain": 1.3, "mean": 0.5, "change": 0.2, "after": 2.0, "spectral": 1.8}
         for n in ("0.weight", "2.weight")]},

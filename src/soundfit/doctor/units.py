@@ -32,7 +32,9 @@ class UnitScan(TorchFunctionMode):
         elif name in ("linear", "conv2d", "conv1d") and isinstance(out, Tensor):
             with torch._C.DisableTorchFunction():
                 x = out.detach().float()
-                self.found.append({"kind": "linear", "std": float(x.std()), "max": float(x.abs().max())})
+                apart = float(x.std(0, correction=0).max()) if len(x) else 0.0
+                largest = float(x.abs().max())
+                self.found.append({"kind": "linear", "std": float(x.std()), "max": largest, "apart": apart})
         return out
 
     def _look(self, name: str, out: Tensor) -> None:

@@ -129,7 +129,8 @@ def dead(case: Case) -> list[Diagnosis]:
     """ReLU units that never fire."""
     if case["silent"] and case.number("backwards", 0) >= 20:
         return [_silent_by_hand(case)]
-    if not case.sick or case.nonfinite:  # of weights that are no numbers any more no unit fires
+    severed = _is_severed(case)
+    if not (case.sick or severed) or case.nonfinite:  # of weights that are no numbers any more no unit fires
         return []
     last = [u for u in (case["units"] or {}).get("last", []) if "dead" in u]
     first = [u for u in (case["units"] or {}).get("first", []) if "dead" in u]
@@ -144,7 +145,7 @@ def dead(case: Case) -> list[Diagnosis]:
     lost = worst["dead"] >= 0.999
     sure = 0.8 if lost else 0.5
     if start > 0.7:
-        sure = max(sure, 0.85)
+        sure = 0.95 if severed else max(sure, 0.85)
     fix = say(
         "Units below zero for every row get no gradient: lower the rate, start biases at 0, or use LeakyReLU."
     )
@@ -161,6 +162,20 @@ def dead(case: Case) -> list[Diagnosis]:
             dead_at_start=start,
         )
     ]
+
+
+def _is_severed(case: Case) -> bool:
+    """Return whether the outputs are one number for all rows, from the start to the end, behind a ReLU of zeros.
+
+    Whatever the score is: of rare positives a constant gets nearly all right.
+    """
+    units = case["units"] or {}
+    for found in (units.get("first") or [], units.get("last") or []):
+        if not found or not any(u.get("dead", 0.0) >= 1.0 for u in found):
+            return False
+        if not found[-1].get("apart", math.inf) <= 1e-5 * found[-1].get("max", 0.0):
+            return False
+    return bool(units) and case.number("backwards", 0) >= 20
 
 
 def _silent_by_hand(case: Case) -> Diagnosis:
