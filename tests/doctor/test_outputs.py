@@ -135,6 +135,19 @@ for epoch in range(10):
         opt.step()
 """
 
+RARE = """
+seen = torch.randn(900, 10); rare = ((seen[:, 0] > 1.6) & (seen[:, 1] > 0)).float()  # three in a hundred
+net = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+for layer in (net[0], net[2], net[4]):
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu"); nn.init.constant_(layer.bias, {hidden})
+nn.init.constant_(net[4].bias, -3.5)
+opt = torch.optim.Adam(net.parameters(), lr=0.003)
+for epoch in range(12):
+    for i in torch.randperm(900).split(30):
+        loss = F.binary_cross_entropy_with_logits(net(seen[i]).squeeze(1), rare[i])
+        opt.zero_grad(); loss.backward(); opt.step()
+"""
+
 PAIRS: dict[str, tuple[str, str, str]] = {
     "one softmax over labels": ("output-activation", S(LABELS.format(made="net(spots[i]).softmax(1)", loss=SQUARED)), S(LABELS.format(made="net(spots[i]).sigmoid()", loss=SQUARED))),
     "a categorical likelihood of labels": ("output-activation", S(LABELS.format(made="net(spots[i]).softmax(1)", loss="-(marks[i] * torch.log(p + 1e-7)).sum(1).mean()")), S(LABELS.format(made="net(spots[i])", loss="F.binary_cross_entropy_with_logits(p, marks[i])"))),
@@ -142,6 +155,7 @@ PAIRS: dict[str, tuple[str, str, str]] = {
     "all words": ("lr-too-low", S(BITS.format(lr="2e-6")), S(BITS.format(lr="0.01"))),
     "weights alike, gradients by name": ("bad-init", S(NAMED.format(first="torch.full((12, 16), 0.05)", second="torch.full((16, 4), 0.05)")), S(NAMED.format(first="(0.3 * torch.randn(12, 16))", second="torch.zeros(16, 4)"))),
     "a mean divided once more": ("loss-reduction", S(SHARE.format(share=800, lr=0.1)), S(SHARE.format(share=4, lr=0.1))),
+    "outputs of rare positives that are one number": ("dead-relu", S(RARE.format(hidden=-9)), S(RARE.format(hidden=0))),
     "a phase that no optimiser serves": ("optimizer-params", S(PHASES.format(one=BUILT, two=HEAD)), S(PHASES.format(one=HEAD, two=BUILT))),
     "steps longer than weights": ("lr-too-high target-scale", S(LONG.format(lr="0.1")), S(LONG.format(lr="0.0005"))),
 }  # fmt: skip
