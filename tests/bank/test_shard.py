@@ -16,7 +16,10 @@ from torch import nn
 
 from soundfit.bank import BankData, MemberRows, Outcome, train_members
 from soundfit.bank.shard import Shard, joined
+from soundfit.errors import UsageError
 from soundfit.records import Config
+from soundfit.workflow.options import Options
+from soundfit.workflow.train import _one_of_several
 
 
 def study(**options: object) -> list[Outcome]:
@@ -73,8 +76,14 @@ def test_the_command_under_torchrun_writes_one_run(tmp_path: Path) -> None:
     assert document["exam"]["openings"] == 1
     assert document["cv"]["value"] < 0.2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "t.csv"]
-    refused = torchrun("-m", "soundfit.cli.main", *options, "--out", "b", "--budget", "5s", cwd=tmp_path)
-    assert "take every decision alike" in refused.stderr
+
+
+@pytest.mark.parametrize("given", [{"budget": 5.0}, {"resume": True}, {"executor": "ray"}])
+def test_what_each_process_would_decide_for_itself_is_refused_under_torchrun(given: dict) -> None:
+    with pytest.raises(UsageError, match="take every decision alike"):
+        _one_of_several(Options(**given), Shard(0, 2))
+    assert _one_of_several(Options(out=Path("run")), Shard(0, 2)).out == Path("run")
+    assert _one_of_several(Options(out=Path("run")), Shard(1, 2)).out is None
 
 
 def test_one_process_alone_joins_nothing_and_small_batches_are_refused() -> None:
