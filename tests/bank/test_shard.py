@@ -18,8 +18,6 @@ from soundfit.bank import BankData, MemberRows, Outcome, train_members
 from soundfit.bank.shard import Shard, joined
 from soundfit.errors import UsageError
 from soundfit.records import Config
-from soundfit.workflow.options import Options
-from soundfit.workflow.train import _one_of_several
 
 
 def study(**options: object) -> list[Outcome]:
@@ -80,6 +78,10 @@ def test_the_command_under_torchrun_writes_one_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [{"budget": 5.0}, {"resume": True}, {"executor": "ray"}])
 def test_what_each_process_would_decide_for_itself_is_refused_under_torchrun(given: dict) -> None:
+    # Not above: this file is a script for torchrun as well, and need not load what trains tables.
+    from soundfit.workflow.options import Options
+    from soundfit.workflow.train import _one_of_several
+
     with pytest.raises(UsageError, match="take every decision alike"):
         _one_of_several(Options(**given), Shard(0, 2))
     assert _one_of_several(Options(out=Path("run")), Shard(0, 2)).out == Path("run")
