@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+from doctor.test_rules import trace
 from soundfit.doctor.changes import Changes
 from soundfit.doctor.held_back import held_back
 from soundfit.doctor.remodel import residual, widen
-from soundfit.doctor.repair import _Runner
+from soundfit.doctor.repair import _Runner, _sound
 from soundfit.doctor.scores import Task
+from soundfit.doctor.watch import Watch
 
 
 def train(wanted: dict[str, Any], *, squeeze: bool = False, steps: int = 20) -> tuple[float, int]:
@@ -360,3 +363,29 @@ def test_a_deep_chain_of_sigmoids_learns_once_it_is_remade_and_clipped() -> None
 
     assert loss_after({}) > 0.65
     assert loss_after({"activation": "relu", "fresh": True, "residual": True, "clip": 1.0}) < 0.2
+
+
+def test_adam_steps_beside_a_watch_that_looks_at_some_steps_only() -> None:
+    """Hooks that the watch takes away during the inner step are not those that are gone through."""
+    watch = Watch()
+    watch.attach()
+    try:
+        last, _ = train({"adam": 0.1}, steps=60)
+    finally:
+        watch.detach()
+    assert last < 0.1
+    assert watch.step == 60
+
+
+@pytest.mark.parametrize(("found", "turned"), [({"descend": True}, True), ({"rate": 10.0}, False)])
+def test_sound_settings_turn_a_loss_round_only_where_it_is_climbed(
+    found: dict[str, Any], turned: bool
+) -> None:
+    replays = {"sound-1e-2": {"held_out": 0.9}, "same": {"held_out": 0.1}}
+    case = trace(got=0.1, possible=0.9, replays=replays, trained_steps=900)
+    visit = SimpleNamespace(
+        trace=case, diagnoses=[SimpleNamespace(prescription=SimpleNamespace(change=found))]
+    )
+    made = _sound(visit)  # type: ignore[arg-type]
+    assert made is not None
+    assert ("descend" in made["change"]) is turned

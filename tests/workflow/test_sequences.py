@@ -63,6 +63,7 @@ def test_all_models_side_by_side_and_a_whole_run_folder(tmp_path):
     assert all(len(g["norms"]) == 6 for g in document["stability"]["gradient_by_step"].values())
     assert any(f["code"] == "missing-steps" for f in document["audit"]["findings"])
     page = (tmp_path / "run" / "report.html").read_text()
+    assert "90 sequences, 2 channels" in page
     assert "What the loss teaches each step" in page
     predicted = sf.load(tmp_path / "run").predict(path)
     assert len(predicted) == len(x)

@@ -63,11 +63,10 @@ class Changes:
         self.facts = facts
         self.hold_back = hold_back
         self.held: list[tuple[tuple[Tensor, ...], Tensor]] = []
-        self._n_held = 0
         self._roots = Roots(wanted, facts)
         self.optimisers: list[Optimizer] = []
         self.fresh_backward = True
-        self.depth = self._nested = 0
+        self.depth = self._nested = self._n_held = 0
         self.mask: Tensor | None = None
         self.backed: Tensor | None = None
         self.inputs: tuple[Tensor, ...] = ()
@@ -503,7 +502,8 @@ class Changes:
             rate, self.wanted = self.wanted["adam"], {k: v for k, v in self.wanted.items() if k != "rate"}
             adam = self._adams[id(optimiser)] = torch.optim.Adam(params, lr=float(rate))
             self.optimisers.remove(adam)
-        adam.step()
+        # Without its hooks: a watch takes some away, and those of the script's own step are gone through now.
+        type(adam).step.__wrapped__(adam)  # type: ignore[attr-defined]
         for p in params:
             p.grad = None
 

@@ -49,14 +49,18 @@ def draw_anew(model: nn.Module) -> None:
 
 
 def _draw_table(table: nn.Embedding) -> None:
-    """Draw an embedding as spread as it was, from .05 to 1; one number a row that began at zero is an offset."""
+    """Draw an embedding as spread as it was, or as large where all of it was one number, from .05 to 1.
+
+    One number a row that began at zero is an offset.
+    """
     spread = float(table.weight.detach().float().std()) if table.weight.numel() > 1 else 0.0
     if spread == 0.0 and table.embedding_dim == 1:
         return
+    size = spread or float(table.weight.detach().float().abs().mean())
     table.reset_parameters()
-    if spread < 1.0:
+    if size < 1.0:
         with torch.no_grad():
-            table.weight.mul_(max(spread, 0.05))
+            table.weight.mul_(max(size, 0.05))
 
 
 def relu_between(model: nn.Module) -> None:

@@ -93,7 +93,9 @@ def _sound(visit: Visit) -> dict[str, Any] | None:
         return None
     steps = max(case.number("trained_steps", 600), 1)
     change: dict[str, Any] = {"scale_inputs": True, "fresh": True, "adam": float(best), "zero_grad": True,
-                              "include": True, "unfreeze": True, "descend": True}  # fmt: skip
+                              "include": True, "unfreeze": True}  # fmt: skip
+    if any(d.prescription.change.get("descend") for d in visit.diagnoses):
+        change["descend"] = True  # it turns the loss round: nothing for one that is descended
     if steps < 400:
         change["longer"] = min(40, round(600 / steps))
     if case.number("mode.in_eval_mode", 0) > 0:
