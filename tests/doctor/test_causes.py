@@ -24,7 +24,7 @@ from soundfit.doctor.nonfinite import first_bad_operation
 from soundfit.doctor.proof import folds, paired_gains
 from soundfit.doctor.pull import ones_of
 from soundfit.doctor.remodel import draw_anew
-from soundfit.doctor.replay import Recipe
+from soundfit.doctor.replay import Recipe, replay
 from soundfit.doctor.rows import Rows, RowStore, chance_twins, row_keys
 from soundfit.doctor.rules import diagnose
 from soundfit.doctor.scores import Task
@@ -317,6 +317,23 @@ def test_a_change_that_does_nothing_gains_nothing_and_a_needed_one_is_proven() -
     assert made["longer"]["gain"] > 0.07
     assert made["longer"]["z"] > 2.58
     assert made["nothing"] == {"gain": 0.0, "z": 0.0}
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.SparseAdam])
+def test_sparse_gradients_are_replayed(optimiser: type[torch.optim.Optimizer]) -> None:
+    torch.manual_seed(0)
+    words = torch.randint(0, 9, (120, 5))
+    y = (words[:, 0] > 4).long()
+    model = nn.EmbeddingBag(9, 2, sparse=True)
+    form = call_of((words,), {}, y)
+    assert form is not None
+    initial = {k: v.clone() for k, v in model.state_dict().items()}
+    recipe = Recipe(
+        model, form[0], initial, True, "cross_entropy", "mean", {}, None, optimiser, {"lr": 0.1}, None, 30, 40
+    )
+    made = replay(recipe, Task("classes", 2), Rows((words,), y), {})
+    assert made is not None
+    assert made.steps == 40
 
 
 def test_a_fall_that_ended_is_none() -> None:

@@ -26,8 +26,8 @@ __all__ = ["Recipe", "Replayed", "arguments", "replay"]
 Tensor = torch.Tensor
 F = nn.functional
 
-# Optimisers that step all weights of a net in one call on a CPU as well.
-_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+# Optimisers that step all weights of a net in one call. Not SGD: that call takes no sparse gradients.
+_FUSED = (torch.optim.Adam, torch.optim.AdamW)
 # Arguments of losses that weigh classes.
 _WEIGHT = {
     "cross_entropy": "weight",
