@@ -146,16 +146,16 @@ class Net(nn.Module):
         return self.out(x + self.att2(x))
 net = Net()
 opt = torch.optim.Adam(net.parameters(), lr=4e-3)
-data = torch.randint(0, 6, (1500, 7))
+data = torch.randint(0, 6, (1100, 7))
 for epoch in range(12):
-    for b in torch.randperm(1300).split(50):
+    for b in torch.randperm(900).split(50):
         loss = F.cross_entropy(net(data[b]).reshape(-1, 6), data[b].sort(1).values.reshape(-1))
         opt.zero_grad()
         loss.backward()
         opt.step()
 net.eval()
 with torch.no_grad():
-    print((net(data[1300:]).argmax(-1) == data[1300:].sort(1).values).float().mean())
+    print((net(data[900:]).argmax(-1) == data[900:].sort(1).values).float().mean())
 """
 _SOUND = ("t.view(B, T, self.heads, -1).transpose(1, 2)", "out.transpose(1, 2).reshape(B, T, D)")
 _CUT = ("t.reshape(B, self.heads, T, -1)", "out.reshape(B, T, D)")
@@ -165,7 +165,7 @@ _CUT = ("t.reshape(B, self.heads, T, -1)", "out.reshape(B, T, D)")
 def test_heads_split_by_a_view_across_places_are_named(
     tmp_path: Path, split: str, merge: str, named: bool
 ) -> None:
-    found = named_in(tmp_path, _SORTER.replace("SPLIT", split).replace("MERGE", merge), 25.0)
+    found = named_in(tmp_path, _SORTER.replace("SPLIT", split).replace("MERGE", merge), 12.0)
     assert ("shape-broadcast" in found) is named
     assert bool(found) is named
 

@@ -42,10 +42,17 @@ class Shard:
     def average_(self, tensors: Sequence[Tensor], batch: int) -> None:
         """Average tensors over processes in place, each weighed by its share of the ``batch`` rows."""
         share = len(range(self.rank, batch, self.size)) / batch
+        by_dtype: dict[torch.dtype, list[Tensor]] = {}
         for tensor in tensors:
             if tensor.is_floating_point():
-                tensor.mul_(share)
-                dist.all_reduce(tensor)
+                by_dtype.setdefault(tensor.dtype, []).append(tensor)
+        for alike in by_dtype.values():
+            # One message a step, as DDP's buckets: for small members its delay is the whole cost.
+            sent = torch.cat([tensor.reshape(-1) for tensor in alike]).mul_(share)
+            dist.all_reduce(sent)
+            parts = torch.split(sent, [tensor.numel() for tensor in alike])
+            for tensor, part in zip(alike, parts, strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process; all processes ask at the same places."""

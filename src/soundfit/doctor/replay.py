@@ -16,6 +16,7 @@ from torch import nn
 
 from soundfit.doctor.call import Call, output_of
 from soundfit.doctor.pace import clock
+from soundfit.doctor.plain_step import plain_step
 from soundfit.doctor.reference import parted
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.rows import Rows
@@ -166,7 +167,7 @@ def _replay(
         loss.backward()
         if change.get("clip"):
             nn.utils.clip_grad_norm_(net.parameters(), float(change["clip"]))
-        opt.step()
+        plain_step(opt)
         done = step + 1
         if done % 16 == 0 and clock() > deadline:
             break
