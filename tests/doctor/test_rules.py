@@ -629,3 +629,30 @@ def test_steps_over_whole_weights_are_a_rate_before_they_are_a_scale(ratio: floa
     )  # fmt: skip
     found.series["update_ratio"] = np.full(200, ratio)
     assert codes(found)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("decay", "flat", "named"),
+    [(0.1, 0.92, True), (0.1, 0.62, False), (0.005, 0.92, False)],
+    ids=["a tenth soon", "a flat rate does no better", "still near its top"],
+)
+def test_a_rate_that_is_soon_a_tenth_is_named_where_a_flat_one_learns(
+    decay: float, flat: float, named: bool
+) -> None:
+    replays = {"same": {"held_out": 0.55}, "flat-rate": {"held_out": flat}}
+    made = trace(got=0.6, optimiser__lr=1e-3, replays=replays)
+    made.series["learning_rate"] = 1e-3 / (1 + decay * np.arange(len(made.series["learning_rate"])))
+    sure = [d.code for d in diagnose(made) if d.confidence > 0.5]
+    assert (sure == ["schedule"]) == named
+
+
+@pytest.mark.parametrize(
+    ("steps", "named"), [(60, True), (120, False)], ids=["in fewer steps", "in more steps"]
+)
+def test_time_that_ran_out_excuses_no_training_that_is_beaten_in_fewer_steps(steps: int, named: bool) -> None:
+    replays = {
+        "same": {"held_out": 0.5, "steps": 80, "cut": 1.0},
+        "rate-up-10": {"held_out": 0.95, "steps": steps, "cut": 1.0},
+    }
+    found = codes(trace(got=0.84, possible=0.95, hurried=True, optimiser__lr=1e-5, replays=replays))
+    assert bool(found) is named

@@ -97,10 +97,23 @@ class Case:
         # The same training from the same weights got there: its last steps happened to be bad ones. A penalty
         # on the weights is not in the training that is run again. Where time was out before, it might have.
         whole = not self.number("custom.structure.penalised", 0)
-        untold = self["hurried"] is True and self.number("replays.same.cut", 1) > 0
+        untold = (
+            self["hurried"] is True and self.number("replays.same.cut", 1) > 0 and not self._beaten_sooner
+        )
         if self.gap < 2 * self.tolerance and (self.cure("same") >= 0.5 or untold) and whole:
             return False
         return self.gap > self.tolerance or self.coarse or self.hardly_learned
+
+    @cached_property
+    def _beaten_sooner(self) -> bool:
+        """Whether a changed training did better than the whole one in no more steps than an unchanged one was cut at."""
+        tried = self["replays"] or {}
+        steps = self.number("replays.same.steps", 0)
+        return any(
+            one["steps"] <= steps and one["held_out"] > self.got + self.tolerance
+            for name, one in tried.items()
+            if name != "same" and "steps" in one
+        )
 
     @cached_property
     def at_chance(self) -> bool:

@@ -415,9 +415,9 @@ class Examination:
             self._try(replays, name, recipe, clean, change)
         possible = possible_score(out)
         usual = usual_rates(recipe.optimiser.__name__, out["optimiser"].get("momentum", 0.0))[1]
-        if possible - other > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
-            out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
         gap = possible - (got if math.isnan(other) else other)
+        if gap > 0.04 and len(rows) >= 100 and float(str(recipe.settings["lr"])) > usual:
+            out["rate_gains"] = rate_gains(recipe, task, clean, deadline=self.deadline)
         if gap > 0.04 or is_starved(out) or learns_in_part(out):
             # The rest of the time is for single changes.
             until = self.deadline - 0.55 * (self.deadline - clock())

@@ -194,9 +194,15 @@ def schedule(case: Case) -> list[Diagnosis]:
         return _proven_schedule(case, rates)
     early = rates[: max(1, len(rates) // 3)]
     top = max(float(rates.max()), case.number("optimiser.lr", 0.0))  # it may be tiny from the first step
-    tiny = float((rates < 0.01 * top).mean())
+    tiny, small = float((rates < 0.01 * top).mean()), float((rates < 0.1 * top).mean())
     cured = case.cure("flat-rate")
-    if tiny > 0.4 and (cured > 0.4 or float(early[-1]) < 1e-3 * top):
+    spent = tiny > 0.4 and (cured > 0.4 or float(early[-1]) < 1e-3 * top)
+    if spent or (small > 0.5 and cured > 0.5):
+        cause = (
+            say("the rate is below a hundredth of its top for {tiny:.0%} of the steps", tiny=tiny)
+            if spent
+            else say("the rate is below a tenth of its top for {small:.0%} of the steps", small=small)
+        )
         fix = say(
             "The schedule brings the rate from {top:.2g} to {usual:.2g} for most of the training: step it per epoch, or decay more slowly.",
             top=top,
@@ -205,7 +211,7 @@ def schedule(case: Case) -> list[Diagnosis]:
         return [
             case.diagnose(
                 "schedule",
-                say("the rate is below a hundredth of its top for {tiny:.0%} of the steps", tiny=tiny),
+                cause,
                 max(0.8, min(0.95, cured)),
                 fix,
                 place=case["optimiser.place"],
