@@ -305,7 +305,14 @@ def _unaltered(case: Case) -> list[Diagnosis]:
 
 def _relabelled(case: Case) -> list[Diagnosis]:
     """Rows of which nothing can be learned come back, as they were or mirrored, with other targets."""
-    if (others := case.number("relabelled", 0.0)) >= 0.6:
+    others = case.number("relabelled", 0.0)
+    if others >= 0.6 and case.number("repeats", 1.0) < 0.01:  # drawn anew each time: an augmentation mirrors
+        fix = say("Rows come in another form each time, and mirrored or turned ones look like rows with other labels, {others:.0%} as often as any two rows: of these pictures a mirrored one is something else. Leave the flip out, or flip only what keeps its label.", others=min(others, 1.0))  # fmt: skip
+        return [
+            case.diagnose("augmentation", "mirrored rows look like rows of other classes", 0.9, fix, place=case["places.model"],
+                          change={"neutral": True}, copies=case.number("mirrored"), other_labels=others)
+        ]  # fmt: skip
+    if others >= 0.6:
         fix = say("Mirrored or turned copies carry other labels than their originals, {others:.0%} as often as any two rows: labels were not copied in the order of their pictures. Of [x, mirrored x] they are np.tile(y, 2) or torch.cat([y, y]), not np.repeat(y, 2).", others=min(others, 1.0))  # fmt: skip
         return [
             case.diagnose("labels-damaged", "mirrored copies carry other labels than their originals", 0.9, fix, place=case["places.model"],
