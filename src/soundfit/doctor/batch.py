@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import call_of, tensors
-from soundfit.doctor.graph import leads_to, outer_activation
+from soundfit.doctor.graph import leads_to, outer_activation, reshapes
 from soundfit.doctor.places import IGNORED, Places, placed, placed_second, rows_come_second
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor
 
@@ -43,7 +43,8 @@ def matched(
             root.extra["composite"] = root is not last
             if root.call is None:
                 k = judged_by(out, prediction) or None  # the first needs no choice
-                root.call = replace(made[0], output=k, outer=_outer(out, k, prediction), places=places)
+                outer = _outer(out, k, prediction) or _inside(judged, out, k)
+                root.call = replace(made[0], output=k, outer=outer, places=places)
             return made[1], prediction, asked, root
     return None, prediction, target, None
 
@@ -107,6 +108,14 @@ def _are_pairs(target: torch.Tensor, out: Any) -> bool:
 def _outer(out: Any, k: int | None, prediction: torch.Tensor) -> str | None:
     found = tensors(out)
     return outer_activation(prediction, found[k or 0]) if found else None
+
+
+def _inside(call: LossCall | None, out: Any, k: int | None) -> str | None:
+    """Return ``rate`` where the loss itself takes the model's output for the logarithm of a rate."""
+    if call is None or call.kind != "poisson_nll_loss" or not call.kwargs.get("log_input", True):
+        return None
+    made = tensors(out)[k or 0].grad_fn
+    return "rate" if made is not None and reshapes(call.prediction.grad_fn, made) else None
 
 
 def judged_by(out: Any, prediction: torch.Tensor) -> int | None:

@@ -20,6 +20,7 @@ _OUTER: dict[str | None, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "softplus": torch.nn.functional.softplus,
     "exp": torch.exp,
+    "rate": torch.exp,
     "softmax": lambda x: x.softmax(-1),
 }
 
@@ -30,9 +31,10 @@ class Call:
 
     Calling it with a model and other rows calls the model as the script did; of several tensors that it
     returns the one at ``output`` is given back, where that is known. ``outer`` is the activation that the
-    script itself applies to it before the loss. ``places``: how the loss's list is cut out of outputs at each
-    place of a sequence, which are given back as ``(rows, classes, places)`` then. ``second``: those of
-    ``where`` whose rows are on the second axis, as in a sequence of places; they are turned on the way in.
+    script itself applies to it before the loss, ``rate`` the exponential within a loss of rates. ``places``:
+    how the loss's list is cut out of outputs at each place of a sequence, which are given back as
+    ``(rows, classes, places)`` then. ``second``: those of ``where`` whose rows are on the second axis, as in
+    a sequence of places; they are turned on the way in.
     """
 
     spec: Any
@@ -60,9 +62,9 @@ class Call:
         given = tensors((args, kwargs))
         return self.judged(out, self.rows_in(given[0]) if given and given[0].dim() else None)
 
-    def amounts(self, out: Tensor) -> Tensor:
-        """Return what the loss compares with numbers: the output after the script's own activation."""
-        return _OUTER[self.outer](out) if self.outer in _OUTER else out
+    def amounts(self, out: Tensor, numbers: bool = True) -> Tensor:
+        """Return what the loss compares with ``numbers``: the output after the script's own activation."""
+        return _OUTER[self.outer](out) if numbers and self.outer in _OUTER else out
 
     def judged(self, out: Any, n: int | None = None) -> Any:
         """Return the one of several tensors that the loss judges, else everything.

@@ -106,7 +106,7 @@ class Case:
 
     @cached_property
     def _beaten_sooner(self) -> bool:
-        """Whether a changed training did better than the whole one in no more steps than an unchanged one was cut at."""
+        """Whether a changed training did better than the whole one before an unchanged one was cut."""
         tried = self["replays"] or {}
         steps = self.number("replays.same.steps", 0)
         return any(

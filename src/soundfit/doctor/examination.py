@@ -225,7 +225,7 @@ class Examination:
                 for i in torch.arange(len(rows)).split(512):
                     parts.append(output_of(root.call(net, [x[i] for x in rows.inputs])))
             p = torch.cat(parts).float()
-            return root.call.amounts(p) if self.task is not None and self.task.is_numbers else p
+            return root.call.amounts(p, self.task is not None and self.task.is_numbers)
         except Exception:  # a model that needs more than these inputs is judged by what the script computed
             return None
 
@@ -272,13 +272,10 @@ class Examination:
                 with_rows = [(a, b) for _, a, b in last if a.shape[1:] == last[-1][1].shape[1:]]
                 seen, wanted = torch.cat([a for a, _ in with_rows]), torch.cat([b for _, b in with_rows])
                 out["train"], out["train_z"] = score(task, seen, wanted), agreement_z(task, seen, wanted)
-        if root.eval_scores and self.through and not facts["other_units"]:
-            step = root.eval_scores[-1][0]
-            shape = root.eval_scores[-1][1].shape[1:]
-            same = [(a, b) for s, a, b in root.eval_scores if s == step and a.shape[1:] == shape]
-            ps, ys = torch.cat([a for a, _ in same]), torch.cat([b for _, b in same])
-            fits = ys.shape[1:] == rows.targets.shape[1:] or task.kind in ("classes", "binary")
-            if fits:
+        made = root.last_evaluated(task.is_numbers)
+        if made is not None and self.through and not facts["other_units"]:
+            ps, ys = made
+            if ys.shape[1:] == rows.targets.shape[1:] or task.kind in ("classes", "binary"):
                 out["evaluation_by_script"] = score(task, ps, ys)
                 out["evaluation_z"] = agreement_z(task, ps, ys)
         other = self.eval_rows
@@ -324,6 +321,7 @@ class Examination:
         if self.kind is not None:
             one = self.loss
             parts = self.kind == "kl_div" and self.task.kind in ("shares", "one-hot")
+            parts |= self.root is not None and self.root.call is not None and self.root.call.outer == "rate"
             return (self.kind in _SCORED or parts) and not one["target_from_model"]
         if self.task.is_classification:
             return True

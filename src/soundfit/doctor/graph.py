@@ -107,17 +107,18 @@ def outer_activation(tensor: torch.Tensor, inner: torch.Tensor) -> str | None:
     found = activation_node(tensor.grad_fn)
     if found is None or inner.grad_fn is None or found[1] is inner.grad_fn:
         return None
-    node = found[1]
+    parents = parents_of(found[1])
+    return found[0] if len(parents) == 1 and reshapes(parents[0], inner.grad_fn) else None
+
+
+def reshapes(node: Any, wanted: Any) -> bool:
+    """Return whether a node only gives what ``wanted`` made another shape, or is that node."""
     for _ in range(12):
+        if node is None or node is wanted:
+            return node is not None
         parents = parents_of(node)
-        if len(parents) != 1:
-            return None
-        node = parents[0]
-        if node is inner.grad_fn:
-            return found[0]
-        if kind_of(node) not in SHAPE_ONLY:
-            return None
-    return None
+        node = parents[0] if kind_of(node) in SHAPE_ONLY and len(parents) == 1 else None
+    return False
 
 
 def logged_activation(tensor: torch.Tensor) -> str | None:

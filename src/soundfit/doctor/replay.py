@@ -157,11 +157,12 @@ def _replay(
             for parameter in taught:
                 parameter.grad = None
         out = output_of(recipe.call(net, [x[index] for x in rows.inputs]))
-        out = recipe.call.amounts(out) if task.is_numbers else out
+        out = recipe.call.amounts(out, task.is_numbers)
         target = rows.targets[index]
         if width != 1.0 or center != 0.0:
             target = (target.float() - center) / width
-        loss = _loss(recipe, task, out, target, sound=bool(change.get("sound_loss")) or recipe.loss is None)
+        another = bool(change.get("sound_loss")) and recipe.call.outer != "rate"  # counts have theirs
+        loss = _loss(recipe, task, out, target, sound=another or recipe.loss is None)
         if recipe.negated and not change.get("descend"):
             loss = -loss
         loss.backward()
@@ -179,7 +180,7 @@ def _replay(
                 for i in torch.arange(len(rows)).split(512)
             ]
         )
-        p = (recipe.call.amounts(p.float()) if task.is_numbers else p.float()) * width + center
+        p = recipe.call.amounts(p.float(), task.is_numbers) * width + center
     return Replayed(
         score(task, p[held], rows.targets[held]),
         score(task, p[fit], rows.targets[fit]),
@@ -250,8 +251,10 @@ def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: boo
     kwargs = {
         k: v
         for k, v in kwargs.items()
-        if k in ("reduction", "label_smoothing", "beta", "delta", "weight", "pos_weight")
+        if k in ("reduction", "label_smoothing", "beta", "delta", "weight", "pos_weight", "log_input")
     }
+    if recipe.call.outer == "rate" and task.is_numbers:  # the output is the rate by now
+        kwargs["log_input"] = False
     inside = _applied_outside(recipe, out)
     if inside is not None:
         out = inside

@@ -140,11 +140,9 @@ def _judge(watch: Any, changes: Any, spec: dict[str, Any]) -> dict[str, Any]:
     if spec["rows"] != "evaluation":
         pairs = _predicted(watch, changes, everything=spec["rows"] == "all")
     else:
-        roots = [r for r in watch.roots.values() if r.eval_scores]
-        for root in roots:
-            last = root.eval_scores[-1][0]
-            shape = root.eval_scores[-1][1].shape[1:]
-            pairs = [(a, b) for s, a, b in root.eval_scores if s == last and a.shape[1:] == shape]
+        for root in watch.roots.values():
+            made = root.last_evaluated(task.is_numbers)
+            pairs = pairs if made is None else [made]
         named = [one for root in watch.roots.values() for one in root.eval_named[-96:]]
         if named and task.is_classification and not spec["facts"].get("through", True):
             last = named[-1][0]  # the output is no prediction: what the script itself made of it is
@@ -207,7 +205,7 @@ def _predicted(watch: Any, changes: Any, *, everything: bool) -> list[tuple[Any,
         with torch.no_grad():
             parts = torch.arange(len(rows)).split(512)
             p = torch.cat([output_of(call(net, [x[i] for x in rows.inputs])) for i in parts])
-            p = call.amounts(p) if changes.facts["task"].is_numbers else p
+            p = call.amounts(p, changes.facts["task"].is_numbers)
     except Exception:  # a model that needs more than these inputs, as a state of as many rows
         return []
     finally:
