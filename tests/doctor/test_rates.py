@@ -39,8 +39,6 @@ PLAIN = "net(X[i]).squeeze(1)"
 def test_a_rate_too_low_is_named_by_the_score_of_the_rates(tmp_path: Path) -> None:
     script = COUNTS.replace("OUTPUT", PLAIN).replace("RATE", "2e-6")
     assert named_in(tmp_path, script, 4.0)[:1] == ["lr-too-low"]
-        "lr-too-low"
-    ]
 
 
 @pytest.mark.parametrize(("output", "scored"), [(PLAIN, True), (f"{PLAIN} + exposure[i].log()", False)])
