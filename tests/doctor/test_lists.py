@@ -93,3 +93,55 @@ def test_only_lists_of_two_axes_are_known(sizes: list[int]) -> None:
     for small in (torch.ones(1), torch.ones(1, 1)):  # nothing to lay out
         lists.lay_out(small, small.reshape(()))
         lists.lay_out(small, small.view(-1))
+
+
+_PIXELS = """
+import torch, torch.nn as nn, torch.nn.functional as F
+torch.manual_seed(0)
+marks = (torch.rand(200, 8, 6) * 3).long(); pictures = F.one_hot(marks, 3).movedim(-1, 1) + 0.1 * torch.randn(200, 3, 8, 6)
+net, judge = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1)), nn.CrossEntropyLoss()
+opt = torch.optim.Adam(net.parameters(), lr=1e-2)
+for epoch in range(8):
+    for b in torch.randperm(160).split(20):
+        scores, y = net(pictures[b]), marks[b]
+        loss = LOSS
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("loss", "sound"),
+    [
+        ("judge(scores.contiguous().view(-1, 3), y.view(-1))", False),
+        ("F.nll_loss(F.log_softmax(scores.reshape(-1, 3), 1), y.flatten())", False),
+        ("judge(scores.permute(0, 2, 3, 1).reshape(-1, 3), y.view(-1))", True),
+        ("judge(scores, y)", True),
+    ],
+)
+def test_lines_that_hold_places_instead_of_classes_are_named(tmp_path: Path, loss: str, sound: bool) -> None:
+    found = found_in(tmp_path, _PIXELS.replace("LOSS", loss), 2.0)
+    assert [d.code for d in found[:1]] == ([] if sound else ["shape-broadcast"])
+    if not sound:
+        assert "other places than their labels" in found[0].cause
+        assert found[0].where.line == 10
+
+
+@given(st.integers(1, 4), st.integers(2, 4), st.lists(st.integers(1, 5), min_size=1, max_size=2))
+def test_a_cut_list_is_what_the_axis_moved_to_the_end_gives(
+    rows: int, classes: int, places: list[int]
+) -> None:
+    scores, y = torch.randn(rows, classes, *places), torch.randint(0, classes, (rows, *places))
+    right = F.cross_entropy(scores, y)
+    replaced = Replaced()
+    turned_lists(replaced.put)
+    try:
+        made = F.cross_entropy(scores.reshape(-1, classes), y.reshape(-1))
+        same = F.cross_entropy(scores.movedim(1, -1).reshape(-1, classes), y.reshape(-1))
+    finally:
+        replaced.restore()
+    if places[-1] != classes:  # else the last axis may be meant
+        torch.testing.assert_close(made, right)
+    if len(places) == 1 or places[0] != classes:
+        torch.testing.assert_close(same, right)

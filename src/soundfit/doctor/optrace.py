@@ -157,10 +157,13 @@ class OpTrace(TorchFunctionMode):
         given = {**dict(zip(("input", "target"), args, strict=False)), **kwargs}
         prediction, target = given.get("input"), given.get("target")
         axes = self.lists.turned(prediction, target) if name in LOSSES else None
+        cut = self.lists.cut(prediction, target) if name in LOSSES else None
         gaps = self.filled.learned(name, prediction, target, kwargs)
-        if axes is None and gaps is None:
+        if axes is None and cut is None and gaps is None:
             return
         found, place = self.watch.custom, user_place(self.watch.step + 1)
+        if cut is not None:
+            found.setdefault("orders", {"shape": list(cut), "place": place})
         if axes is not None:
             found.setdefault("orders", {"first": axes[0], "second": axes[1], "place": place})
         if gaps is not None:

@@ -111,6 +111,13 @@ def turned_lists(case: Case) -> list[Diagnosis]:
     found = case["custom.orders"]
     if not found:
         return []
+    if shape := found.get("shape"):
+        sizes = {"shape": ", ".join(map(str, shape)), "classes": shape[1]}
+        fix = say("Outputs of shape ({shape}) have their {classes} classes on the second axis: view(-1, {classes}) puts neighbouring places of one class into a line, not the classes of one place. Move that axis to the end first, outputs.movedim(1, -1).reshape(-1, {classes}), or hand outputs and labels to the loss as they are.", **sizes)  # fmt: skip
+        return [
+            case.diagnose("shape-broadcast", "lines of outputs belong to other places than their labels", 0.96, fix, place=found["place"],
+                          change={"turned_lists": True}, shape=sizes["shape"])
+        ]  # fmt: skip
     fix = say("Outputs ({first}, {second}, …) and targets ({second}, {first}) are each made flat: the lists have one length, and their lines belong to different rows and places. Give both one order first: outputs.transpose(0, 1).reshape(…).", first=found["first"], second=found["second"])  # fmt: skip
     return [
         case.diagnose("shape-broadcast", "outputs and targets are made flat in different orders", 0.96, fix, place=found["place"],
