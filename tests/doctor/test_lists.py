@@ -98,8 +98,10 @@ def test_only_lists_of_two_axes_are_known(sizes: list[int]) -> None:
 _PIXELS = """
 import torch, torch.nn as nn, torch.nn.functional as F
 torch.manual_seed(0)
-marks = (torch.rand(200, 8, 6) * 3).long(); pictures = F.one_hot(marks, 3).movedim(-1, 1) + 0.1 * torch.randn(200, 3, 8, 6)
-net, judge = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1)), nn.CrossEntropyLoss()
+marks = (torch.rand(200, 8, 6) * 3).long()
+pictures = F.one_hot(marks, 3).movedim(-1, 1) + 0.1 * torch.randn(200, 3, 8, 6)
+net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))
+judge = nn.CrossEntropyLoss()
 opt = torch.optim.Adam(net.parameters(), lr=1e-2)
 for epoch in range(8):
     for b in torch.randperm(160).split(20):
@@ -125,7 +127,7 @@ def test_lines_that_hold_places_instead_of_classes_are_named(tmp_path: Path, los
     assert [d.code for d in found[:1]] == ([] if sound else ["shape-broadcast"])
     if not sound:
         assert "other places than their labels" in found[0].cause
-        assert found[0].where.line == 10
+        assert found[0].where.line == 12
 
 
 @given(st.integers(1, 4), st.integers(2, 4), st.lists(st.integers(1, 5), min_size=1, max_size=2))

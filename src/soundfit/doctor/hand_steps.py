@@ -7,12 +7,14 @@ Compares copies of the tensors that a loss leads back to; changes none of them. 
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from soundfit.doctor.graph import is_gated, leaves_of
+from soundfit.doctor.graph import is_gated, kind_of, leaves_of, walk
 
 __all__ = ["HandSteps"]
 
@@ -36,6 +38,7 @@ class HandSteps:
     def __init__(self) -> None:
         self._looks: list[dict[int, _Look]] = []
         self._gated = True
+        self._squashed = 0
 
     def before(self, loss: torch.Tensor) -> None:
         """Receive the loss of a step; copy what it teaches, and see which gradients nothing has touched since."""
@@ -43,6 +46,8 @@ class HandSteps:
             return
         leaves = leaves_of(loss)
         self._gated = self._gated and is_gated(loss)
+        if loss.grad_fn is not None and not self._looks:
+            self._squashed = sum(kind_of(n) in ("Sigmoid", "Tanh") for n in walk(loss.grad_fn, 400))
         if sum(x.numel() for x in leaves) > _MOST_ELEMENTS:
             leaves = []
         earlier = self._looks[-1] if self._looks else {}
@@ -55,12 +60,44 @@ class HandSteps:
         """Copy the gradients that a backward pass made."""
         if not self._looks or len(self._looks) >= _LOOKS:
             return
+        self._keep([(look, look.leaf.grad) for look in self._looks[-1].values()])
+
+    def received(self, leaves: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor | None]) -> None:
+        """Copy gradients that a script asked for by name: they come back, and no tensor holds them."""
+        if not self._looks or len(self._looks) >= _LOOKS:
+            return
+        last = self._looks[-1]
+        self._keep([(last[id(x)], g) for x, g in zip(leaves, gradients, strict=False) if id(x) in last])
+
+    @staticmethod
+    def _keep(pairs: list[tuple[_Look, torch.Tensor | None]]) -> None:
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            for look in self._looks[-1].values():
-                gradient = look.leaf.grad
+            for look, gradient in pairs:
                 if gradient is not None and not gradient.is_sparse:
                     look.silent = not bool((gradient != 0).any())
                     look.gradient = None if look.silent else gradient.detach().clone()
+
+    def fading(self) -> dict[str, float]:
+        """Return how far gradients of matrices fall from the loss back: ``ratio`` of the farthest's to the nearest's.
+
+        ``layers``: matrices; ``squashed``: sigmoids and tanhs among the operations. Nothing for fewer than four.
+        """
+        ratios, layers = [], 0
+        for look in self._looks[:-1]:
+            sizes = [
+                float(x.gradient.norm()) if x.gradient is not None else 0.0
+                for x in look.values()
+                if x.leaf.dim() == 2 and min(x.leaf.shape) > 1
+            ]
+            layers = len(sizes)
+            if layers < 4 or sizes[0] <= 0:
+                return {}
+            ratios.append(sizes[-1] / sizes[0])
+        return (
+            {"ratio": statistics.median(ratios), "layers": layers, "squashed": self._squashed}
+            if ratios
+            else {}
+        )
 
     def silent(self) -> dict[str, Any]:
         """Return the ``shapes`` of matrices under a ReLU that no pass taught anything and that are what they were.
@@ -77,7 +114,7 @@ class HandSteps:
         return {"shapes": [list(x.leaf.shape) for x in dead]} if dead and len(still) < len(same) else {}
 
     def facts(self) -> dict[str, Any]:
-        """Return ``piled_up``, ``moved`` and ``climbs``; nothing where fewer than four passes were seen.
+        """Return ``piled_up``, ``moved``, ``climbs`` and ``fading``; nothing where fewer than four passes were seen.
 
         ``piled_up``: a tensor was moved after each pass, and its gradient was untouched before each next.
         ``climbs``: each tensor moved along its gradient after each pass.
@@ -93,7 +130,7 @@ class HandSteps:
         first = [self._looks[0][k] for k in same if all(a[k].gradient is not None for a, _ in pairs)]
         moved = any(not torch.equal(x.value, x.leaf.detach()) for x in first) if first else None
         climbs = bool(first) and all(_along(a[id(x.leaf)], b[id(x.leaf)]) for a, b in pairs for x in first)
-        return {"piled_up": piled_up, "moved": moved, "climbs": climbs}
+        return {"piled_up": piled_up, "moved": moved, "climbs": climbs, "fading": self.fading()}
 
 
 def _is_kept(x: torch.Tensor, earlier: _Look | None) -> bool:

@@ -309,7 +309,9 @@ class Patches:
                 and all(x.is_leaf for x in leaves)
             )
             if teaches:
-                return heard(loss, inputs, *args, **kwargs)
+                made = heard(loss, inputs, *args, **kwargs)
+                watch.hand_steps.received(leaves, made)
+                return made
             return original(outputs, inputs, *args, **kwargs)
 
         return grad

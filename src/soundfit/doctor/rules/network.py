@@ -178,6 +178,22 @@ def _is_severed(case: Case) -> bool:
     return bool(units) and case.number("backwards", 0) >= 20
 
 
+def _faded_by_hand(case: Case) -> list[Diagnosis]:
+    """Weights without a module far from the loss get next to nothing of its gradient, and the loss stays up."""
+    found = case["hand_steps.fading"]
+    stays = case.smooth(1.0) > 0.9 * case.smooth(0.0)
+    if not (
+        stays and found["squashed"] >= 3 and found["ratio"] < 2e-3 and case.number("backwards", 0) >= 100
+    ):
+        return []
+    fix = say("The first layer's gradient is {ratio:.1g} of the last's through {deep:.0f} layers: use ReLU with residual connections or normalisation.",
+              ratio=found["ratio"], deep=found["layers"])  # fmt: skip
+    return [
+        case.diagnose("vanishing-gradient", "gradients vanish on their way to the first layers", 0.9, fix, place=case["places.backward"],
+                      change={"fresh": True}, ratio=found["ratio"], layers=found["layers"])
+    ]  # fmt: skip
+
+
 def _silent_by_hand(case: Case) -> Diagnosis:
     """Weights without a module that no backward pass taught anything, though the loss hangs on them through a ReLU."""
     shapes = case["silent.shapes"]
@@ -224,6 +240,8 @@ def saturated(case: Case) -> list[Diagnosis]:
 
 def gradients(case: Case) -> list[Diagnosis]:
     """Gradients that vanish or explode with depth."""
+    if case["modules"] is None and case["hand_steps.fading"]:
+        return _faded_by_hand(case)
     if not (case.sick or case.at_chance):
         return []
     out = []
