@@ -342,3 +342,12 @@ def test_the_mean_of_rows_parts_is_the_score() -> None:
     assert centred(parts, 0.25).mean().item() == pytest.approx(0.25)
     assert centred(parts, 0.25).std().item() == pytest.approx(parts.std().item(), rel=1e-5)
     assert centred(parts[1:], 2 / 3).tolist() == pytest.approx([0.5, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(("dtype", "x"), [(torch.float16, 12.0), (torch.float32, 90.0)])
+def test_an_exponential_that_overflows_tells_its_type(dtype: torch.dtype, x: float) -> None:
+    for value in (1.0, x):
+        leaf = torch.tensor([value], dtype=dtype, requires_grad=True)
+        found = bad_operation(leaf.exp().log().float().sum())
+        named = None if found is None else (found["operation"], found["dtype"])
+        assert named == (None if value == 1.0 else ("exp", str(dtype)[6:]))

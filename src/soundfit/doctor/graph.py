@@ -500,7 +500,8 @@ def _judge(node: Any) -> dict[str, Any] | None:
     if kind == "Exp":
         result = saved(node, "_saved_result")
         if result is not None and bool(result.isinf().any()):
-            return {"operation": "exp", "why": say("exponential overflowed"), "maximum": float("inf")}
+            dtype = str(result.dtype).removeprefix("torch.")
+            return {"operation": "exp", "why": say("exponential overflowed"), "dtype": dtype}
     if kind == "Pow" and operand is not None and bool(torch.isfinite(operand).all()):
         exponent = getattr(node, "_saved_exponent", None)
         if isinstance(exponent, int | float) and exponent < 1 and bool((operand <= 0).any()):

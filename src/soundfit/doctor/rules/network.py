@@ -146,6 +146,8 @@ def dead(case: Case) -> list[Diagnosis]:
     sure = 0.8 if lost else 0.5
     if start > 0.7:
         sure = 0.95 if severed else max(sure, 0.85)
+    elif case.number("input.column_std_max", 1.0) > 100 and case.cure("scale-inputs") > 0.25:
+        sure = min(sure, 0.7)  # units that lived died of what they were given
     fix = say(
         "Units below zero for every row get no gradient: lower the rate, start biases at 0, or use LeakyReLU."
     )
