@@ -146,6 +146,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "input__rms": 9000.0, "input__column_std_max": 9000.0, "replays": {"same": {"held_out": 0.75}, "scale-inputs": {"held_out": 0.79}}}),
     "mirrored where direction is the class": ("augmentation", {"got": 0.57, "possible": 0.52, "repeats": 0.4, "mirrored": 0.9, "rows": 900,
         "evaluation": {"rows": 300, "shared": 0}, "score__evaluation": 0.55, "reference__evaluation_gain": 0.5, "reference__agreement": 20.0}),
+    "units that die of unscaled inputs": ("input-scale", {"got": 0.4, "possible": 0.6, "units": {"first": [{"dead": 0.3}], "last": [{"dead": 1.0}]}, "input__column_std_max": 1e4,
+        "replays": {"same": {"held_out": 0.4}, "scale-inputs": {"held_out": 0.47}}}),
     "a flip that makes another class": ("augmentation", {"relabelled": 1.0, "got": 0.78, "possible": 0.73, "repeats": 0.0, "mirrored": 0.03, "rows": 900,
         "evaluation": {"rows": 300, "shared": 0}, "score__evaluation": 0.75, "reference__evaluation_gain": 0.5, "reference__agreement": 20.0}),
     "mirrored copies with the labels of others": ("labels-damaged", {"relabelled": 0.97, "got": 0.57, "possible": 0.52, "repeats": 0.4, "mirrored": 0.9, "rows": 900,
