@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from torch import nn
 
 from doctor.watched import named_in
 from soundfit.doctor.batch import judging
+from soundfit.doctor.case import Case
 from soundfit.doctor.remodel import draw_anew
 from soundfit.doctor.roots import Roots
 from soundfit.doctor.rows import MAX_ROWS, MOST_CODES, most_rows
+from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import LossCall
 from soundfit.doctor.shifts import shift_of, shifted_back
 from soundfit.doctor.weighed import factor_of, take_factors
@@ -43,7 +46,8 @@ def test_gains_of_both_signs_are_told_from_a_mask() -> None:
     facts: dict[str, dict[str, float]] = {}
     call = LossCall("binary_cross_entropy_with_logits", logits, hit, losses, "none", {})
     take_factors((losses * torch.linspace(-1, 1, 8)).mean(), [call], facts)
-    assert facts["weighed"] == {"zeros": 0.0, "signed": True}
+    assert (facts["weighed"]["zeros"], facts["weighed"]["signed"]) == (0.0, True)
+    assert facts["weighed"]["uneven"] > 1e3  # of a mean of next to nothing
     assert call.factor is not None
     entropy = LossCall("binary_cross_entropy_with_logits", logits, logits.sigmoid(), losses, "none", {})
     assert judging([call, entropy]) is call
@@ -166,3 +170,32 @@ def test_more_rows_are_kept_of_codes() -> None:
     assert most_rows((torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))) == MOST_CODES
     assert most_rows((torch.zeros(3, dtype=torch.long), torch.zeros(3, 2))) == MAX_ROWS
     assert most_rows((torch.zeros(3, 20, dtype=torch.long),)) == MAX_ROWS
+
+
+_SURVEY = """
+import torch, torch.nn as nn, torch.nn.functional as F
+torch.manual_seed(0)
+x = torch.randn(1500, 5)
+error = torch.where(torch.rand(1500) < 0.3, 0.05, 2.5)
+y = x[:, 0] + x[:, 1] * x[:, 2] + torch.randn(1500).abs() * error
+weight = 1 / error ** 2 if WEIGHS else torch.full((1500,), 2.0)
+weight = weight / weight.mean()
+net = nn.Sequential(nn.Linear(5, 64), nn.GELU(), nn.Linear(64, 1))
+opt = torch.optim.AdamW(net.parameters(), lr=3e-3)
+for epoch in range(25):
+    for b in torch.randperm(1500).split(50):
+        loss = (weight[b] * F.mse_loss(net(x[b]).squeeze(1), y[b], reduction="none")).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+"""
+
+
+@pytest.mark.parametrize("weighs", [True, False])
+def test_rows_that_count_for_little_may_be_far_off(tmp_path: Path, weighs: bool) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(_SURVEY.replace("WEIGHS", str(weighs)))
+    status, found = watched_run(script, [], seconds=4.0)
+    assert status == 0
+    assert [d for d in found.diagnoses if d.severity != "note"] == []
+    assert math.isnan(Case(found.trace).got) is weighs

@@ -316,8 +316,10 @@ class Examination:
     def _scorable(self, facts: dict[str, Any]) -> bool:
         """Return whether accuracy or R² of the plain output says how well the loss was served."""
         assert self.task is not None
-        if (self.watch.custom.get("weighed") or {}).get("zeros", 0.0) > 0.02 and self.task.kind != "sequence":
-            return False  # some numbers of a row are not asked for
+        weighed = self.watch.custom.get("weighed") or {}
+        far_off = weighed.get("uneven", 0.0) > 0.5 and self.task.is_numbers and self.eval_rows is None
+        if far_off or (weighed.get("zeros", 0.0) > 0.02 and self.task.kind != "sequence"):
+            return False  # some numbers of a row are not asked for, or some rows count for little
         if self.kind is not None:
             one = self.loss
             parts = self.kind == "kl_div" and self.task.kind in ("shares", "one-hot")

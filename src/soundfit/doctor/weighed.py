@@ -51,13 +51,16 @@ def _saved(node: Any, name: str) -> Tensor | None:
 def take_factors(loss: Tensor, calls: Sequence[LossCall], facts: dict[str, Any]) -> None:
     """Give losses of each place the numbers that weigh them.
 
-    ``facts`` keep the largest share of zeros seen, and whether factors had both signs.
+    ``facts`` keep the largest share of zeros seen, the largest spread of factors by their mean, and whether
+    they had both signs.
     """
     for call in calls[-4:]:
         factor = factor_of(loss, call.output) if call.output.dim() else None
         if factor is None:
             continue
         call.factor = factor
-        weighed = facts.setdefault("weighed", {"zeros": 0.0, "signed": False})
+        weighed = facts.setdefault("weighed", {"zeros": 0.0, "uneven": 0.0, "signed": False})
         weighed["zeros"] = max(weighed["zeros"], float((factor == 0).float().mean()))
+        spread = float(factor.double().std() / (factor.double().mean().abs() + 1e-12))
+        weighed["uneven"] = max(weighed["uneven"], spread)
         weighed["signed"] = weighed["signed"] or bool((factor < 0).any() and (factor > 0).any())
