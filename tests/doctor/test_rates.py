@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from watched import named_in
 
 from soundfit.doctor.batch import matched
 from soundfit.doctor.case import Case
+from soundfit.doctor.rates import taken_as_rates
+from soundfit.doctor.repair import repair
+from soundfit.doctor.replaced import Replaced
 from soundfit.doctor.script import watched_run
 from soundfit.doctor.seen import LossCall, RootRecord
 from soundfit.records import Place
@@ -73,3 +77,42 @@ def test_the_exponential_is_the_losss_where_it_takes_logarithms(
     if outer:
         torch.testing.assert_close(root.call.amounts(out), out.exp())
         assert root.call.amounts(out, False) is out
+
+
+def test_an_exponential_before_the_loss_is_a_rate_already() -> None:
+    net, x, y = nn.Linear(3, 1), torch.randn(8, 3), torch.randint(0, 5, (8, 1)).float()
+    out = net(x).exp()
+    root = RootRecord(net, Place())
+    call = LossCall("poisson_nll_loss", out, y, out.mean(), "mean", {})
+    assert matched([(root, (x,), {}, out, True)], [call], None) is not None
+    assert root.call is not None
+    assert root.call.outer is None
+
+
+@pytest.mark.usefixtures("no_blind_search")
+def test_rates_that_are_taken_for_logarithms_are_mended(tmp_path: Path) -> None:
+    made = COUNTS.replace("net(X[700:]).squeeze(1).exp()", "net(X[700:]).exp().squeeze(1)")
+    made = made.replace("range(25)", "range(8)")
+    script = tmp_path / "train.py"
+    script.write_text(made.replace("OUTPUT", "net(X[i]).exp().squeeze(1)").replace("RATE", "3e-3"))
+    status, found = watched_run(script, [], seconds=4.0)
+    assert status == 0
+    assert found.diagnoses[0].code == "output-activation"
+    better = repair(script, [], found)
+    assert better["accepted"], better
+    assert better["change"] == {"rates": True}
+
+
+@pytest.mark.parametrize("given", [(), (True,), (True, True)])
+def test_a_loss_that_takes_rates_is_the_one_that_says_so(given: tuple[bool, ...]) -> None:
+    rates, y = torch.rand(9) + 0.1, torch.randint(0, 5, (9,)).float()
+    full = given[1] if len(given) > 1 else False
+    wanted = F.poisson_nll_loss(rates, y, log_input=False, full=full)
+    replaced = Replaced()
+    taken_as_rates(replaced.put)
+    try:
+        torch.testing.assert_close(F.poisson_nll_loss(rates, y, *given), wanted)
+        torch.testing.assert_close(nn.PoissonNLLLoss(full=full)(rates, y), wanted)
+    finally:
+        replaced.restore()
+    assert not torch.equal(F.poisson_nll_loss(rates, y), F.poisson_nll_loss(rates, y, log_input=False))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from soundfit.doctor.call import call_of, tensors
-from soundfit.doctor.graph import leads_to, outer_activation, reshapes
+from soundfit.doctor.graph import leads_to, outer_activation, output_activation, reshapes
 from soundfit.doctor.places import IGNORED, Places, placed, placed_second, rows_come_second
 from soundfit.doctor.seen import LossCall, RootRecord, first_tensor
 
@@ -111,8 +111,13 @@ def _outer(out: Any, k: int | None, prediction: torch.Tensor) -> str | None:
 
 
 def _inside(call: LossCall | None, out: Any, k: int | None) -> str | None:
-    """Return ``rate`` where the loss itself takes the model's output for the logarithm of a rate."""
+    """Return ``rate`` where the loss itself takes the model's output for the logarithm of a rate.
+
+    One that an exponential made is a rate already, whatever the loss takes it for.
+    """
     if call is None or call.kind != "poisson_nll_loss" or not call.kwargs.get("log_input", True):
+        return None
+    if output_activation(call.prediction) is not None:
         return None
     made = tensors(out)[k or 0].grad_fn
     return "rate" if made is not None and reshapes(call.prediction.grad_fn, made) else None

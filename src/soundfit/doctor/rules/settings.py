@@ -102,7 +102,7 @@ def counted(case: Case) -> list[Diagnosis]:
     fix = say("The model ends in exp, and poisson_nll_loss takes its input for a logarithm unless told otherwise (log_input=True): the outputs end up as logarithms of what is predicted. Say log_input=False, or drop the exp before the loss and take it at prediction.")  # fmt: skip
     return [
         case.diagnose("output-activation", "exp before a Poisson loss that takes logarithms", 0.94, fix, place=place,
-                      patch=changed(place, set_keyword("log_input", "False")))
+                      patch=changed(place, set_keyword("log_input", "False")), change={"rates": True})
     ]  # fmt: skip
 
 
