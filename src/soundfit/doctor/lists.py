@@ -35,7 +35,8 @@ class Lists:
         """Take note of what ``view``, ``reshape`` and ``flatten`` made by joining the first two axes."""
         if not (isinstance(before, Tensor) and isinstance(out, Tensor)):
             return
-        if out.dim() == 2 and before.dim() > 2 and before.shape[1] == out.shape[1] != before.shape[-1]:
+        several = out.dim() == 2 and before.dim() > 2 and len(out) > len(before)  # places in each row
+        if several and before.shape[1] == out.shape[1] != before.shape[-1]:
             self._cut.add(out, tuple(before.shape))
         if before.dim() < 2 or before.dim() != out.dim() + 1:
             return

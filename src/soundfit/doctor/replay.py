@@ -253,7 +253,7 @@ def _loss(recipe: Recipe, task: Task, out: Tensor, target: Tensor, *, sound: boo
         for k, v in kwargs.items()
         if k in ("reduction", "label_smoothing", "beta", "delta", "weight", "pos_weight", "log_input")
     }
-    if recipe.call.outer == "rate" and task.is_numbers:  # the output is the rate by now
+    if recipe.call.outer == "rate" and task.is_numbers and kind == "poisson_nll_loss":  # a rate by now
         kwargs["log_input"] = False
     inside = _applied_outside(recipe, out)
     if inside is not None:
