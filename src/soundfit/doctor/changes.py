@@ -30,6 +30,7 @@ from soundfit.doctor.marks import marked_outputs
 from soundfit.doctor.neutral import neutral_draws
 from soundfit.doctor.packing import pack_texts
 from soundfit.doctor.patches import LOSSES
+from soundfit.doctor.plain_step import plain_step
 from soundfit.doctor.plateau import turned_mode
 from soundfit.doctor.rejoin import rejoined, taught_inside
 from soundfit.doctor.remodel import INSIDE
@@ -502,8 +503,7 @@ class Changes:
             rate, self.wanted = self.wanted["adam"], {k: v for k, v in self.wanted.items() if k != "rate"}
             adam = self._adams[id(optimiser)] = torch.optim.Adam(params, lr=float(rate))
             self.optimisers.remove(adam)
-        # Without its hooks: a watch takes some away, and those of the script's own step are gone through now.
-        type(adam).step.__wrapped__(adam)  # type: ignore[attr-defined]
+        plain_step(adam)  # no hooks: a watch takes some away, and the script's own are gone through now
         for p in params:
             p.grad = None
 

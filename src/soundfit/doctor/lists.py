@@ -48,11 +48,11 @@ class Lists:
         """Take note of what was made of a list number by number."""
         if not isinstance(out, Tensor) or out is before:
             return
-        axes, cut = self.axes(before), self._cut.of(before)
-        if axes is not None and out.shape == before.shape:
-            self._noted.add(out, axes)
-        if cut is not None and out.shape == before.shape:
-            self._cut.add(out, cut)
+        every: tuple[Noted[Any], ...] = (self._noted, self._cut)
+        for notes in every:
+            known = notes.of(before)
+            if known is not None and out.shape == before.shape:
+                notes.add(out, known)
 
     def axes(self, one: Any) -> tuple[int, int] | None:
         """Return the axes that a list was laid out from; None for others."""

@@ -61,6 +61,6 @@ def take_factors(loss: Tensor, calls: Sequence[LossCall], facts: dict[str, Any])
         call.factor = factor
         weighed = facts.setdefault("weighed", {"zeros": 0.0, "uneven": 0.0, "signed": False})
         weighed["zeros"] = max(weighed["zeros"], float((factor == 0).float().mean()))
-        spread = float(factor.double().std() / (factor.double().mean().abs() + 1e-12))
+        spread = float(factor.double().std(correction=0) / (factor.double().mean().abs() + 1e-12))
         weighed["uneven"] = max(weighed["uneven"], spread)
         weighed["signed"] = weighed["signed"] or bool((factor < 0).any() and (factor > 0).any())
